@@ -1,0 +1,111 @@
+"""How long work reports itself: one value, one callback shape, one bar.
+
+Downloads, verification, unpacking and model loading all speak :class:`Progress`.  A caller's
+callback may cancel the work by returning False; what that raises is the worker's business.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+__all__ = ["Progress", "ProgressCallback", "ProgressOption", "Stage", "reporter"]
+
+Stage = Literal["download", "verify", "unpack", "load"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One report of a long piece of work.
+
+    Attributes:
+        stage: Which work it is.
+        done: Bytes done so far (for ``"load"``: thousandths of the model).
+        total: Bytes in all, or None while that is unknown (for ``"load"``: 1000).
+    """
+
+    stage: Stage
+    done: int
+    total: int | None
+
+
+ProgressCallback = Callable[[Progress], bool | None]
+"""Receives reports; returning False (not None) cancels the work."""
+
+ProgressOption = ProgressCallback | Literal[False] | None
+"""A callback; False for silence; None for a bar when standard error is a terminal."""
+
+
+def reporter(progress: ProgressOption, label: str) -> AbstractContextManager[ProgressCallback]:
+    """A context that yields the callback to report to.
+
+    Args:
+        progress: What the caller of the public function passed.
+        label: What the bar calls the work, for instance the model's name.
+    """
+    if progress is None:
+        return _Bar(label) if sys.stderr is not None and sys.stderr.isatty() else nullcontext(_ignore)
+    if progress is False:
+        return nullcontext(_ignore)
+    return nullcontext(progress)
+
+
+def _ignore(_: Progress) -> None:
+    return None
+
+
+class _Bar:
+    """A tqdm bar that starts anew when the stage changes."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._stage: Stage | None = None
+        self._bar: tqdm[None] | None = None
+
+    def __enter__(self) -> ProgressCallback:
+        return self._report
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._finish()
+
+    def _report(self, progress: Progress) -> None:
+        if self._bar is None or progress.stage != self._stage:
+            self._finish()
+            self._bar = self._start(progress)
+            self._stage = progress.stage
+        self._bar.total = progress.total
+        self._bar.update(progress.done - self._bar.n)
+
+    def _start(self, progress: Progress) -> tqdm[None]:
+        from tqdm import tqdm
+
+        is_bytes = progress.stage != "load"
+        return tqdm(
+            desc=f"{progress.stage} {self._label}",
+            total=progress.total,
+            initial=progress.done,
+            unit="B" if is_bytes else "",
+            unit_scale=is_bytes,
+            unit_divisor=1000,
+            bar_format=None if is_bytes else "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}]",
+            leave=False,
+            dynamic_ncols=True,
+            file=sys.stderr,
+        )
+
+    def _finish(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
