@@ -1,0 +1,64 @@
+"""Where the bytes of an unfinished download came from: the note beside a ``.part`` file.
+
+It answers one question: may a later try go on where the earlier one stopped?
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+__all__ = ["Origin", "read_origin", "write_json"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the server said of the file when its first bytes arrived.
+
+    Attributes:
+        url: The URL without user, password and query, which may hold secrets.
+        validator: A strong ETag or a date to send as ``If-Range``.
+        total: Bytes of the whole file.
+        sha256: The digest that the server published for it.
+    """
+
+    url: str
+    validator: str | None = None
+    total: int | None = None
+    sha256: str | None = None
+
+
+def read_origin(path: Path) -> Origin | None:
+    """The note, or None where there is none that can be understood."""
+    try:
+        fields = json.loads(path.read_text("utf-8"))
+        origin = Origin(**fields)
+    except (OSError, ValueError, TypeError):
+        return None
+    texts = (origin.url, origin.validator or "", origin.sha256 or "")
+    if not all(isinstance(text, str) for text in texts):
+        return None
+    return origin if origin.total is None or type(origin.total) is int else None
+
+
+def write_origin(path: Path, origin: Origin) -> None:
+    """Leave the note.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    write_json(path, asdict(origin))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a small JSON file so that a reader sees the old one or the new one, never half.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_text(json.dumps(value, indent=1), "utf-8")
+    os.replace(fresh, path)

@@ -1,0 +1,197 @@
+"""The growing file of one download: appended to, resumed, and in the end verified and named.
+
+It knows nothing of where bytes come from.  Its invariant: every byte in the ``.part`` file has
+been through the digest, in order; so finishing needs no second read.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from ..errors import ChecksumError, DownloadError
+from . import _gguf_check
+from ._card import Checks
+from ._digest import Digest, compare, digest_file
+from ._disk import disk_error, make_folder, remove_if_there, require_space, sync
+from ._origin import Origin, read_origin, write_origin
+from ._record import Record, write_record
+from ._report import Report
+from ._slot import Slot
+
+__all__ = ["Partial"]
+
+
+class Partial:
+    """What has arrived of one file.  Open it with ``with``; the caller holds the slot's lock.
+
+    Attributes:
+        slot: The file's place.
+        checks: What the finished bytes must be.
+        origin: Where the bytes so far came from, None where that is unknown.
+        is_patchwork: Whether the bytes come from more than one connection, so that a wrong
+            digest may mean that they do not belong together.
+    """
+
+    def __init__(self, slot: Slot, checks: Checks) -> None:
+        self.slot = slot
+        self.checks = checks
+        self.origin: Origin | None = None
+        self.is_patchwork = False
+        self._digest = self._new_digest()
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> Partial:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def open(self, report: Report) -> None:
+        """Take up what an earlier try left, if that can be trusted, or begin anew.
+
+        Raises:
+            DownloadError: The folder or the file in it cannot be written.
+        """
+        make_folder(self.slot.target.parent)
+        try:
+            self._open(report)
+        except OSError as exc:
+            raise disk_error(exc, self.slot.target.parent) from exc
+
+    def _open(self, report: Report) -> None:
+        part = self.slot.part
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        self._file = open(descriptor, "r+b", buffering=0)  # noqa: SIM115 - closed by close()
+        self.origin = read_origin(self.slot.origin)
+        size = os.fstat(descriptor).st_size
+        promised = self.checks.size
+        is_identified = self.checks.pin_content or self.origin is not None
+        if not is_identified or (promised is not None and size > promised):
+            self.restart()
+        elif size:
+            self._digest = digest_file(part, report, with_md5=self.checks.md5 is not None)
+            self._file.seek(self._digest.size)
+            self.is_patchwork = True
+
+    @property
+    def size(self) -> int:
+        """Bytes that have arrived."""
+        return self._digest.size
+
+    def require_space(self, total: int | None) -> None:
+        """Check that the rest of the file fits on the disk.
+
+        Raises:
+            DownloadError: It does not.
+        """
+        if total is not None and total > self.size:
+            require_space(self.slot.target.parent, total - self.size)
+
+    def note(self, origin: Origin) -> None:
+        """Write down where the bytes come from, before the first of them is written.
+
+        Raises:
+            DownloadError: The note cannot be written.
+        """
+        if origin == self.origin:
+            return
+        try:
+            write_origin(self.slot.origin, origin)
+        except OSError as exc:
+            raise disk_error(exc, self.slot.target.parent) from exc
+        self.origin = origin
+
+    def append(self, data: bytes) -> None:
+        """Write the next bytes.
+
+        Raises:
+            DownloadError: The disk is full or failed; the part is left as long as its digest.
+        """
+        file = self._opened()
+        view = memoryview(data)
+        try:
+            while view:
+                count = file.write(view)
+                self._digest.update(view[:count])
+                view = view[count:]
+        except OSError as exc:
+            raise disk_error(exc, self.slot.target.parent) from exc
+
+    def restart(self) -> None:
+        """Throw away what has arrived.
+
+        Raises:
+            OSError: The file system refuses.
+        """
+        file = self._opened()
+        file.seek(0)
+        file.truncate()
+        remove_if_there(self.slot.origin)
+        self.origin = None
+        self.is_patchwork = False
+        self._digest = self._new_digest()
+
+    def finish(self, promised: Checks, source: str) -> Path:
+        """Verify the bytes, make them last, and give them their real name.
+
+        Args:
+            promised: What the bytes must be: the catalog's word, completed by the server's.
+            source: Where they came from, for the record.
+
+        Returns:
+            The path of the complete file.
+
+        Raises:
+            ChecksumError: They are not the promised bytes; they have been set aside.
+            DownloadError: The file system refuses.
+        """
+        target = self.slot.target
+        found = self._digest.result()
+        self.close()
+        try:
+            compare(target.name, promised, found)
+            if not promised.pin_content:
+                _gguf_check.require_complete(self.slot.part, target.name)
+        except ChecksumError as exc:
+            self._set_aside()
+            message = f"{exc}; the bytes have been set aside as {self.slot.bad.name}"
+            raise ChecksumError(message) from exc
+        try:
+            sync(self.slot.part)
+            os.replace(self.slot.part, target)
+            sync(target.parent)
+            remove_if_there(self.slot.origin)
+            write_record(self.slot, Record.of(target, found, source))
+        except OSError as exc:
+            raise disk_error(exc, target.parent) from exc
+        return target
+
+    def close(self) -> None:
+        """Close the file and keep what is in it; may be called twice."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _set_aside(self) -> None:
+        try:
+            os.replace(self.slot.part, self.slot.bad)
+            remove_if_there(self.slot.origin)
+        except OSError as exc:
+            raise disk_error(exc, self.slot.target.parent) from exc
+
+    def _opened(self) -> BinaryIO:
+        if self._file is None:
+            message = "the partial file is closed"
+            raise DownloadError(message)
+        return self._file
+
+    def _new_digest(self) -> Digest:
+        return Digest(with_md5=self.checks.md5 is not None)
