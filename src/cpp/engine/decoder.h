@@ -1,0 +1,104 @@
+// What the engine needs of a model: the one seam between policy and llama.cpp.
+//
+// A decoder keeps `streams()` sequences of up to `context_length()` tokens
+// each.  The engine decides what is in them; the decoder only does as it is
+// told.  All calls come from one thread. Tests drive the engine with a scripted
+// decoder instead of a model.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/token.h"
+#include "engine/batch.h"
+#include "engine/sampling_params.h"
+
+namespace llmlocal {
+
+// The evaluated state of a sequence, kept outside the KV cache.
+struct StateBlob {
+  std::unique_ptr<std::byte[]> data;
+  std::size_t size = 0;
+  Position length = 0; // Tokens that it covers.
+  Position floor = 0;  // After a restore it can be trimmed to `floor` or more
+                       // tokens, or to none.
+};
+
+// Chooses the tokens of one request.
+class Sampler {
+public:
+  virtual ~Sampler() = default;
+
+  // The next token, by the logits of the whole vocabulary; may overwrite them.
+  // The choice counts as seen by the penalties.  Throws EngineError if a logit
+  // is not a number.
+  virtual Token sample(std::span<float> logits) = 0;
+};
+
+enum class DecodeStatus {
+  kOk,
+  kAborted, // The abort check said so; the sequences of the batch hold an
+            // unknown part of it.
+};
+
+class Decoder {
+public:
+  virtual ~Decoder() = default;
+
+  // --- Facts
+  // ---------------------------------------------------------------------------------
+  virtual Position
+  context_length() const = 0; // Tokens that one sequence may have.
+  virtual std::size_t
+  batch_capacity() const = 0; // Rows that one decode() may have.
+  virtual StreamId streams() const = 0;
+  virtual std::size_t stream_bytes() const = 0; // Memory that one stream takes.
+  virtual std::int32_t vocab_size() const = 0;
+  virtual bool is_end(Token token) const = 0; // Ends the generation.
+  virtual const std::string &
+  piece(Token token) const = 0; // The bytes that it stands for.
+
+  // --- A step
+  // --------------------------------------------------------------------------------
+  // Evaluates the rows, which must continue their streams.  Throws EngineError.
+  virtual DecodeStatus decode(const Batch &batch) = 0;
+  // The logits of row `row` of the last batch, which must have asked for them.
+  virtual std::span<float> logits(std::size_t row) = 0;
+  // Polled during decode(); true ends it early.
+  virtual void set_abort_check(std::function<bool()> check) = 0;
+  // How many threads the next steps use, 1 to max_threads().
+  virtual void set_threads(int n) = 0;
+  virtual int max_threads() const = 0;
+  virtual std::unique_ptr<Sampler>
+  make_sampler(const SamplingParams &params, std::span<const Token> prompt) = 0;
+
+  // --- Sequences
+  // -----------------------------------------------------------------------------
+  // Whether a sequence can only be kept as it is or dropped (recurrent and
+  // hybrid models).
+  virtual bool whole_states_only() const = 0;
+  // The smallest n > 0 that trim(stream, n) accepts: 0 where any length will
+  // do.
+  virtual Position trim_floor(StreamId stream) const = 0;
+  // Keeps the first `length` tokens.  False: it could not, and the stream is
+  // now empty.
+  virtual bool trim(StreamId stream, Position length) = 0;
+  virtual void clear(StreamId stream) = 0;
+  // Makes `to` hold what `from` holds.  False: it could not, and `to` is empty.
+  virtual bool copy(StreamId from, StreamId to) = 0;
+  virtual std::optional<StateBlob> save(StreamId stream) = 0;
+  // False: it could not, and the stream is empty.
+  virtual bool restore(StreamId stream, const StateBlob &blob) = 0;
+
+  // Makes room for `streams` sequences.  Returns, per old stream, whether its
+  // content survived. Throws OutOfMemoryError; then nothing has changed.
+  virtual std::vector<bool> grow(StreamId streams) = 0;
+};
+
+} // namespace llmlocal

@@ -1,0 +1,61 @@
+// Evaluated prefixes kept in RAM, for any later request to adopt.
+//
+// Least recently used entries go first when the byte budget is full.  An entry
+// that is a prefix of another and could not serve anything that the other can't
+// is dropped.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <span>
+
+#include "base/token.h"
+#include "engine/decoder.h"
+
+namespace llmlocal {
+
+class PrefixStore {
+public:
+  struct Entry {
+    Tokens tokens;
+    StateBlob blob;
+    std::size_t bytes() const {
+      return blob.size + tokens.size() * sizeof(Token);
+    }
+  };
+
+  struct Match {
+    const Entry *entry = nullptr;
+    Position length = 0; // Tokens of the prompt that it can stand for.
+  };
+
+  explicit PrefixStore(std::size_t budget_bytes) : budget_(budget_bytes) {}
+
+  // The longest usable prefix of `prompt`, at most `limit` tokens.
+  Match find(std::span<const Token> prompt, Position limit) const;
+
+  // Whether an entry can already serve all that one with these tokens could.
+  bool covers(std::span<const Token> tokens) const;
+
+  // Whether a state of this size may be kept at all.
+  bool accepts(std::size_t bytes) const { return bytes <= budget_; }
+
+  void insert(Tokens tokens, StateBlob blob);
+  void touch(const Entry *entry); // It was used now.
+  void remove(const Entry *entry);
+
+  std::size_t bytes() const { return bytes_; }
+  std::size_t budget() const { return budget_; }
+  std::size_t size() const { return entries_.size(); }
+
+private:
+  std::list<Entry>::iterator position_of(const Entry *entry);
+  void erase(std::list<Entry>::iterator entry);
+
+  std::size_t budget_;
+  std::size_t bytes_ = 0;
+  std::list<Entry> entries_; // The most recently used first.
+};
+
+} // namespace llmlocal

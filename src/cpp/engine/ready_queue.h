@@ -1,0 +1,42 @@
+// Tells one waiting thread which of many requests have news.
+//
+// An event loop can't wait on a condition variable, so asyncio callers share
+// one thread that waits here for all of them and hands the news on.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+namespace llmlocal {
+
+using RequestId = std::uint64_t;
+
+class ReadyQueue {
+public:
+  void push(RequestId id) {
+    {
+      const std::lock_guard lock(mutex_);
+      ready_.push_back(id);
+    }
+    changed_.notify_one();
+  }
+
+  // Returns the requests with news since the last call; none when `timeout` has
+  // passed.
+  std::vector<RequestId> wait(std::chrono::milliseconds timeout) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, timeout, [this] { return !ready_.empty(); });
+    return std::exchange(ready_, {});
+  }
+
+private:
+  std::mutex mutex_; // Guards ready_.
+  std::condition_variable changed_;
+  std::vector<RequestId> ready_;
+};
+
+} // namespace llmlocal

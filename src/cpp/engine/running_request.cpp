@@ -1,0 +1,125 @@
+#include "engine/running_request.h"
+
+#include <utility>
+
+namespace llmlocal {
+namespace {
+
+double seconds(Clock::duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+} // namespace
+
+RunningRequest::RunningRequest(std::shared_ptr<Request> request,
+                               StreamId stream, Position cached,
+                               std::unique_ptr<Sampler> sampler,
+                               Clock::time_point now)
+    : request_(std::move(request)), sampler_(std::move(sampler)),
+      text_(request_->spec().stops), cached_(cached), started_(now),
+      last_token_(now) {
+  state_.stream = stream;
+  state_.prompt = request_->spec().prompt;
+  state_.evaluated = cached;
+}
+
+void RunningRequest::pause_at(Position position) {
+  const bool nearer =
+      state_.pause_at <= state_.evaluated || position < state_.pause_at;
+  if (position > state_.evaluated && nearer)
+    state_.pause_at = position;
+}
+
+void RunningRequest::accept(Token token, const Decoder &decoder,
+                            Clock::time_point now) {
+  if (!first_token_)
+    first_token_ = now;
+  last_token_ = now;
+  StopMatcher::Result output;
+  bool is_over = true;
+  FinishReason reason = FinishReason::kStop;
+  if (decoder.is_end(token)) {
+    output = text_.flush();
+    if (!output.text.empty())
+      deliver(token, std::move(output.text));
+  } else {
+    ++generated_;
+    output = text_.push(decoder.piece(token));
+    if (!output.match) {
+      const bool full = state_.evaluated >= decoder.context_length();
+      is_over = full || generated_ >= request_->spec().max_tokens;
+      if (is_over) {
+        StopMatcher::Result rest = text_.flush();
+        output.text += rest.text;
+        output.match = std::move(rest.match);
+        if (!output.match)
+          reason = FinishReason::kLength;
+      }
+    }
+    deliver(token, std::move(output.text));
+  }
+  if (is_over) {
+    Outcome outcome;
+    outcome.reason = reason;
+    outcome.stop_match = std::move(output.match);
+    finish(std::move(outcome), now);
+  }
+  state_.decoding = true;
+  state_.next = token;
+}
+
+void RunningRequest::end(FinishReason reason, Clock::time_point now) {
+  if (is_over())
+    return;
+  // What was held back as the possible start of a stop string was text after
+  // all.
+  StopMatcher::Result rest = text_.flush();
+  if (!rest.text.empty())
+    deliver(state_.next, std::move(rest.text));
+  Outcome outcome;
+  outcome.reason = reason;
+  finish(std::move(outcome), now);
+}
+
+void RunningRequest::fail(std::exception_ptr error, Clock::time_point now) {
+  if (is_over())
+    return;
+  Outcome outcome;
+  outcome.reason = FinishReason::kCancelled;
+  outcome.error = std::move(error);
+  finish(std::move(outcome), now);
+}
+
+void RunningRequest::deliver(Token token, std::string text) {
+  request_->channel().push({token, std::move(text)});
+}
+
+void RunningRequest::finish(Outcome outcome, Clock::time_point now) {
+  outcome.usage = {prompt_length(), cached_, generated_};
+  Timings &timings = outcome.timings;
+  const Clock::time_point submitted = request_->submitted();
+  timings.queue_s = seconds(started_ - submitted);
+  timings.total_s = seconds(now - submitted);
+  if (first_token_) {
+    timings.prompt_s = seconds(*first_token_ - started_);
+    timings.first_token_s = seconds(*first_token_ - submitted);
+    if (generated_ > 1) {
+      timings.per_token_s =
+          seconds(last_token_ - *first_token_) / (generated_ - 1);
+    }
+  }
+  outcome_ = std::move(outcome);
+}
+
+Outcome outcome_without_running(const Request &request, FinishReason reason,
+                                Clock::time_point now) {
+  Outcome outcome;
+  outcome.reason = reason;
+  outcome.usage.prompt_tokens =
+      static_cast<std::int32_t>(request.spec().prompt.size());
+  outcome.timings.queue_s = outcome.timings.total_s =
+      seconds(now - request.submitted());
+  return outcome;
+}
+
+} // namespace llmlocal

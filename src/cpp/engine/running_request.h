@@ -1,0 +1,73 @@
+// A request while it runs: how far it is, and how its tokens become events and
+// its end an outcome.
+//
+// Used by the engine's thread only; the caller's side of the same request is
+// Request.
+#pragma once
+
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/token.h"
+#include "engine/decoder.h"
+#include "engine/request.h"
+#include "engine/step_plan.h"
+#include "engine/text_output.h"
+
+namespace llmlocal {
+
+class RunningRequest {
+public:
+  RunningRequest(std::shared_ptr<Request> request, StreamId stream,
+                 Position cached, std::unique_ptr<Sampler> sampler,
+                 Clock::time_point now);
+
+  Request &request() { return *request_; }
+  const Request &request() const { return *request_; }
+  StreamId stream() const { return state_.stream; }
+  const RunState &state() const { return state_; }
+  Sampler &sampler() { return *sampler_; }
+
+  void move_to(StreamId stream) { state_.stream = stream; }
+  void pause_at(Position position);
+  // So many of its tokens were evaluated.
+  void advance(Position tokens) { state_.evaluated += tokens; }
+  bool prompt_is_done() const { return state_.evaluated >= prompt_length(); }
+
+  // Takes the sampled token; the request may be over then.
+  void accept(Token token, const Decoder &decoder, Clock::time_point now);
+  // These end it, unless it is over already.
+  void end(FinishReason reason, Clock::time_point now);
+  void fail(std::exception_ptr error, Clock::time_point now);
+
+  bool is_over() const { return outcome_.has_value(); }
+  // Hands the outcome to the consumer, once it is over.
+  void announce() { request_->channel().finish(std::move(*outcome_)); }
+
+private:
+  Position prompt_length() const {
+    return static_cast<Position>(state_.prompt.size());
+  }
+  void deliver(Token token, std::string text);
+  void finish(Outcome outcome, Clock::time_point now);
+
+  std::shared_ptr<Request> request_;
+  std::unique_ptr<Sampler> sampler_;
+  TextOutput text_;
+  RunState state_;
+  Position cached_;
+  std::int32_t generated_ = 0;
+  Clock::time_point started_;
+  std::optional<Clock::time_point> first_token_;
+  Clock::time_point last_token_;
+  std::optional<Outcome> outcome_;
+};
+
+// The outcome of a request that ends before it ran.
+Outcome outcome_without_running(const Request &request, FinishReason reason,
+                                Clock::time_point now);
+
+} // namespace llmlocal

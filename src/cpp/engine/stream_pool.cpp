@@ -1,0 +1,175 @@
+#include "engine/stream_pool.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/errors.h"
+
+namespace llmlocal {
+namespace {
+
+// At least one token of a prompt must be evaluated, for its logits.
+Position reuse_limit(std::span<const Token> prompt) {
+  return static_cast<Position>(prompt.size()) - 1;
+}
+
+} // namespace
+
+StreamPool::StreamPool(Decoder &decoder, StreamId max_streams,
+                       std::size_t store_bytes)
+    : decoder_(decoder), max_streams_(std::max(max_streams, decoder.streams())),
+      store_(store_bytes),
+      streams_(static_cast<std::size_t>(decoder.streams())) {}
+
+std::vector<StreamView> StreamPool::views() const {
+  std::vector<StreamView> views;
+  views.reserve(streams_.size());
+  for (StreamId id = 0; id < streams(); ++id) {
+    const Stream &stream = streams_[static_cast<std::size_t>(id)];
+    const Position floor = stream.tokens.empty() ? 0 : decoder_.trim_floor(id);
+    views.push_back({stream.tokens, floor, stream.active, stream.last_used});
+  }
+  return views;
+}
+
+Position StreamPool::held_prefix(std::span<const Token> prompt) const {
+  const Position limit = reuse_limit(prompt);
+  return std::max(longest_in_streams(views(), prompt, limit).length,
+                  store_.find(prompt, limit).length);
+}
+
+std::optional<StreamPool::Lease>
+StreamPool::acquire(std::span<const Token> prompt) {
+  const Position limit = reuse_limit(prompt);
+  const std::vector<StreamView> now = views();
+  const StreamMatch in_stream = longest_in_streams(now, prompt, limit);
+  const Position best =
+      std::max(in_stream.length, store_.find(prompt, limit).length);
+  const std::optional<StreamId> target =
+      choose_stream(now, prompt, limit, best);
+  if (!target)
+    return std::nullopt;
+
+  const StreamView &there = now[static_cast<std::size_t>(*target)];
+  const Position own = usable_prefix(there.tokens, there.floor, prompt, limit);
+  Lease lease{*target, 0};
+  if (own > 0 && own >= best) { // Continue in place.
+    save_tail(*target, own);
+    lease.reused = decoder_.trim(*target, own) ? own : 0;
+  } else {
+    save_tail(*target, 0);
+    // Looked up again: saving may have pushed the entry out.
+    lease.reused = adopt(*target, in_stream, store_.find(prompt, limit));
+  }
+  if (lease.reused == 0)
+    decoder_.clear(*target);
+
+  Stream &stream = at(*target);
+  stream.tokens.assign(prompt.begin(), prompt.begin() + lease.reused);
+  stream.active = true;
+  stream.last_used = ++clock_;
+  return lease;
+}
+
+Position StreamPool::adopt(StreamId target, const StreamMatch &stream,
+                           const PrefixStore::Match &stored) {
+  const Position best = std::max(stream.length, stored.length);
+  if (best < kWorthKeeping)
+    return 0;
+  decoder_.clear(target);
+  bool adopted = false;
+  if (stream.length >= stored.length) {
+    adopted = decoder_.copy(stream.stream, target);
+  } else {
+    store_.touch(stored.entry);
+    adopted = decoder_.restore(target, stored.entry->blob);
+    // A state that the decoder refuses will be refused again.
+    if (!adopted)
+      store_.remove(stored.entry);
+  }
+  return adopted && decoder_.trim(target, best) ? best : 0;
+}
+
+void StreamPool::save_tail(StreamId stream, Position keep) {
+  if (length(stream) - keep >= kWorthKeeping)
+    checkpoint(stream);
+}
+
+void StreamPool::checkpoint(StreamId stream) {
+  const Tokens &tokens = at(stream).tokens;
+  if (tokens.empty() || store_.budget() == 0 || store_.covers(tokens))
+    return;
+  std::optional<StateBlob> blob = decoder_.save(stream);
+  if (blob)
+    store_.insert(tokens, std::move(*blob));
+}
+
+void StreamPool::extend(StreamId stream, std::span<const Token> tokens) {
+  at(stream).tokens.insert(at(stream).tokens.end(), tokens.begin(),
+                           tokens.end());
+}
+
+void StreamPool::roll_back(StreamId stream) {
+  if (length(stream) == 0 || !decoder_.trim(stream, length(stream)))
+    clear(stream);
+}
+
+void StreamPool::clear(StreamId stream) {
+  at(stream).tokens.clear();
+  decoder_.clear(stream);
+}
+
+void StreamPool::release(StreamId stream) {
+  at(stream).active = false;
+  at(stream).last_used = ++clock_;
+}
+
+void StreamPool::grow(StreamId wanted) {
+  StreamId target = streams();
+  while (target < wanted && target < max_streams_)
+    target = std::min(target * 2, max_streams_);
+  if (target == streams())
+    return;
+  try {
+    const std::vector<bool> survived = decoder_.grow(target);
+    for (StreamId id = 0; id < streams(); ++id) {
+      if (!survived[static_cast<std::size_t>(id)])
+        at(id).tokens.clear();
+    }
+    streams_.resize(static_cast<std::size_t>(target));
+  } catch (const OutOfMemoryError &) {
+    // Fewer at a time is slower, not wrong; and the next request need not try
+    // again.
+    max_streams_ = streams();
+  }
+}
+
+std::optional<Move> StreamPool::gap() const {
+  std::vector<bool> active;
+  active.reserve(streams_.size());
+  for (const Stream &stream : streams_)
+    active.push_back(stream.active);
+  return closing_move(active);
+}
+
+bool StreamPool::has_gap() const { return gap().has_value(); }
+
+std::optional<Move> StreamPool::close_gap() {
+  const std::optional<Move> move = gap();
+  if (!move)
+    return std::nullopt;
+  save_tail(move->to, 0);
+  clear(move->to);
+  if (!decoder_.copy(move->from, move->to))
+    return std::nullopt;
+  std::swap(at(move->to), at(move->from));
+  clear(move->from);
+  return move;
+}
+
+StreamId StreamPool::active() const {
+  return static_cast<StreamId>(
+      std::ranges::count_if(streams_, &Stream::active));
+}
+
+} // namespace llmlocal

@@ -1,0 +1,41 @@
+// Turns the tokens of one request into the events that its consumer sees.
+//
+// Owns the two things that stand between a token and its text: characters that
+// several tokens make up together, and stop strings that must not show.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/stop_matcher.h"
+#include "base/utf8_assembler.h"
+
+namespace llmlocal {
+
+class TextOutput {
+public:
+  explicit TextOutput(const std::vector<std::string> &stops) : stops_(stops) {}
+
+  // Returns the text that `piece` releases, and the stop string that it
+  // completes, if any.
+  StopMatcher::Result push(std::string_view piece) {
+    return stops_.push(utf8_.push(piece));
+  }
+
+  // Ends the text.  The last, replaced character may still complete a stop
+  // string.
+  StopMatcher::Result flush() {
+    StopMatcher::Result result = stops_.push(utf8_.flush());
+    if (!result.match)
+      result.text += stops_.flush();
+    return result;
+  }
+
+private:
+  Utf8Assembler utf8_;
+  StopMatcher stops_;
+};
+
+} // namespace llmlocal

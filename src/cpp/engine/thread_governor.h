@@ -1,0 +1,58 @@
+// How many threads the next step should use, from how long steps took.
+//
+// The threads of a step meet at a barrier after each operation.  Where another
+// process keeps a core busy, every barrier waits for the one thread that shares
+// it, and fewer threads are faster than all.  So the governor now and then
+// tries a neighbouring count for a few steps and keeps it if it is clearly
+// faster: soon after a step time has jumped, rarely while nothing changes. No
+// clock of its own.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+namespace llmlocal {
+
+class ThreadGovernor {
+public:
+  explicit ThreadGovernor(int max_threads);
+
+  // For steps that only evaluate answers; a step with prompts takes all
+  // threads.
+  int threads() const { return ladder_[current_]; }
+
+  // A step of `rows` answers took so long with threads().
+  void observe(std::size_t rows, double seconds);
+
+private:
+  static constexpr std::size_t kWindow =
+      5; // Steps whose median stands for a count.
+  static constexpr int kFirstProbe = 16; // Steps before the first trial.
+  static constexpr int kRarestProbe =
+      1024; // Steps between trials that keep failing.
+  static constexpr int kSoonestProbe =
+      8; // Steps between a trial and one after a jump.
+  static constexpr double kClearlyFaster =
+      0.92; // Of the present time: worth a change.
+  static constexpr double kJump =
+      1.4; // Times the best seen: something has changed.
+
+  void forget();
+  void start_probe();
+  void end_probe(double probed);
+
+  std::vector<int> ladder_; // The counts to choose from, ascending.
+  std::size_t current_;     // Where threads() is.
+  std::size_t home_;        // Where it goes back to when a trial fails.
+  std::size_t row_class_ =
+      0; // Step times are compared among batches of like size only.
+  std::vector<double> window_;
+  double usual_ = 0; // The median at home_ when the trial began.
+  double best_ = 0;  // The lowest median at home_; 0: none yet.
+  bool probing_ = false;
+  bool upwards_ = false; // The direction of the next trial.
+  int interval_ = kFirstProbe;
+  int since_probe_ = 0;
+};
+
+} // namespace llmlocal

@@ -1,0 +1,67 @@
+// Carries tokens and their text from the engine's thread to the one consumer of
+// a request.
+//
+// The engine pushes and never waits.  The consumer takes everything that is
+// there at once, so it wakes up less often than tokens arrive; one that only
+// wants the end is not woken for tokens at all.  What is held is bounded by the
+// request's max_tokens.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/token.h"
+#include "engine/outcome.h"
+#include "engine/ready_queue.h"
+
+namespace llmlocal {
+
+struct TokenEvent {
+  Token token = 0;
+  std::string text; // The text that this token released; empty while a
+                    // character or stop is open.
+};
+
+class TokenChannel {
+public:
+  enum class Until { kNews, kEnd };
+
+  struct Read {
+    std::vector<TokenEvent> events;
+    std::shared_ptr<const Outcome>
+        outcome; // Set once, with or after the last event.
+  };
+
+  // --- The engine's side
+  // -----------------------------------------------------------------------
+  void push(TokenEvent event);
+  // The first call counts; later ones are ignored.
+  void finish(Outcome outcome);
+
+  // --- The consumer's side
+  // --------------------------------------------------------------------- Takes
+  // what is there, waiting up to `timeout` for it.
+  Read read(std::chrono::milliseconds timeout, Until until);
+  // From now on, news are also announced on `queue`, as `id`.
+  void announce_on(std::shared_ptr<ReadyQueue> queue, RequestId id);
+
+private:
+  void announce_locked();
+
+  std::mutex mutex_; // Guards everything below.
+  std::condition_variable changed_;
+  std::vector<TokenEvent> events_;
+  std::shared_ptr<const Outcome> outcome_;
+  bool wake_for_tokens_ =
+      false; // The consumer waits, and not only for the end.
+  std::shared_ptr<ReadyQueue> ready_;
+  RequestId ready_id_ = 0;
+  bool announced_ = false; // On `ready_`, and not read since.
+};
+
+} // namespace llmlocal
