@@ -80,12 +80,13 @@ public:
 
   // --- Sequences
   // -----------------------------------------------------------------------------
-  // Whether a sequence can only be kept as it is or dropped (recurrent and
-  // hybrid models).
-  virtual bool whole_states_only() const = 0;
-  // The smallest n > 0 that trim(stream, n) accepts: 0 where any length will
-  // do.
+  // Whether a copy or a saved state stands for all of its tokens or for none (recurrent models,
+  // sliding windows): a prefix can then be shared only at the moment when the stream ends there.
+  virtual bool copies_whole_only() const = 0;
+  // The smallest n > 0 that trim(stream, n) accepts now: 0 where any length will do.
   virtual Position trim_floor(StreamId stream) const = 0;
+  // The same for a copy of the stream, or a state saved from it.
+  virtual Position copy_floor(StreamId stream) const = 0;
   // Keeps the first `length` tokens.  False: it could not, and the stream is
   // now empty.
   virtual bool trim(StreamId stream, Position length) = 0;

@@ -38,22 +38,25 @@ Position usable_prefix(std::span<const Token> held, Position floor,
   return length >= floor ? length : 0;
 }
 
-StreamMatch longest_in_streams(std::span<const StreamView> streams,
-                               std::span<const Token> prompt, Position limit) {
+StreamMatch longest_to_copy(std::span<const StreamView> streams, std::span<const Token> prompt,
+                            Position limit) {
   StreamMatch best;
-  std::tuple<Position, bool, bool> best_rank{0, false, false};
   for (StreamId id = 0; id < static_cast<StreamId>(streams.size()); ++id) {
-    const StreamView &stream = streams[id];
-    const Position length =
-        usable_prefix(stream.tokens, stream.floor, prompt, limit);
-    if (length == 0)
-      continue;
-    const bool whole = length == static_cast<Position>(stream.tokens.size());
-    const std::tuple rank{length, !stream.active, whole};
-    if (rank > best_rank) {
-      best_rank = rank;
-      best = {id, length};
-    }
+    const StreamView& stream = streams[id];
+    const Position length = usable_prefix(stream.tokens, stream.copy_floor, prompt, limit);
+    if (length > best.length) best = {id, length};
+  }
+  return best;
+}
+
+StreamMatch longest_to_continue(std::span<const StreamView> streams, std::span<const Token> prompt,
+                                Position limit) {
+  StreamMatch best;
+  for (StreamId id = 0; id < static_cast<StreamId>(streams.size()); ++id) {
+    const StreamView& stream = streams[id];
+    if (stream.active) continue;
+    const Position length = usable_prefix(stream.tokens, stream.floor, prompt, limit);
+    if (length > best.length) best = {id, length};
   }
   return best;
 }

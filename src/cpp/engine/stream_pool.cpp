@@ -26,56 +26,57 @@ std::vector<StreamView> StreamPool::views() const {
   views.reserve(streams_.size());
   for (StreamId id = 0; id < streams(); ++id) {
     const Stream &stream = streams_[static_cast<std::size_t>(id)];
-    const Position floor = stream.tokens.empty() ? 0 : decoder_.trim_floor(id);
-    views.push_back({stream.tokens, floor, stream.active, stream.last_used});
+    const bool empty = stream.tokens.empty();
+    views.push_back({stream.tokens, empty ? 0 : decoder_.trim_floor(id),
+                     empty ? 0 : decoder_.copy_floor(id), stream.active, stream.last_used});
   }
   return views;
 }
 
 Position StreamPool::held_prefix(std::span<const Token> prompt) const {
   const Position limit = reuse_limit(prompt);
-  return std::max(longest_in_streams(views(), prompt, limit).length,
-                  store_.find(prompt, limit).length);
+  const std::vector<StreamView> now = views();
+  return std::max({longest_to_continue(now, prompt, limit).length,
+                   longest_to_copy(now, prompt, limit).length, store_.find(prompt, limit).length});
 }
 
-std::optional<StreamPool::Lease>
-StreamPool::acquire(std::span<const Token> prompt) {
+std::optional<StreamPool::Lease> StreamPool::acquire(std::span<const Token> prompt) {
   const Position limit = reuse_limit(prompt);
   const std::vector<StreamView> now = views();
-  const StreamMatch in_stream = longest_in_streams(now, prompt, limit);
-  const Position best =
-      std::max(in_stream.length, store_.find(prompt, limit).length);
+  const StreamMatch to_copy = longest_to_copy(now, prompt, limit);
+  const StreamMatch to_continue = longest_to_continue(now, prompt, limit);
+  const Position adoptable = std::max(to_copy.length, store_.find(prompt, limit).length);
+  // A stream that alone has the most is the place to be, gap or not.
   const std::optional<StreamId> target =
-      choose_stream(now, prompt, limit, best);
-  if (!target)
-    return std::nullopt;
+      to_continue.length >= adoptable + kWorthKeeping
+          ? std::optional(to_continue.stream)
+          : choose_stream(now, prompt, limit, adoptable);
+  if (!target) return std::nullopt;
 
-  const StreamView &there = now[static_cast<std::size_t>(*target)];
+  const StreamView& there = now[static_cast<std::size_t>(*target)];
   const Position own = usable_prefix(there.tokens, there.floor, prompt, limit);
   Lease lease{*target, 0};
-  if (own > 0 && own >= best) { // Continue in place.
+  if (own > 0 && own >= adoptable) {  // Continue in place.
     save_tail(*target, own);
     lease.reused = decoder_.trim(*target, own) ? own : 0;
   } else {
     save_tail(*target, 0);
     // Looked up again: saving may have pushed the entry out.
-    lease.reused = adopt(*target, in_stream, store_.find(prompt, limit));
+    lease.reused = adopt(*target, to_copy, store_.find(prompt, limit));
   }
-  if (lease.reused == 0)
-    decoder_.clear(*target);
+  if (lease.reused == 0) decoder_.clear(*target);
 
-  Stream &stream = at(*target);
+  Stream& stream = at(*target);
   stream.tokens.assign(prompt.begin(), prompt.begin() + lease.reused);
   stream.active = true;
   stream.last_used = ++clock_;
   return lease;
 }
 
-Position StreamPool::adopt(StreamId target, const StreamMatch &stream,
-                           const PrefixStore::Match &stored) {
+Position StreamPool::adopt(StreamId target, const StreamMatch& stream,
+                           const PrefixStore::Match& stored) {
   const Position best = std::max(stream.length, stored.length);
-  if (best < kWorthKeeping)
-    return 0;
+  if (best < kWorthKeeping) return 0;
   decoder_.clear(target);
   bool adopted = false;
   if (stream.length >= stored.length) {
@@ -84,8 +85,7 @@ Position StreamPool::adopt(StreamId target, const StreamMatch &stream,
     store_.touch(stored.entry);
     adopted = decoder_.restore(target, stored.entry->blob);
     // A state that the decoder refuses will be refused again.
-    if (!adopted)
-      store_.remove(stored.entry);
+    if (!adopted) store_.remove(stored.entry);
   }
   return adopted && decoder_.trim(target, best) ? best : 0;
 }
