@@ -9,10 +9,9 @@
 namespace llmlocal {
 
 // How many tokens `a` and `b` have in common at their front.
-inline Position common_prefix(std::span<const Token> a,
-                              std::span<const Token> b) {
-  return static_cast<Position>(
-      std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
+inline Position common_prefix(std::span<const Token> a, std::span<const Token> b) {
+  return static_cast<Position>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first -
+                               a.begin());
 }
 
-} // namespace llmlocal
+}  // namespace llmlocal

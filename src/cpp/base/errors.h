@@ -30,8 +30,7 @@ struct ParameterError : Error {
 
 // The prompt is longer than the context.
 struct ContextOverflowError : Error {
-  ContextOverflowError(const std::string &what, std::size_t prompt_tokens,
-                       std::size_t context)
+  ContextOverflowError(const std::string& what, std::size_t prompt_tokens, std::size_t context)
       : Error(what), n_prompt(prompt_tokens), n_ctx(context) {}
   std::size_t n_prompt;
   std::size_t n_ctx;
@@ -57,4 +56,4 @@ struct OutOfMemoryError : EngineError {
   using EngineError::EngineError;
 };
 
-} // namespace llmlocal
+}  // namespace llmlocal

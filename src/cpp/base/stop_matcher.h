@@ -17,14 +17,13 @@
 namespace llmlocal {
 
 class StopMatcher {
-public:
+ public:
   // `stops` must not hold an empty string.
-  explicit StopMatcher(const std::vector<std::string> &stops);
+  explicit StopMatcher(const std::vector<std::string>& stops);
 
   struct Result {
-    std::string text; // May go out: it holds no part of any stop string.
-    std::optional<std::string>
-        match; // The stop string that was found; the text ends before it.
+    std::string text;                  // May go out: it holds no part of any stop string.
+    std::optional<std::string> match;  // The stop string that was found; the text ends before it.
   };
 
   // After a match, the matcher must not be used again.
@@ -33,17 +32,16 @@ public:
   // Ends the text: returns what was held back.
   std::string flush();
 
-private:
+ private:
   struct Pattern {
     std::string text;
-    std::vector<std::size_t>
-        border; // border[i]: the longest proper border of text[0..i].
-    std::size_t matched = 0; // How much of `text` the input ends with.
+    std::vector<std::size_t> border;  // border[i]: the longest proper border of text[0..i].
+    std::size_t matched = 0;          // How much of `text` the input ends with.
   };
-  static void advance(Pattern &pattern, char byte);
+  static void advance(Pattern& pattern, char byte);
 
   std::vector<Pattern> patterns_;
   std::string held_;
 };
 
-} // namespace llmlocal
+}  // namespace llmlocal

@@ -17,22 +17,14 @@ struct Lead {
 };
 
 Lead lead_of(unsigned char byte) {
-  if (byte <= 0x7F)
-    return {1};
-  if (byte >= 0xC2 && byte <= 0xDF)
-    return {2};
-  if (byte == 0xE0)
-    return {3, 0xA0, 0xBF};
-  if (byte == 0xED)
-    return {3, 0x80, 0x9F};
-  if (byte >= 0xE1 && byte <= 0xEF)
-    return {3};
-  if (byte == 0xF0)
-    return {4, 0x90, 0xBF};
-  if (byte >= 0xF1 && byte <= 0xF3)
-    return {4};
-  if (byte == 0xF4)
-    return {4, 0x80, 0x8F};
+  if (byte <= 0x7F) return {1};
+  if (byte >= 0xC2 && byte <= 0xDF) return {2};
+  if (byte == 0xE0) return {3, 0xA0, 0xBF};
+  if (byte == 0xED) return {3, 0x80, 0x9F};
+  if (byte >= 0xE1 && byte <= 0xEF) return {3};
+  if (byte == 0xF0) return {4, 0x90, 0xBF};
+  if (byte >= 0xF1 && byte <= 0xF3) return {4};
+  if (byte == 0xF4) return {4, 0x80, 0x8F};
   return {};
 }
 
@@ -41,21 +33,18 @@ Lead lead_of(unsigned char byte) {
 enum class Kind { kComplete, kOpen, kInvalid };
 std::pair<std::size_t, Kind> next_part(std::string_view bytes) {
   const Lead lead = lead_of(static_cast<unsigned char>(bytes[0]));
-  if (lead.length == 0)
-    return {1, Kind::kInvalid};
+  if (lead.length == 0) return {1, Kind::kInvalid};
   for (std::size_t i = 1; i < lead.length; ++i) {
-    if (i == bytes.size())
-      return {i, Kind::kOpen};
+    if (i == bytes.size()) return {i, Kind::kOpen};
     const auto byte = static_cast<unsigned char>(bytes[i]);
     const unsigned char min = i == 1 ? lead.second_min : 0x80;
     const unsigned char max = i == 1 ? lead.second_max : 0xBF;
-    if (byte < min || byte > max)
-      return {i, Kind::kInvalid};
+    if (byte < min || byte > max) return {i, Kind::kInvalid};
   }
   return {lead.length, Kind::kComplete};
 }
 
-} // namespace
+}  // namespace
 
 std::string Utf8Assembler::push(std::string_view bytes) {
   const std::string all = std::exchange(open_, {}).append(bytes);
@@ -75,8 +64,7 @@ std::string Utf8Assembler::push(std::string_view bytes) {
 }
 
 std::string Utf8Assembler::flush() {
-  return std::exchange(open_, {}).empty() ? std::string()
-                                          : std::string(kReplacement);
+  return std::exchange(open_, {}).empty() ? std::string() : std::string(kReplacement);
 }
 
-} // namespace llmlocal
+}  // namespace llmlocal

@@ -12,7 +12,7 @@
 namespace llmlocal {
 
 class Utf8Assembler {
-public:
+ public:
   // Returns the text that these bytes complete; empty while a character is
   // still open.
   std::string push(std::string_view bytes);
@@ -20,9 +20,9 @@ public:
   // Ends the text: an open character becomes U+FFFD.
   std::string flush();
 
-private:
-  std::string open_; // The bytes of the last character, while it is not
-                     // complete: at most 3.
+ private:
+  std::string open_;  // The bytes of the last character, while it is not
+                      // complete: at most 3.
 };
 
-} // namespace llmlocal
+}  // namespace llmlocal

@@ -19,8 +19,7 @@ struct Batch {
   bool empty() const { return tokens.empty(); }
 
   // Returns the row's index.
-  std::size_t add(Token token, Position position, StreamId stream,
-                  bool logits) {
+  std::size_t add(Token token, Position position, StreamId stream, bool logits) {
     tokens.push_back(token);
     positions.push_back(position);
     streams.push_back(stream);
@@ -36,4 +35,4 @@ struct Batch {
   }
 };
 
-} // namespace llmlocal
+}  // namespace llmlocal

@@ -25,14 +25,14 @@ namespace llmlocal {
 struct StateBlob {
   std::unique_ptr<std::byte[]> data;
   std::size_t size = 0;
-  Position length = 0; // Tokens that it covers.
-  Position floor = 0;  // After a restore it can be trimmed to `floor` or more
-                       // tokens, or to none.
+  Position length = 0;  // Tokens that it covers.
+  Position floor = 0;   // After a restore it can be trimmed to `floor` or more
+                        // tokens, or to none.
 };
 
 // Chooses the tokens of one request.
 class Sampler {
-public:
+ public:
   virtual ~Sampler() = default;
 
   // The next token, by the logits of the whole vocabulary; may overwrite them.
@@ -43,31 +43,28 @@ public:
 
 enum class DecodeStatus {
   kOk,
-  kAborted, // The abort check said so; the sequences of the batch hold an
-            // unknown part of it.
+  kAborted,  // The abort check said so; the sequences of the batch hold an
+             // unknown part of it.
 };
 
 class Decoder {
-public:
+ public:
   virtual ~Decoder() = default;
 
   // --- Facts
   // ---------------------------------------------------------------------------------
-  virtual Position
-  context_length() const = 0; // Tokens that one sequence may have.
-  virtual std::size_t
-  batch_capacity() const = 0; // Rows that one decode() may have.
+  virtual Position context_length() const = 0;     // Tokens that one sequence may have.
+  virtual std::size_t batch_capacity() const = 0;  // Rows that one decode() may have.
   virtual StreamId streams() const = 0;
-  virtual std::size_t stream_bytes() const = 0; // Memory that one stream takes.
+  virtual std::size_t stream_bytes() const = 0;  // Memory that one stream takes.
   virtual std::int32_t vocab_size() const = 0;
-  virtual bool is_end(Token token) const = 0; // Ends the generation.
-  virtual const std::string &
-  piece(Token token) const = 0; // The bytes that it stands for.
+  virtual bool is_end(Token token) const = 0;               // Ends the generation.
+  virtual const std::string& piece(Token token) const = 0;  // The bytes that it stands for.
 
   // --- A step
   // --------------------------------------------------------------------------------
   // Evaluates the rows, which must continue their streams.  Throws EngineError.
-  virtual DecodeStatus decode(const Batch &batch) = 0;
+  virtual DecodeStatus decode(const Batch& batch) = 0;
   // The logits of row `row` of the last batch, which must have asked for them.
   virtual std::span<float> logits(std::size_t row) = 0;
   // Polled during decode(); true ends it early.
@@ -75,8 +72,8 @@ public:
   // How many threads the next steps use, 1 to max_threads().
   virtual void set_threads(int n) = 0;
   virtual int max_threads() const = 0;
-  virtual std::unique_ptr<Sampler>
-  make_sampler(const SamplingParams &params, std::span<const Token> prompt) = 0;
+  virtual std::unique_ptr<Sampler> make_sampler(const SamplingParams& params,
+                                                std::span<const Token> prompt) = 0;
 
   // --- Sequences
   // -----------------------------------------------------------------------------
@@ -95,11 +92,11 @@ public:
   virtual bool copy(StreamId from, StreamId to) = 0;
   virtual std::optional<StateBlob> save(StreamId stream) = 0;
   // False: it could not, and the stream is empty.
-  virtual bool restore(StreamId stream, const StateBlob &blob) = 0;
+  virtual bool restore(StreamId stream, const StateBlob& blob) = 0;
 
   // Makes room for `streams` sequences.  Returns, per old stream, whether its
   // content survived. Throws OutOfMemoryError; then nothing has changed.
   virtual std::vector<bool> grow(StreamId streams) = 0;
 };
 
-} // namespace llmlocal
+}  // namespace llmlocal

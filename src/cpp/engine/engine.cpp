@@ -14,45 +14,40 @@ namespace {
 // one stream: worth it once the gap has lasted a while.
 constexpr int kStepsBeforeClosingGap = 8;
 
-StreamId affordable_streams(const Decoder &decoder,
-                            const EngineOptions &options) {
+StreamId affordable_streams(const Decoder& decoder, const EngineOptions& options) {
   const std::size_t each = std::max<std::size_t>(decoder.stream_bytes(), 1);
   const std::size_t fit = std::max<std::size_t>(options.kv_bytes / each, 1);
-  const auto most = std::min<std::size_t>(
-      static_cast<std::size_t>(options.max_streams), decoder.batch_capacity());
+  const auto most = std::min<std::size_t>(static_cast<std::size_t>(options.max_streams),
+                                          decoder.batch_capacity());
   return static_cast<StreamId>(std::min(fit, most));
 }
 
-void check(const RequestSpec &spec, Position context_length,
-           std::int32_t vocab_size) {
+void check(const RequestSpec& spec, Position context_length, std::int32_t vocab_size) {
   spec.sampling.validate(vocab_size);
-  if (spec.prompt.empty())
-    throw ParameterError("prompt must hold at least one token, got none");
+  if (spec.prompt.empty()) throw ParameterError("prompt must hold at least one token, got none");
   if (spec.max_tokens < 0) {
-    throw ParameterError("max_tokens must be >= 0, got " +
-                         std::to_string(spec.max_tokens));
+    throw ParameterError("max_tokens must be >= 0, got " + std::to_string(spec.max_tokens));
   }
   if (spec.timeout && !(spec.timeout->count() > 0)) {
     throw ParameterError("timeout must be > 0 seconds, got " +
                          std::to_string(spec.timeout->count()));
   }
-  for (const std::string &stop : spec.stops) {
-    if (stop.empty())
-      throw ParameterError("stop must not hold an empty string");
+  for (const std::string& stop : spec.stops) {
+    if (stop.empty()) throw ParameterError("stop must not hold an empty string");
   }
   for (const Token token : spec.prompt) {
     if (token < 0 || token >= vocab_size) {
       throw ParameterError("prompt holds token " + std::to_string(token) +
-                           ", but the vocabulary has 0 to " +
-                           std::to_string(vocab_size - 1));
+                           ", but the vocabulary has 0 to " + std::to_string(vocab_size - 1));
     }
   }
   if (spec.prompt.size() > static_cast<std::size_t>(context_length)) {
-    throw ContextOverflowError(
-        "the prompt has " + std::to_string(spec.prompt.size()) +
-            " tokens, but the context holds " + std::to_string(context_length) +
-            "; load the model with a larger n_ctx or shorten the prompt",
-        spec.prompt.size(), static_cast<std::size_t>(context_length));
+    throw ContextOverflowError("the prompt has " + std::to_string(spec.prompt.size()) +
+                                   " tokens, but the context holds " +
+                                   std::to_string(context_length) +
+                                   "; load the model with a larger n_ctx or shorten the prompt",
+                               spec.prompt.size(),
+                               static_cast<std::size_t>(context_length));
   }
 }
 
@@ -62,49 +57,44 @@ std::exception_ptr closed_error() {
 
 // The error as it should reach callers: ours as it is, anything else wrapped
 // with its text.
-std::exception_ptr as_engine_error(const std::exception_ptr &error) {
+std::exception_ptr as_engine_error(const std::exception_ptr& error) {
   try {
     std::rethrow_exception(error);
-  } catch (const Error &) {
+  } catch (const Error&) {
     return error;
-  } catch (const std::bad_alloc &) {
-    return std::make_exception_ptr(
-        OutOfMemoryError("out of memory while evaluating a step"));
-  } catch (const std::exception &other) {
-    return std::make_exception_ptr(
-        EngineError(std::string("the engine failed: ") + other.what()));
+  } catch (const std::bad_alloc&) {
+    return std::make_exception_ptr(OutOfMemoryError("out of memory while evaluating a step"));
+  } catch (const std::exception& other) {
+    return std::make_exception_ptr(EngineError(std::string("the engine failed: ") + other.what()));
   } catch (...) {
-    return std::make_exception_ptr(
-        EngineError("the engine failed for an unknown reason"));
+    return std::make_exception_ptr(EngineError("the engine failed for an unknown reason"));
   }
 }
 
-} // namespace
+}  // namespace
 
-Engine::Engine(std::unique_ptr<Decoder> decoder, const EngineOptions &options)
-    : decoder_(std::move(decoder)), context_length_(decoder_->context_length()),
+Engine::Engine(std::unique_ptr<Decoder> decoder, const EngineOptions& options)
+    : decoder_(std::move(decoder)),
+      context_length_(decoder_->context_length()),
       vocab_size_(decoder_->vocab_size()),
-      pool_(*decoder_, affordable_streams(*decoder_, options),
-            options.store_bytes),
+      pool_(*decoder_, affordable_streams(*decoder_, options), options.store_bytes),
       governor_(decoder_->max_threads()) {
   publish_stats();
   thread_ = std::thread(&Engine::run, this);
 }
 
-Engine::~Engine() { close(); }
+Engine::~Engine() {
+  close();
+}
 
-std::vector<std::shared_ptr<Request>>
-Engine::submit(std::vector<RequestSpec> specs) {
-  for (const RequestSpec &spec : specs)
-    check(spec, context_length_, vocab_size_);
+std::vector<std::shared_ptr<Request>> Engine::submit(std::vector<RequestSpec> specs) {
+  for (const RequestSpec& spec : specs) check(spec, context_length_, vocab_size_);
   std::vector<std::shared_ptr<Request>> requests;
   requests.reserve(specs.size());
-  for (RequestSpec &spec : specs)
-    requests.push_back(std::make_shared<Request>(std::move(spec)));
+  for (RequestSpec& spec : specs) requests.push_back(std::make_shared<Request>(std::move(spec)));
   {
     const std::lock_guard lock(mutex_);
-    if (stopped_by_)
-      std::rethrow_exception(stopped_by_);
+    if (stopped_by_) std::rethrow_exception(stopped_by_);
     inbox_.insert(inbox_.end(), requests.begin(), requests.end());
   }
   work_.notify_one();
@@ -115,13 +105,11 @@ void Engine::close() {
   closing_ = true;
   {
     const std::lock_guard lock(mutex_);
-    if (!stopped_by_)
-      stopped_by_ = closed_error();
+    if (!stopped_by_) stopped_by_ = closed_error();
   }
   work_.notify_one();
   const std::lock_guard lock(close_mutex_);
-  if (thread_.joinable())
-    thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 EngineStats Engine::stats() const {
@@ -134,8 +122,7 @@ EngineStats Engine::stats() const {
 void Engine::run() noexcept {
   std::exception_ptr reason = closed_error();
   try {
-    while (receive())
-      step();
+    while (receive()) step();
   } catch (...) {
     reason = as_engine_error(std::current_exception());
   }
@@ -146,8 +133,7 @@ void Engine::run() noexcept {
 bool Engine::receive() {
   std::unique_lock lock(mutex_);
   const bool idle = running_.empty() && waiting_.empty();
-  if (idle)
-    work_.wait(lock, [this] { return closing_ || !inbox_.empty(); });
+  if (idle) work_.wait(lock, [this] { return closing_ || !inbox_.empty(); });
   counters_.requests += inbox_.size();
   std::ranges::move(inbox_, std::back_inserter(waiting_));
   inbox_.clear();
@@ -159,50 +145,40 @@ void Engine::step() {
   tidy_streams();
   admit();
   const Position capacity = static_cast<Position>(decoder_->batch_capacity());
-  const bool answering = std::ranges::any_of(
-      running_, [](const auto &run) { return run->state().decoding; });
-  const StepPlan plan =
-      plan_step(run_states(), answering ? pacer_.prompt_budget() : capacity,
-                decoder_->batch_capacity());
-  if (!plan.batch.empty())
-    evaluate(plan);
+  const bool answering =
+      std::ranges::any_of(running_, [](const auto& run) { return run->state().decoding; });
+  const StepPlan plan = plan_step(
+      run_states(), answering ? pacer_.prompt_budget() : capacity, decoder_->batch_capacity());
+  if (!plan.batch.empty()) evaluate(plan);
   retire_finished();
 }
 
 // Takes out what was cancelled or is late.
 void Engine::end_stopped() {
   const Clock::time_point now = Clock::now();
-  const auto reason_to_end =
-      [&](const Request &request) -> std::optional<FinishReason> {
-    if (request.is_cancelled())
-      return FinishReason::kCancelled;
-    if (request.is_late(now))
-      return FinishReason::kTimeout;
+  const auto reason_to_end = [&](const Request& request) -> std::optional<FinishReason> {
+    if (request.is_cancelled()) return FinishReason::kCancelled;
+    if (request.is_late(now)) return FinishReason::kTimeout;
     return std::nullopt;
   };
-  for (const auto &run : running_) {
-    if (const auto reason = reason_to_end(run->request()))
-      run->end(*reason, now);
+  for (const auto& run : running_) {
+    if (const auto reason = reason_to_end(run->request())) run->end(*reason, now);
   }
   retire_finished();
-  std::erase_if(waiting_, [&](const std::shared_ptr<Request> &request) {
+  std::erase_if(waiting_, [&](const std::shared_ptr<Request>& request) {
     const auto reason = reason_to_end(*request);
-    if (reason)
-      request->channel().finish(
-          outcome_without_running(*request, *reason, now));
+    if (reason) request->channel().finish(outcome_without_running(*request, *reason, now));
     return reason.has_value();
   });
 }
 
 void Engine::tidy_streams() {
   steps_with_gap_ = pool_.has_gap() ? steps_with_gap_ + 1 : 0;
-  if (steps_with_gap_ < kStepsBeforeClosingGap)
-    return;
+  if (steps_with_gap_ < kStepsBeforeClosingGap) return;
   steps_with_gap_ = 0;
   const std::optional<Move> move = pool_.close_gap();
-  if (!move)
-    return;
-  for (const auto &run : running_) {
+  if (!move) return;
+  for (const auto& run : running_) {
     if (run->stream() == move->from) {
       run->move_to(move->to);
       return;
@@ -211,45 +187,37 @@ void Engine::tidy_streams() {
 }
 
 void Engine::admit() {
-  if (waiting_.empty())
-    return;
-  pool_.grow(pool_.active() + static_cast<StreamId>(
-                                  std::min<std::size_t>(waiting_.size(), 256)));
+  if (waiting_.empty()) return;
+  pool_.grow(pool_.active() + static_cast<StreamId>(std::min<std::size_t>(waiting_.size(), 256)));
   // In the order of arrival; one that waits for its leader lets others pass.
   Waiting still_waiting;
-  for (auto &request : waiting_) {
+  for (auto& request : waiting_) {
     const bool has_room = pool_.active() < pool_.streams();
-    if (!has_room || !admit_one(request))
-      still_waiting.push_back(std::move(request));
+    if (!has_room || !admit_one(request)) still_waiting.push_back(std::move(request));
   }
   waiting_ = std::move(still_waiting);
 }
 
 // False: it waits for a leader.
-bool Engine::admit_one(const std::shared_ptr<Request> &request) {
-  const Tokens &prompt = request->spec().prompt;
+bool Engine::admit_one(const std::shared_ptr<Request>& request) {
+  const Tokens& prompt = request->spec().prompt;
   const std::vector<RunState> runs = run_states();
-  if (const auto leader =
-          find_leader(runs, prompt, pool_.held_prefix(prompt))) {
-    // Its state can be adopted only at the very end of the shared part, so it
-    // stops there.
-    if (decoder_->whole_states_only())
-      running_[leader->run]->pause_at(leader->shared);
+  if (const auto leader = find_leader(runs, prompt, pool_.held_prefix(prompt))) {
+    // Where a state can be adopted only as a whole, the leader makes a stop there.
+    if (decoder_->copies_whole_only()) running_[leader->run]->pause_at(leader->shared);
     return false;
   }
   std::unique_ptr<Sampler> sampler;
   try {
     sampler = decoder_->make_sampler(request->spec().sampling, prompt);
   } catch (...) {
-    Outcome outcome = outcome_without_running(
-        *request, FinishReason::kCancelled, Clock::now());
+    Outcome outcome = outcome_without_running(*request, FinishReason::kCancelled, Clock::now());
     outcome.error = as_engine_error(std::current_exception());
     request->channel().finish(std::move(outcome));
     return true;
   }
   const auto lease = pool_.acquire(prompt);
-  if (!lease)
-    return false;
+  if (!lease) return false;
   counters_.cached_tokens += static_cast<std::uint64_t>(lease->reused);
   counters_.prefix_hits += lease->reused > 0 ? 1 : 0;
   running_.push_back(std::make_unique<RunningRequest>(
@@ -257,10 +225,9 @@ bool Engine::admit_one(const std::shared_ptr<Request> &request) {
   return true;
 }
 
-void Engine::evaluate(const StepPlan &plan) {
+void Engine::evaluate(const StepPlan& plan) {
   const bool answers_only = plan.prompt_tokens == 0;
-  decoder_->set_threads(answers_only ? governor_.threads()
-                                     : decoder_->max_threads());
+  decoder_->set_threads(answers_only ? governor_.threads() : decoder_->max_threads());
   decoder_->set_abort_check([this, &plan] { return step_is_pointless(plan); });
   const Clock::time_point start = Clock::now();
   DecodeStatus status = DecodeStatus::kOk;
@@ -272,45 +239,34 @@ void Engine::evaluate(const StepPlan &plan) {
   }
   ++counters_.steps;
   if (status == DecodeStatus::kAborted) {
-    for (const RunPart &part : plan.parts)
-      pool_.roll_back(running_[part.run]->stream());
-    return; // All of its requests are over; the next step takes them out.
+    for (const RunPart& part : plan.parts) pool_.roll_back(running_[part.run]->stream());
+    return;  // All of its requests are over; the next step takes them out.
   }
-  const double seconds =
-      std::chrono::duration<double>(Clock::now() - start).count();
+  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   pacer_.observe(plan.answer_tokens, plan.prompt_tokens, seconds);
-  if (answers_only)
-    governor_.observe(plan.batch.size(), seconds);
+  if (answers_only) governor_.observe(plan.batch.size(), seconds);
   harvest(plan);
 }
 
 // Books what was evaluated, samples where there are logits, and delivers.
-void Engine::harvest(const StepPlan &plan) {
+void Engine::harvest(const StepPlan& plan) {
   counters_.prompt_tokens += static_cast<std::uint64_t>(plan.prompt_tokens);
   std::size_t row = 0;
-  for (const RunPart &part : plan.parts) {
-    RunningRequest &run = *running_[part.run];
+  for (const RunPart& part : plan.parts) {
+    RunningRequest& run = *running_[part.run];
     const auto count = static_cast<std::size_t>(part.tokens);
-    pool_.extend(run.stream(),
-                 std::span(plan.batch.tokens).subspan(row, count));
+    pool_.extend(run.stream(), std::span(plan.batch.tokens).subspan(row, count));
     row += count;
     run.advance(part.tokens);
-    if (run.state().evaluated == run.state().pause_at ||
-        (decoder_->whole_states_only() && !run.state().decoding &&
-         run.prompt_is_done())) {
-      // The one moment at which this prefix can be kept for others.
-      pool_.checkpoint(run.stream());
-    }
-    if (!part.logits_row)
-      continue;
+    if (is_worth_a_checkpoint(run)) pool_.checkpoint(run.stream());
+    if (!part.logits_row) continue;
     const Clock::time_point now = Clock::now();
     if (run.request().spec().max_tokens == 0) {
       run.end(FinishReason::kLength, now);
       continue;
     }
     try {
-      const Token token =
-          run.sampler().sample(decoder_->logits(*part.logits_row));
+      const Token token = run.sampler().sample(decoder_->logits(*part.logits_row));
       ++counters_.completion_tokens;
       run.accept(token, *decoder_, now);
     } catch (...) {
@@ -319,23 +275,29 @@ void Engine::harvest(const StepPlan &plan) {
   }
 }
 
+// The one moment at which this prefix can be kept for others: where a follower waits for it, and
+// at the end of a prompt that can't be cut out of the stream later.
+bool Engine::is_worth_a_checkpoint(const RunningRequest& run) const {
+  const RunState& state = run.state();
+  if (state.decoding || !decoder_->copies_whole_only()) return false;
+  if (state.evaluated == state.pause_at) return true;
+  return run.prompt_is_done() && decoder_->trim_floor(run.stream()) >= state.evaluated;
+}
+
 // The step's requests fail; the others go on.  Throws where the decoder is
 // beyond use.
-void Engine::fail_step(const StepPlan &plan, const std::exception_ptr &error) {
+void Engine::fail_step(const StepPlan& plan, const std::exception_ptr& error) {
   const Clock::time_point now = Clock::now();
-  for (const RunPart &part : plan.parts)
-    running_[part.run]->fail(error, now);
-  for (const RunPart &part : plan.parts)
-    pool_.clear(running_[part.run]->stream());
+  for (const RunPart& part : plan.parts) running_[part.run]->fail(error, now);
+  for (const RunPart& part : plan.parts) pool_.clear(running_[part.run]->stream());
 }
 
 // Nobody waits for the result any more: asked while the decoder works.
-bool Engine::step_is_pointless(const StepPlan &plan) const {
-  if (closing_.load(std::memory_order_relaxed))
-    return true;
+bool Engine::step_is_pointless(const StepPlan& plan) const {
+  if (closing_.load(std::memory_order_relaxed)) return true;
   const Clock::time_point now = Clock::now();
-  return std::ranges::all_of(plan.parts, [&](const RunPart &part) {
-    const Request &request = running_[part.run]->request();
+  return std::ranges::all_of(plan.parts, [&](const RunPart& part) {
+    const Request& request = running_[part.run]->request();
     return request.is_cancelled() || request.is_late(now);
   });
 }
@@ -343,45 +305,40 @@ bool Engine::step_is_pointless(const StepPlan &plan) const {
 std::vector<RunState> Engine::run_states() const {
   std::vector<RunState> states;
   states.reserve(running_.size());
-  for (const auto &run : running_)
-    states.push_back(run->state());
+  for (const auto& run : running_) states.push_back(run->state());
   return states;
 }
 
 // Frees the streams of finished requests first and tells their consumers last,
 // so that whoever learns of an end finds it in the statistics.
 void Engine::retire_finished() {
-  for (const auto &run : running_) {
-    if (run->is_over())
-      pool_.release(run->stream());
+  for (const auto& run : running_) {
+    if (run->is_over()) pool_.release(run->stream());
   }
   publish_stats();
-  std::erase_if(running_, [](const auto &run) {
-    if (run->is_over())
-      run->announce();
+  std::erase_if(running_, [](const auto& run) {
+    if (run->is_over()) run->announce();
     return run->is_over();
   });
 }
 
-void Engine::end_all(const std::exception_ptr &error) {
+void Engine::end_all(const std::exception_ptr& error) {
   const Clock::time_point now = Clock::now();
   Waiting rest = std::move(waiting_);
   {
     const std::lock_guard lock(mutex_);
     // An engine that failed says why; one that was closed has said so already.
-    if (!stopped_by_)
-      stopped_by_ = error;
+    if (!stopped_by_) stopped_by_ = error;
     std::ranges::move(inbox_, std::back_inserter(rest));
     inbox_.clear();
   }
-  for (const auto &run : running_) {
+  for (const auto& run : running_) {
     run->fail(error, now);
     run->announce();
   }
   running_.clear();
-  for (const auto &request : rest) {
-    Outcome outcome =
-        outcome_without_running(*request, FinishReason::kCancelled, now);
+  for (const auto& request : rest) {
+    Outcome outcome = outcome_without_running(*request, FinishReason::kCancelled, now);
     outcome.error = error;
     request->channel().finish(std::move(outcome));
   }
@@ -402,4 +359,4 @@ void Engine::publish_stats() {
   published_ = stats;
 }
 
-} // namespace llmlocal
+}  // namespace llmlocal

@@ -29,18 +29,17 @@
 namespace llmlocal {
 
 struct EngineOptions {
-  StreamId max_streams = 8; // Requests that run at once; more wait. 1 to 256.
-  std::size_t kv_bytes =
-      0; // What all streams together may take; one is always there.
-  std::size_t store_bytes = 0; // RAM for evicted prefixes; 0 = none are kept.
+  StreamId max_streams = 8;     // Requests that run at once; more wait. 1 to 256.
+  std::size_t kv_bytes = 0;     // What all streams together may take; one is always there.
+  std::size_t store_bytes = 0;  // RAM for evicted prefixes; 0 = none are kept.
 };
 
 class Engine {
-public:
-  Engine(std::unique_ptr<Decoder> decoder, const EngineOptions &options);
+ public:
+  Engine(std::unique_ptr<Decoder> decoder, const EngineOptions& options);
   ~Engine();
-  Engine(const Engine &) = delete;
-  Engine &operator=(const Engine &) = delete;
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
 
   // Queues requests, all or none.  Throws ParameterError, ContextOverflowError,
   // EngineClosedError, or the EngineError that stopped the engine.
@@ -52,27 +51,27 @@ public:
 
   EngineStats stats() const;
 
-private:
+ private:
   using Waiting = std::deque<std::shared_ptr<Request>>;
 
   void run() noexcept;
-  bool receive(); // Waits for work.  False: the engine is to close.
+  bool receive();  // Waits for work.  False: the engine is to close.
   void step();
   void end_stopped();
   void admit();
-  bool admit_one(const std::shared_ptr<Request> &request);
+  bool admit_one(const std::shared_ptr<Request>& request);
   void tidy_streams();
-  void evaluate(const StepPlan &plan);
-  void harvest(const StepPlan &plan);
-  void fail_step(const StepPlan &plan, const std::exception_ptr &error);
-  bool step_is_pointless(const StepPlan &plan) const;
+  void evaluate(const StepPlan& plan);
+  void harvest(const StepPlan& plan);
+  bool is_worth_a_checkpoint(const RunningRequest& run) const;
+  void fail_step(const StepPlan& plan, const std::exception_ptr& error);
+  bool step_is_pointless(const StepPlan& plan) const;
   std::vector<RunState> run_states() const;
   void retire_finished();
-  void end_all(const std::exception_ptr &error);
+  void end_all(const std::exception_ptr& error);
   void publish_stats();
 
-  std::unique_ptr<Decoder>
-      decoder_; // The engine's thread only, but for constant facts.
+  std::unique_ptr<Decoder> decoder_;  // The engine's thread only, but for constant facts.
   const Position context_length_;
   const std::int32_t vocab_size_;
 
@@ -80,21 +79,20 @@ private:
   StreamPool pool_;
   StepPacer pacer_;
   ThreadGovernor governor_;
-  std::vector<std::unique_ptr<RunningRequest>>
-      running_; // In the order of admission.
+  std::vector<std::unique_ptr<RunningRequest>> running_;  // In the order of admission.
   Waiting waiting_;
   int steps_with_gap_ = 0;
   EngineStats counters_;
 
-  mutable std::mutex mutex_; // Guards inbox_, stopped_by_ and published_.
+  mutable std::mutex mutex_;  // Guards inbox_, stopped_by_ and published_.
   std::condition_variable work_;
   Waiting inbox_;
-  std::exception_ptr stopped_by_; // Set once no more requests are taken.
+  std::exception_ptr stopped_by_;  // Set once no more requests are taken.
   EngineStats published_;
   std::atomic<bool> closing_{false};
 
-  std::mutex close_mutex_; // Lets one close() at a time join the thread.
-  std::thread thread_;     // The last member: it uses all others.
+  std::mutex close_mutex_;  // Lets one close() at a time join the thread.
+  std::thread thread_;      // The last member: it uses all others.
 };
 
-} // namespace llmlocal
+}  // namespace llmlocal

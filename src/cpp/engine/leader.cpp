@@ -10,7 +10,7 @@ namespace {
 // Sharing fewer tokens than this is not worth the copy.
 constexpr Position kWorthWaiting = 16;
 
-} // namespace
+}  // namespace
 
 std::optional<Leader> find_leader(std::span<const RunState> runs,
                                   std::span<const Token> prompt,
@@ -18,17 +18,15 @@ std::optional<Leader> find_leader(std::span<const RunState> runs,
   std::optional<Leader> best;
   const auto limit = static_cast<Position>(prompt.size()) - 1;
   for (std::size_t i = 0; i < runs.size(); ++i) {
-    const RunState &run = runs[i];
-    if (run.decoding)
-      continue;
+    const RunState& run = runs[i];
+    if (run.decoding) continue;
     const Position shared = std::min(common_prefix(run.prompt, prompt), limit);
     const bool ahead = run.evaluated < shared;
-    if (ahead && shared >= held + kWorthWaiting &&
-        (!best || shared > best->shared)) {
+    if (ahead && shared >= held + kWorthWaiting && (!best || shared > best->shared)) {
       best = Leader{i, shared};
     }
   }
   return best;
 }
 
-} // namespace llmlocal
+}  // namespace llmlocal

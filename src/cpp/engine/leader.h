@@ -16,14 +16,14 @@
 namespace llmlocal {
 
 struct Leader {
-  std::size_t run = 0; // Its index in the list that was given.
-  Position shared =
-      0; // The tokens that it will have evaluated for the other one.
+  std::size_t run = 0;  // Its index in the list that was given.
+  Position shared = 0;  // The tokens that it will have evaluated for the other one.
 };
 
 // The running prompt that is worth waiting for, if there is one.  `held`: how
 // much of `prompt` could be adopted now.
 std::optional<Leader> find_leader(std::span<const RunState> runs,
-                                  std::span<const Token> prompt, Position held);
+                                  std::span<const Token> prompt,
+                                  Position held);
 
-} // namespace llmlocal
+}  // namespace llmlocal

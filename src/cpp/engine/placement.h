@@ -13,27 +13,34 @@ namespace llmlocal {
 
 // What the placement needs to know of one stream.
 struct StreamView {
-  std::span<const Token> tokens; // Evaluated and still there.
-  Position floor =
-      0; // It can be cut back to this many tokens or more, or to none.
-  bool active = false;         // A request runs in it.
-  std::uint64_t last_used = 0; // Larger is later.
+  std::span<const Token> tokens;  // Evaluated and still there.
+  Position floor = 0;             // It can be cut back to this many tokens or more, or to none.
+  Position copy_floor = 0;        // The same for a copy of it.
+  bool active = false;            // A request runs in it.
+  std::uint64_t last_used = 0;    // Larger is later.
 };
 
 // How many tokens of `prompt` a holder of `held` can stand for: at most
 // `limit`, and none where it can't be cut back that far.
-Position usable_prefix(std::span<const Token> held, Position floor,
-                       std::span<const Token> prompt, Position limit);
+Position usable_prefix(std::span<const Token> held,
+                       Position floor,
+                       std::span<const Token> prompt,
+                       Position limit);
 
 struct StreamMatch {
   StreamId stream = -1;
   Position length = 0;
 };
 
-// The stream that holds the longest usable prefix of `prompt`; a free one and
-// one without a tail to lose are preferred among equals.
-StreamMatch longest_in_streams(std::span<const StreamView> streams,
-                               std::span<const Token> prompt, Position limit);
+// The stream whose copy would hold the longest usable prefix of `prompt`.
+StreamMatch longest_to_copy(std::span<const StreamView> streams,
+                            std::span<const Token> prompt,
+                            Position limit);
+
+// The free stream that can be continued with the longest usable prefix of `prompt`.
+StreamMatch longest_to_continue(std::span<const StreamView> streams,
+                                std::span<const Token> prompt,
+                                Position limit);
 
 // The free stream to run in, or none.  A batch over streams with a gap between
 // them costs 20 to 40 % more, so the active ones are kept in one block if that
@@ -42,7 +49,8 @@ StreamMatch longest_in_streams(std::span<const StreamView> streams,
 // usable prefix that there is anywhere, then the least recently used.
 std::optional<StreamId> choose_stream(std::span<const StreamView> streams,
                                       std::span<const Token> prompt,
-                                      Position limit, Position best);
+                                      Position limit,
+                                      Position best);
 
 // The move that closes a gap between active streams, if there is one: from the
 // highest active stream into the lowest gap.
@@ -50,6 +58,6 @@ struct Move {
   StreamId from = -1;
   StreamId to = -1;
 };
-std::optional<Move> closing_move(const std::vector<bool> &active);
+std::optional<Move> closing_move(const std::vector<bool>& active);
 
-} // namespace llmlocal
+}  // namespace llmlocal

@@ -16,18 +16,16 @@
 namespace llmlocal {
 
 class PrefixStore {
-public:
+ public:
   struct Entry {
     Tokens tokens;
     StateBlob blob;
-    std::size_t bytes() const {
-      return blob.size + tokens.size() * sizeof(Token);
-    }
+    std::size_t bytes() const { return blob.size + tokens.size() * sizeof(Token); }
   };
 
   struct Match {
-    const Entry *entry = nullptr;
-    Position length = 0; // Tokens of the prompt that it can stand for.
+    const Entry* entry = nullptr;
+    Position length = 0;  // Tokens of the prompt that it can stand for.
   };
 
   explicit PrefixStore(std::size_t budget_bytes) : budget_(budget_bytes) {}
@@ -42,20 +40,20 @@ public:
   bool accepts(std::size_t bytes) const { return bytes <= budget_; }
 
   void insert(Tokens tokens, StateBlob blob);
-  void touch(const Entry *entry); // It was used now.
-  void remove(const Entry *entry);
+  void touch(const Entry* entry);  // It was used now.
+  void remove(const Entry* entry);
 
   std::size_t bytes() const { return bytes_; }
   std::size_t budget() const { return budget_; }
   std::size_t size() const { return entries_.size(); }
 
-private:
-  std::list<Entry>::iterator position_of(const Entry *entry);
+ private:
+  std::list<Entry>::iterator position_of(const Entry* entry);
   void erase(std::list<Entry>::iterator entry);
 
   std::size_t budget_;
   std::size_t bytes_ = 0;
-  std::list<Entry> entries_; // The most recently used first.
+  std::list<Entry> entries_;  // The most recently used first.
 };
 
-} // namespace llmlocal
+}  // namespace llmlocal

@@ -16,7 +16,7 @@ namespace llmlocal {
 using RequestId = std::uint64_t;
 
 class ReadyQueue {
-public:
+ public:
   void push(RequestId id) {
     {
       const std::lock_guard lock(mutex_);
@@ -33,10 +33,10 @@ public:
     return std::exchange(ready_, {});
   }
 
-private:
-  std::mutex mutex_; // Guards ready_.
+ private:
+  std::mutex mutex_;  // Guards ready_.
   std::condition_variable changed_;
   std::vector<RequestId> ready_;
 };
 
-} // namespace llmlocal
+}  // namespace llmlocal

@@ -20,41 +20,36 @@ namespace llmlocal {
 using Clock = std::chrono::steady_clock;
 
 struct RequestSpec {
-  static constexpr std::int32_t kUnlimited =
-      std::numeric_limits<std::int32_t>::max();
+  static constexpr std::int32_t kUnlimited = std::numeric_limits<std::int32_t>::max();
 
   Tokens prompt;
   SamplingParams sampling;
-  std::int32_t max_tokens =
-      kUnlimited; // >= 0; the context's end is a limit of its own.
-  std::vector<std::string> stops;                       // None of them empty.
-  std::optional<std::chrono::duration<double>> timeout; // From submission; > 0.
+  std::int32_t max_tokens = kUnlimited;  // >= 0; the context's end is a limit of its own.
+  std::vector<std::string> stops;        // None of them empty.
+  std::optional<std::chrono::duration<double>> timeout;  // From submission; > 0.
 };
 
 class Request {
-public:
+ public:
   explicit Request(RequestSpec spec)
-      : spec_(std::move(spec)), submitted_(Clock::now()),
+      : spec_(std::move(spec)),
+        submitted_(Clock::now()),
         deadline_(deadline_of(spec_, submitted_)) {}
 
-  const RequestSpec &spec() const { return spec_; }
+  const RequestSpec& spec() const { return spec_; }
   Clock::time_point submitted() const { return submitted_; }
-  TokenChannel &channel() { return channel_; }
+  TokenChannel& channel() { return channel_; }
 
   // Ends the request within one step.  Any thread, any number of times.
   void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
-  bool is_cancelled() const {
-    return cancelled_.load(std::memory_order_relaxed);
-  }
+  bool is_cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
   bool is_late(Clock::time_point now) const { return now >= deadline_; }
 
-private:
-  static Clock::time_point deadline_of(const RequestSpec &spec,
-                                       Clock::time_point start) {
+ private:
+  static Clock::time_point deadline_of(const RequestSpec& spec, Clock::time_point start) {
     // A limit of more than a year is none; adding it could overflow the clock.
     constexpr std::chrono::hours kNever{24 * 365};
-    if (!spec.timeout || *spec.timeout > kNever)
-      return Clock::time_point::max();
+    if (!spec.timeout || *spec.timeout > kNever) return Clock::time_point::max();
     return start + std::chrono::duration_cast<Clock::duration>(*spec.timeout);
   }
 
@@ -65,4 +60,4 @@ private:
   std::atomic<bool> cancelled_{false};
 };
 
-} // namespace llmlocal
+}  // namespace llmlocal

@@ -9,14 +9,18 @@ double seconds(Clock::duration duration) {
   return std::chrono::duration<double>(duration).count();
 }
 
-} // namespace
+}  // namespace
 
 RunningRequest::RunningRequest(std::shared_ptr<Request> request,
-                               StreamId stream, Position cached,
+                               StreamId stream,
+                               Position cached,
                                std::unique_ptr<Sampler> sampler,
                                Clock::time_point now)
-    : request_(std::move(request)), sampler_(std::move(sampler)),
-      text_(request_->spec().stops), cached_(cached), started_(now),
+    : request_(std::move(request)),
+      sampler_(std::move(sampler)),
+      text_(request_->spec().stops),
+      cached_(cached),
+      started_(now),
       last_token_(now) {
   state_.stream = stream;
   state_.prompt = request_->spec().prompt;
@@ -24,24 +28,19 @@ RunningRequest::RunningRequest(std::shared_ptr<Request> request,
 }
 
 void RunningRequest::pause_at(Position position) {
-  const bool nearer =
-      state_.pause_at <= state_.evaluated || position < state_.pause_at;
-  if (position > state_.evaluated && nearer)
-    state_.pause_at = position;
+  const bool nearer = state_.pause_at <= state_.evaluated || position < state_.pause_at;
+  if (position > state_.evaluated && nearer) state_.pause_at = position;
 }
 
-void RunningRequest::accept(Token token, const Decoder &decoder,
-                            Clock::time_point now) {
-  if (!first_token_)
-    first_token_ = now;
+void RunningRequest::accept(Token token, const Decoder& decoder, Clock::time_point now) {
+  if (!first_token_) first_token_ = now;
   last_token_ = now;
   StopMatcher::Result output;
   bool is_over = true;
   FinishReason reason = FinishReason::kStop;
   if (decoder.is_end(token)) {
     output = text_.flush();
-    if (!output.text.empty())
-      deliver(token, std::move(output.text));
+    if (!output.text.empty()) deliver(token, std::move(output.text));
   } else {
     ++generated_;
     output = text_.push(decoder.piece(token));
@@ -52,8 +51,7 @@ void RunningRequest::accept(Token token, const Decoder &decoder,
         StopMatcher::Result rest = text_.flush();
         output.text += rest.text;
         output.match = std::move(rest.match);
-        if (!output.match)
-          reason = FinishReason::kLength;
+        if (!output.match) reason = FinishReason::kLength;
       }
     }
     deliver(token, std::move(output.text));
@@ -69,21 +67,18 @@ void RunningRequest::accept(Token token, const Decoder &decoder,
 }
 
 void RunningRequest::end(FinishReason reason, Clock::time_point now) {
-  if (is_over())
-    return;
+  if (is_over()) return;
   // What was held back as the possible start of a stop string was text after
   // all.
   StopMatcher::Result rest = text_.flush();
-  if (!rest.text.empty())
-    deliver(state_.next, std::move(rest.text));
+  if (!rest.text.empty()) deliver(state_.next, std::move(rest.text));
   Outcome outcome;
   outcome.reason = reason;
   finish(std::move(outcome), now);
 }
 
 void RunningRequest::fail(std::exception_ptr error, Clock::time_point now) {
-  if (is_over())
-    return;
+  if (is_over()) return;
   Outcome outcome;
   outcome.reason = FinishReason::kCancelled;
   outcome.error = std::move(error);
@@ -96,7 +91,7 @@ void RunningRequest::deliver(Token token, std::string text) {
 
 void RunningRequest::finish(Outcome outcome, Clock::time_point now) {
   outcome.usage = {prompt_length(), cached_, generated_};
-  Timings &timings = outcome.timings;
+  Timings& timings = outcome.timings;
   const Clock::time_point submitted = request_->submitted();
   timings.queue_s = seconds(started_ - submitted);
   timings.total_s = seconds(now - submitted);
@@ -104,22 +99,20 @@ void RunningRequest::finish(Outcome outcome, Clock::time_point now) {
     timings.prompt_s = seconds(*first_token_ - started_);
     timings.first_token_s = seconds(*first_token_ - submitted);
     if (generated_ > 1) {
-      timings.per_token_s =
-          seconds(last_token_ - *first_token_) / (generated_ - 1);
+      timings.per_token_s = seconds(last_token_ - *first_token_) / (generated_ - 1);
     }
   }
   outcome_ = std::move(outcome);
 }
 
-Outcome outcome_without_running(const Request &request, FinishReason reason,
+Outcome outcome_without_running(const Request& request,
+                                FinishReason reason,
                                 Clock::time_point now) {
   Outcome outcome;
   outcome.reason = reason;
-  outcome.usage.prompt_tokens =
-      static_cast<std::int32_t>(request.spec().prompt.size());
-  outcome.timings.queue_s = outcome.timings.total_s =
-      seconds(now - request.submitted());
+  outcome.usage.prompt_tokens = static_cast<std::int32_t>(request.spec().prompt.size());
+  outcome.timings.queue_s = outcome.timings.total_s = seconds(now - request.submitted());
   return outcome;
 }
 
-} // namespace llmlocal
+}  // namespace llmlocal

@@ -20,16 +20,18 @@
 namespace llmlocal {
 
 class RunningRequest {
-public:
-  RunningRequest(std::shared_ptr<Request> request, StreamId stream,
-                 Position cached, std::unique_ptr<Sampler> sampler,
+ public:
+  RunningRequest(std::shared_ptr<Request> request,
+                 StreamId stream,
+                 Position cached,
+                 std::unique_ptr<Sampler> sampler,
                  Clock::time_point now);
 
-  Request &request() { return *request_; }
-  const Request &request() const { return *request_; }
+  Request& request() { return *request_; }
+  const Request& request() const { return *request_; }
   StreamId stream() const { return state_.stream; }
-  const RunState &state() const { return state_; }
-  Sampler &sampler() { return *sampler_; }
+  const RunState& state() const { return state_; }
+  Sampler& sampler() { return *sampler_; }
 
   void move_to(StreamId stream) { state_.stream = stream; }
   void pause_at(Position position);
@@ -38,7 +40,7 @@ public:
   bool prompt_is_done() const { return state_.evaluated >= prompt_length(); }
 
   // Takes the sampled token; the request may be over then.
-  void accept(Token token, const Decoder &decoder, Clock::time_point now);
+  void accept(Token token, const Decoder& decoder, Clock::time_point now);
   // These end it, unless it is over already.
   void end(FinishReason reason, Clock::time_point now);
   void fail(std::exception_ptr error, Clock::time_point now);
@@ -47,10 +49,8 @@ public:
   // Hands the outcome to the consumer, once it is over.
   void announce() { request_->channel().finish(std::move(*outcome_)); }
 
-private:
-  Position prompt_length() const {
-    return static_cast<Position>(state_.prompt.size());
-  }
+ private:
+  Position prompt_length() const { return static_cast<Position>(state_.prompt.size()); }
   void deliver(Token token, std::string text);
   void finish(Outcome outcome, Clock::time_point now);
 
@@ -67,7 +67,6 @@ private:
 };
 
 // The outcome of a request that ends before it ran.
-Outcome outcome_without_running(const Request &request, FinishReason reason,
-                                Clock::time_point now);
+Outcome outcome_without_running(const Request& request, FinishReason reason, Clock::time_point now);
 
-} // namespace llmlocal
+}  // namespace llmlocal

@@ -7,33 +7,27 @@ namespace {
 
 // Slower news count at once, faster news by and by: a stall is worse than a
 // short piece.
-void learn(double &average, double seen) {
+void learn(double& average, double seen) {
   const double weight = seen > average ? 0.5 : 0.2;
   average = average == 0 ? seen : average + weight * (seen - average);
 }
 
-} // namespace
+}  // namespace
 
-void StepPacer::observe(Position answer_tokens, Position prompt_tokens,
-                        double seconds) {
+void StepPacer::observe(Position answer_tokens, Position prompt_tokens, double seconds) {
   if (prompt_tokens == 0) {
-    if (answer_tokens > 0)
-      learn(answer_step_s_, seconds);
+    if (answer_tokens > 0) learn(answer_step_s_, seconds);
     return;
   }
   // The last few tokens of a prompt say little about the price of a full piece.
-  if (prompt_tokens < kMinPiece)
-    return;
+  if (prompt_tokens < kMinPiece) return;
   const double answers = answer_tokens > 0 ? answer_step_s_ : 0;
-  learn(prompt_token_s_,
-        std::max(seconds - answers, 0.1 * seconds) / prompt_tokens);
+  learn(prompt_token_s_, std::max(seconds - answers, 0.1 * seconds) / prompt_tokens);
 }
 
 Position StepPacer::prompt_budget() const {
-  if (prompt_token_s_ == 0)
-    return 2 * kMinPiece;
-  const double bound =
-      kMargin * std::max(kFloorSeconds, kAnswerSteps * answer_step_s_);
+  if (prompt_token_s_ == 0) return 2 * kMinPiece;
+  const double bound = kMargin * std::max(kFloorSeconds, kAnswerSteps * answer_step_s_);
   const double room = std::max(bound - answer_step_s_, 0.0);
   // A piece of any length may follow, but the decoder's own limit bounds it
   // anyway.
@@ -41,4 +35,4 @@ Position StepPacer::prompt_budget() const {
   return std::max(kMinPiece, static_cast<Position>(tokens));
 }
 
-} // namespace llmlocal
+}  // namespace llmlocal

@@ -11,7 +11,7 @@
 namespace llmlocal {
 
 class StepPacer {
-public:
+ public:
   // A step evaluated so many tokens in so long.
   void observe(Position answer_tokens, Position prompt_tokens, double seconds);
 
@@ -21,14 +21,13 @@ public:
 
   static constexpr Position kMinPiece = 16;
 
-private:
+ private:
   static constexpr double kFloorSeconds = 0.150;
   static constexpr double kAnswerSteps = 4.0;
-  static constexpr double kMargin =
-      0.75; // Steps vary; the bound is for the longest one.
+  static constexpr double kMargin = 0.75;  // Steps vary; the bound is for the longest one.
 
-  double answer_step_s_ = 0;  // 0: not yet seen.
-  double prompt_token_s_ = 0; // 0: not yet seen.
+  double answer_step_s_ = 0;   // 0: not yet seen.
+  double prompt_token_s_ = 0;  // 0: not yet seen.
 };
 
-} // namespace llmlocal
+}  // namespace llmlocal

@@ -18,18 +18,16 @@ namespace llmlocal {
 struct RunState {
   StreamId stream = -1;
   std::span<const Token> prompt;
-  Position evaluated =
-      0; // Tokens of the prompt and the answer that are in the stream.
-  bool decoding = false; // The prompt is done, and `next` is to be evaluated.
+  Position evaluated = 0;  // Tokens of the prompt and the answer that are in the stream.
+  bool decoding = false;   // The prompt is done, and `next` is to be evaluated.
   Token next = 0;
-  Position pause_at =
-      0; // A piece of the prompt must end here, so that others can adopt it.
+  Position pause_at = 0;  // A piece of the prompt must end here, so that others can adopt it.
 };
 
 // A request's part in the step.
 struct RunPart {
-  std::size_t run = 0; // Its index in the list that was given.
-  Position tokens = 0; // How many of its tokens are in the batch.
+  std::size_t run = 0;  // Its index in the list that was given.
+  Position tokens = 0;  // How many of its tokens are in the batch.
   std::optional<std::size_t> logits_row;
 };
 
@@ -43,7 +41,6 @@ struct StepPlan {
 // `runs` in the order of their admission.  `prompt_budget`: tokens of prompts
 // that the step may take; `capacity`: rows that the batch may have, at least
 // one per run.
-StepPlan plan_step(std::span<const RunState> runs, Position prompt_budget,
-                   std::size_t capacity);
+StepPlan plan_step(std::span<const RunState> runs, Position prompt_budget, std::size_t capacity);
 
-} // namespace llmlocal
+}  // namespace llmlocal

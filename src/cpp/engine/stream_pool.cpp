@@ -13,11 +13,11 @@ Position reuse_limit(std::span<const Token> prompt) {
   return static_cast<Position>(prompt.size()) - 1;
 }
 
-} // namespace
+}  // namespace
 
-StreamPool::StreamPool(Decoder &decoder, StreamId max_streams,
-                       std::size_t store_bytes)
-    : decoder_(decoder), max_streams_(std::max(max_streams, decoder.streams())),
+StreamPool::StreamPool(Decoder& decoder, StreamId max_streams, std::size_t store_bytes)
+    : decoder_(decoder),
+      max_streams_(std::max(max_streams, decoder.streams())),
       store_(store_bytes),
       streams_(static_cast<std::size_t>(decoder.streams())) {}
 
@@ -25,10 +25,13 @@ std::vector<StreamView> StreamPool::views() const {
   std::vector<StreamView> views;
   views.reserve(streams_.size());
   for (StreamId id = 0; id < streams(); ++id) {
-    const Stream &stream = streams_[static_cast<std::size_t>(id)];
+    const Stream& stream = streams_[static_cast<std::size_t>(id)];
     const bool empty = stream.tokens.empty();
-    views.push_back({stream.tokens, empty ? 0 : decoder_.trim_floor(id),
-                     empty ? 0 : decoder_.copy_floor(id), stream.active, stream.last_used});
+    views.push_back({stream.tokens,
+                     empty ? 0 : decoder_.trim_floor(id),
+                     empty ? 0 : decoder_.copy_floor(id),
+                     stream.active,
+                     stream.last_used});
   }
   return views;
 }
@@ -37,7 +40,8 @@ Position StreamPool::held_prefix(std::span<const Token> prompt) const {
   const Position limit = reuse_limit(prompt);
   const std::vector<StreamView> now = views();
   return std::max({longest_to_continue(now, prompt, limit).length,
-                   longest_to_copy(now, prompt, limit).length, store_.find(prompt, limit).length});
+                   longest_to_copy(now, prompt, limit).length,
+                   store_.find(prompt, limit).length});
 }
 
 std::optional<StreamPool::Lease> StreamPool::acquire(std::span<const Token> prompt) {
@@ -47,10 +51,9 @@ std::optional<StreamPool::Lease> StreamPool::acquire(std::span<const Token> prom
   const StreamMatch to_continue = longest_to_continue(now, prompt, limit);
   const Position adoptable = std::max(to_copy.length, store_.find(prompt, limit).length);
   // A stream that alone has the most is the place to be, gap or not.
-  const std::optional<StreamId> target =
-      to_continue.length >= adoptable + kWorthKeeping
-          ? std::optional(to_continue.stream)
-          : choose_stream(now, prompt, limit, adoptable);
+  const std::optional<StreamId> target = to_continue.length >= adoptable + kWorthKeeping
+                                             ? std::optional(to_continue.stream)
+                                             : choose_stream(now, prompt, limit, adoptable);
   if (!target) return std::nullopt;
 
   const StreamView& there = now[static_cast<std::size_t>(*target)];
@@ -73,7 +76,8 @@ std::optional<StreamPool::Lease> StreamPool::acquire(std::span<const Token> prom
   return lease;
 }
 
-Position StreamPool::adopt(StreamId target, const StreamMatch& stream,
+Position StreamPool::adopt(StreamId target,
+                           const StreamMatch& stream,
                            const PrefixStore::Match& stored) {
   const Position best = std::max(stream.length, stored.length);
   if (best < kWorthKeeping) return 0;
@@ -91,27 +95,22 @@ Position StreamPool::adopt(StreamId target, const StreamMatch& stream,
 }
 
 void StreamPool::save_tail(StreamId stream, Position keep) {
-  if (length(stream) - keep >= kWorthKeeping)
-    checkpoint(stream);
+  if (length(stream) - keep >= kWorthKeeping) checkpoint(stream);
 }
 
 void StreamPool::checkpoint(StreamId stream) {
-  const Tokens &tokens = at(stream).tokens;
-  if (tokens.empty() || store_.budget() == 0 || store_.covers(tokens))
-    return;
+  const Tokens& tokens = at(stream).tokens;
+  if (tokens.empty() || store_.budget() == 0 || store_.covers(tokens)) return;
   std::optional<StateBlob> blob = decoder_.save(stream);
-  if (blob)
-    store_.insert(tokens, std::move(*blob));
+  if (blob) store_.insert(tokens, std::move(*blob));
 }
 
 void StreamPool::extend(StreamId stream, std::span<const Token> tokens) {
-  at(stream).tokens.insert(at(stream).tokens.end(), tokens.begin(),
-                           tokens.end());
+  at(stream).tokens.insert(at(stream).tokens.end(), tokens.begin(), tokens.end());
 }
 
 void StreamPool::roll_back(StreamId stream) {
-  if (length(stream) == 0 || !decoder_.trim(stream, length(stream)))
-    clear(stream);
+  if (length(stream) == 0 || !decoder_.trim(stream, length(stream))) clear(stream);
 }
 
 void StreamPool::clear(StreamId stream) {
@@ -126,18 +125,15 @@ void StreamPool::release(StreamId stream) {
 
 void StreamPool::grow(StreamId wanted) {
   StreamId target = streams();
-  while (target < wanted && target < max_streams_)
-    target = std::min(target * 2, max_streams_);
-  if (target == streams())
-    return;
+  while (target < wanted && target < max_streams_) target = std::min(target * 2, max_streams_);
+  if (target == streams()) return;
   try {
     const std::vector<bool> survived = decoder_.grow(target);
     for (StreamId id = 0; id < streams(); ++id) {
-      if (!survived[static_cast<std::size_t>(id)])
-        at(id).tokens.clear();
+      if (!survived[static_cast<std::size_t>(id)]) at(id).tokens.clear();
     }
     streams_.resize(static_cast<std::size_t>(target));
-  } catch (const OutOfMemoryError &) {
+  } catch (const OutOfMemoryError&) {
     // Fewer at a time is slower, not wrong; and the next request need not try
     // again.
     max_streams_ = streams();
@@ -147,29 +143,27 @@ void StreamPool::grow(StreamId wanted) {
 std::optional<Move> StreamPool::gap() const {
   std::vector<bool> active;
   active.reserve(streams_.size());
-  for (const Stream &stream : streams_)
-    active.push_back(stream.active);
+  for (const Stream& stream : streams_) active.push_back(stream.active);
   return closing_move(active);
 }
 
-bool StreamPool::has_gap() const { return gap().has_value(); }
+bool StreamPool::has_gap() const {
+  return gap().has_value();
+}
 
 std::optional<Move> StreamPool::close_gap() {
   const std::optional<Move> move = gap();
-  if (!move)
-    return std::nullopt;
+  if (!move) return std::nullopt;
   save_tail(move->to, 0);
   clear(move->to);
-  if (!decoder_.copy(move->from, move->to))
-    return std::nullopt;
+  if (!decoder_.copy(move->from, move->to)) return std::nullopt;
   std::swap(at(move->to), at(move->from));
   clear(move->from);
   return move;
 }
 
 StreamId StreamPool::active() const {
-  return static_cast<StreamId>(
-      std::ranges::count_if(streams_, &Stream::active));
+  return static_cast<StreamId>(std::ranges::count_if(streams_, &Stream::active));
 }
 
-} // namespace llmlocal
+}  // namespace llmlocal

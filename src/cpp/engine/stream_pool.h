@@ -20,14 +20,14 @@
 namespace llmlocal {
 
 class StreamPool {
-public:
+ public:
   // `max_streams`: how far it may grow.  `store_bytes`: RAM for evicted
   // prefixes; 0 = none kept.
-  StreamPool(Decoder &decoder, StreamId max_streams, std::size_t store_bytes);
+  StreamPool(Decoder& decoder, StreamId max_streams, std::size_t store_bytes);
 
   struct Lease {
     StreamId stream = -1;
-    Position reused = 0; // Tokens of the prompt that are there already.
+    Position reused = 0;  // Tokens of the prompt that are there already.
   };
 
   // How many tokens of `prompt` are held somewhere; at least one is left to
@@ -62,12 +62,11 @@ public:
   StreamId active() const;
   StreamId limit() const { return max_streams_; }
   Position length(StreamId stream) const {
-    return static_cast<Position>(
-        streams_[static_cast<std::size_t>(stream)].tokens.size());
+    return static_cast<Position>(streams_[static_cast<std::size_t>(stream)].tokens.size());
   }
-  const PrefixStore &store() const { return store_; }
+  const PrefixStore& store() const { return store_; }
 
-private:
+ private:
   struct Stream {
     Tokens tokens;
     bool active = false;
@@ -78,21 +77,18 @@ private:
   static constexpr Position kWorthKeeping = 16;
 
   std::optional<Move> gap() const;
-  Stream &at(StreamId stream) {
-    return streams_[static_cast<std::size_t>(stream)];
-  }
+  Stream& at(StreamId stream) { return streams_[static_cast<std::size_t>(stream)]; }
   std::vector<StreamView> views() const;
   // Saves what cutting the stream back to `keep` tokens would lose, if it is
   // worth it.
   void save_tail(StreamId stream, Position keep);
-  Position adopt(StreamId target, const StreamMatch &stream,
-                 const PrefixStore::Match &stored);
+  Position adopt(StreamId target, const StreamMatch& stream, const PrefixStore::Match& stored);
 
-  Decoder &decoder_;
+  Decoder& decoder_;
   StreamId max_streams_;
   PrefixStore store_;
   std::vector<Stream> streams_;
   std::uint64_t clock_ = 0;
 };
 
-} // namespace llmlocal
+}  // namespace llmlocal

@@ -15,27 +15,24 @@
 namespace llmlocal {
 
 class TextOutput {
-public:
-  explicit TextOutput(const std::vector<std::string> &stops) : stops_(stops) {}
+ public:
+  explicit TextOutput(const std::vector<std::string>& stops) : stops_(stops) {}
 
   // Returns the text that `piece` releases, and the stop string that it
   // completes, if any.
-  StopMatcher::Result push(std::string_view piece) {
-    return stops_.push(utf8_.push(piece));
-  }
+  StopMatcher::Result push(std::string_view piece) { return stops_.push(utf8_.push(piece)); }
 
   // Ends the text.  The last, replaced character may still complete a stop
   // string.
   StopMatcher::Result flush() {
     StopMatcher::Result result = stops_.push(utf8_.flush());
-    if (!result.match)
-      result.text += stops_.flush();
+    if (!result.match) result.text += stops_.flush();
     return result;
   }
 
-private:
+ private:
   Utf8Assembler utf8_;
   StopMatcher stops_;
 };
 
-} // namespace llmlocal
+}  // namespace llmlocal

@@ -9,8 +9,7 @@ namespace {
 // All, one less (leave a core to somebody), three quarters, half, ... one.
 std::vector<int> ladder_up_to(int most) {
   std::vector<int> ladder = {1, most};
-  if (most > 2)
-    ladder.push_back(most - 1);
+  if (most > 2) ladder.push_back(most - 1);
   for (int n = most; n > 1; n /= 2) {
     ladder.push_back(n);
     ladder.push_back(std::max(1, n * 3 / 4));
@@ -21,21 +20,20 @@ std::vector<int> ladder_up_to(int most) {
 }
 
 double median(std::vector<double> values) {
-  const auto middle =
-      values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::ranges::nth_element(values, middle);
   return *middle;
 }
 
-} // namespace
+}  // namespace
 
 ThreadGovernor::ThreadGovernor(int max_threads)
     : ladder_(ladder_up_to(std::max(1, max_threads))),
-      current_(ladder_.size() - 1), home_(current_) {}
+      current_(ladder_.size() - 1),
+      home_(current_) {}
 
 void ThreadGovernor::observe(std::size_t rows, double seconds) {
-  if (ladder_.size() == 1 || rows == 0)
-    return;
+  if (ladder_.size() == 1 || rows == 0) return;
   if (const auto row_class = static_cast<std::size_t>(std::bit_width(rows));
       row_class != row_class_) {
     row_class_ = row_class;
@@ -45,21 +43,17 @@ void ThreadGovernor::observe(std::size_t rows, double seconds) {
   window_.push_back(seconds);
   if (probing_) {
     // The first step after a change pays for waking or parking threads.
-    if (window_.size() == kWindow)
-      end_probe(median({window_.begin() + 1, window_.end()}));
+    if (window_.size() == kWindow) end_probe(median({window_.begin() + 1, window_.end()}));
     return;
   }
   ++since_probe_;
-  if (window_.size() > kWindow)
-    window_.erase(window_.begin());
-  if (window_.size() < kWindow)
-    return;
+  if (window_.size() > kWindow) window_.erase(window_.begin());
+  if (window_.size() < kWindow) return;
   usual_ = median(window_);
   best_ = best_ == 0 ? usual_ : std::min(best_, usual_);
   const bool jumped = usual_ > kJump * best_ && since_probe_ >= kSoonestProbe;
   if (jumped || since_probe_ >= interval_) {
-    if (jumped)
-      interval_ = kFirstProbe;
+    if (jumped) interval_ = kFirstProbe;
     start_probe();
   }
 }
@@ -72,10 +66,8 @@ void ThreadGovernor::forget() {
 }
 
 void ThreadGovernor::start_probe() {
-  if (home_ == 0)
-    upwards_ = true;
-  if (home_ + 1 == ladder_.size())
-    upwards_ = false;
+  if (home_ == 0) upwards_ = true;
+  if (home_ + 1 == ladder_.size()) upwards_ = false;
   current_ = upwards_ ? home_ + 1 : home_ - 1;
   probing_ = true;
   window_.clear();
@@ -83,7 +75,7 @@ void ThreadGovernor::start_probe() {
 
 void ThreadGovernor::end_probe(double probed) {
   if (probed < kClearlyFaster * usual_) {
-    home_ = current_; // And try further the same way soon.
+    home_ = current_;  // And try further the same way soon.
     interval_ = kFirstProbe;
   } else {
     current_ = home_;
@@ -98,4 +90,4 @@ void ThreadGovernor::end_probe(double probed) {
   window_.clear();
 }
 
-} // namespace llmlocal
+}  // namespace llmlocal

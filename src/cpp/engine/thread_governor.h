@@ -14,7 +14,7 @@
 namespace llmlocal {
 
 class ThreadGovernor {
-public:
+ public:
   explicit ThreadGovernor(int max_threads);
 
   // For steps that only evaluate answers; a step with prompts takes all
@@ -24,35 +24,29 @@ public:
   // A step of `rows` answers took so long with threads().
   void observe(std::size_t rows, double seconds);
 
-private:
-  static constexpr std::size_t kWindow =
-      5; // Steps whose median stands for a count.
-  static constexpr int kFirstProbe = 16; // Steps before the first trial.
-  static constexpr int kRarestProbe =
-      1024; // Steps between trials that keep failing.
-  static constexpr int kSoonestProbe =
-      8; // Steps between a trial and one after a jump.
-  static constexpr double kClearlyFaster =
-      0.92; // Of the present time: worth a change.
-  static constexpr double kJump =
-      1.4; // Times the best seen: something has changed.
+ private:
+  static constexpr std::size_t kWindow = 5;       // Steps whose median stands for a count.
+  static constexpr int kFirstProbe = 16;          // Steps before the first trial.
+  static constexpr int kRarestProbe = 1024;       // Steps between trials that keep failing.
+  static constexpr int kSoonestProbe = 8;         // Steps between a trial and one after a jump.
+  static constexpr double kClearlyFaster = 0.92;  // Of the present time: worth a change.
+  static constexpr double kJump = 1.4;            // Times the best seen: something has changed.
 
   void forget();
   void start_probe();
   void end_probe(double probed);
 
-  std::vector<int> ladder_; // The counts to choose from, ascending.
-  std::size_t current_;     // Where threads() is.
-  std::size_t home_;        // Where it goes back to when a trial fails.
-  std::size_t row_class_ =
-      0; // Step times are compared among batches of like size only.
+  std::vector<int> ladder_;    // The counts to choose from, ascending.
+  std::size_t current_;        // Where threads() is.
+  std::size_t home_;           // Where it goes back to when a trial fails.
+  std::size_t row_class_ = 0;  // Step times are compared among batches of like size only.
   std::vector<double> window_;
-  double usual_ = 0; // The median at home_ when the trial began.
-  double best_ = 0;  // The lowest median at home_; 0: none yet.
+  double usual_ = 0;  // The median at home_ when the trial began.
+  double best_ = 0;   // The lowest median at home_; 0: none yet.
   bool probing_ = false;
-  bool upwards_ = false; // The direction of the next trial.
+  bool upwards_ = false;  // The direction of the next trial.
   int interval_ = kFirstProbe;
   int since_probe_ = 0;
 };
 
-} // namespace llmlocal
+}  // namespace llmlocal

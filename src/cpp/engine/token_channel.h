@@ -23,18 +23,17 @@ namespace llmlocal {
 
 struct TokenEvent {
   Token token = 0;
-  std::string text; // The text that this token released; empty while a
-                    // character or stop is open.
+  std::string text;  // The text that this token released; empty while a
+                     // character or stop is open.
 };
 
 class TokenChannel {
-public:
+ public:
   enum class Until { kNews, kEnd };
 
   struct Read {
     std::vector<TokenEvent> events;
-    std::shared_ptr<const Outcome>
-        outcome; // Set once, with or after the last event.
+    std::shared_ptr<const Outcome> outcome;  // Set once, with or after the last event.
   };
 
   // --- The engine's side
@@ -50,18 +49,17 @@ public:
   // From now on, news are also announced on `queue`, as `id`.
   void announce_on(std::shared_ptr<ReadyQueue> queue, RequestId id);
 
-private:
+ private:
   void announce_locked();
 
-  std::mutex mutex_; // Guards everything below.
+  std::mutex mutex_;  // Guards everything below.
   std::condition_variable changed_;
   std::vector<TokenEvent> events_;
   std::shared_ptr<const Outcome> outcome_;
-  bool wake_for_tokens_ =
-      false; // The consumer waits, and not only for the end.
+  bool wake_for_tokens_ = false;  // The consumer waits, and not only for the end.
   std::shared_ptr<ReadyQueue> ready_;
   RequestId ready_id_ = 0;
-  bool announced_ = false; // On `ready_`, and not read since.
+  bool announced_ = false;  // On `ready_`, and not read since.
 };
 
-} // namespace llmlocal
+}  // namespace llmlocal
