@@ -42,7 +42,9 @@ def card_from_json(value: object) -> ModelCard:
 
 
 def _card(name: str, fields: dict[str, Any]) -> ModelCard:
-    known: dict[str, Any] = {"filename": safe_filename(_text(fields.pop("filename", None), "filename"))}
+    known: dict[str, Any] = {
+        "filename": safe_filename(_text(fields.pop("filename", None), "filename"))
+    }
     for key in _TEXT_FIELDS:
         known[key] = _optional(_text, fields.pop(key, None), key)
     for key in _COUNT_FIELDS:

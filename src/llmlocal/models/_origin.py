@@ -6,7 +6,6 @@ It answers one question: may a later try go on where the earlier one stopped?
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -61,4 +60,4 @@ def write_json(path: Path, value: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(path.name + ".new")
     fresh.write_text(json.dumps(value, indent=1), "utf-8")
-    os.replace(fresh, path)
+    fresh.replace(path)

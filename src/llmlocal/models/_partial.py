@@ -6,7 +6,6 @@ been through the digest, in order; so finishing needs no second read.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -68,10 +67,10 @@ class Partial:
 
     def _open(self, report: Report) -> None:
         part = self.slot.part
-        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
-        self._file = open(descriptor, "r+b", buffering=0)  # noqa: SIM115 - closed by close()
+        part.touch()
+        self._file = part.open("r+b", buffering=0)
         self.origin = read_origin(self.slot.origin)
-        size = os.fstat(descriptor).st_size
+        size = part.stat().st_size
         promised = self.checks.size
         is_identified = self.checks.pin_content or self.origin is not None
         if not is_identified or (promised is not None and size > promised):
@@ -129,12 +128,15 @@ class Partial:
         """Throw away what has arrived.
 
         Raises:
-            OSError: The file system refuses.
+            DownloadError: The file system refuses.
         """
         file = self._opened()
-        file.seek(0)
-        file.truncate()
-        remove_if_there(self.slot.origin)
+        try:
+            file.seek(0)
+            file.truncate()
+            remove_if_there(self.slot.origin)
+        except OSError as exc:
+            raise disk_error(exc, self.slot.target.parent) from exc
         self.origin = None
         self.is_patchwork = False
         self._digest = self._new_digest()
@@ -166,7 +168,7 @@ class Partial:
             raise ChecksumError(message) from exc
         try:
             sync(self.slot.part)
-            os.replace(self.slot.part, target)
+            self.slot.part.replace(target)
             sync(target.parent)
             remove_if_there(self.slot.origin)
             write_record(self.slot, Record.of(target, found, source))
@@ -182,7 +184,7 @@ class Partial:
 
     def _set_aside(self) -> None:
         try:
-            os.replace(self.slot.part, self.slot.bad)
+            self.slot.part.replace(self.slot.bad)
             remove_if_there(self.slot.origin)
         except OSError as exc:
             raise disk_error(exc, self.slot.target.parent) from exc

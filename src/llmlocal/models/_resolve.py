@@ -9,7 +9,7 @@ from .._progress import ProgressOption, reporter
 from ..errors import ModelNotFoundError
 from ._card import ModelCard
 from ._catalog import find_card, load_cards
-from ._fetch import fetch
+from ._fetch import Order, fetch
 from ._home import models_folder
 from ._report import cancelling
 from ._slot import Slot
@@ -59,4 +59,4 @@ def _holds(slot: Slot, card: ModelCard) -> bool:
 def _pull(card: ModelCard, slot: Slot, progress: ProgressOption) -> Path:
     with reporter(progress, card.name) as callback:
         report = cancelling(callback, card.name)
-        return fetch(slot, card.sources, card.checks, report, lambda: _holds(slot, card))
+        return fetch(Order(slot, card.sources, card.checks), report, lambda: _holds(slot, card))
