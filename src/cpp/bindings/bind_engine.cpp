@@ -1,0 +1,98 @@
+#include "bindings/bindings.h"
+#include "bindings/process_bound.h"
+#include "engine/engine.h"
+#include "llama/llama_decoder.h"
+
+namespace llmlocal::python {
+namespace {
+
+// The engine with its destructor off the GIL: it joins a thread.
+class PyEngine {
+ public:
+  PyEngine(std::shared_ptr<Model> model,
+           std::shared_ptr<Tokenizer> tokenizer,
+           const DecoderOptions& decoder_options,
+           const EngineOptions& engine_options)
+      : engine_(std::make_unique<Engine>(
+            std::make_unique<LlamaDecoder>(std::move(model), std::move(tokenizer), decoder_options),
+            engine_options)) {}
+  ~PyEngine() {
+    const py::gil_scoped_release no_gil;
+    if (engine_.is_home()) engine_.get().close();
+  }
+  PyEngine(const PyEngine&) = delete;
+  PyEngine& operator=(const PyEngine&) = delete;
+
+  std::vector<std::shared_ptr<Request>> submit(std::vector<RequestSpec> specs) {
+    return engine_.get().submit(std::move(specs));
+  }
+  EngineStats stats() const { return engine_.get().stats(); }
+  void close() {
+    if (engine_.is_home()) engine_.get().close();
+  }
+
+ private:
+  ProcessBound<Engine> engine_;
+};
+
+std::unique_ptr<PyEngine> make_engine(std::shared_ptr<Model> model,
+                                      std::shared_ptr<Tokenizer> tokenizer,
+                                      Position context_length,
+                                      std::int32_t batch,
+                                      int threads,
+                                      std::string kv_type,
+                                      bool offload,
+                                      StreamId max_streams,
+                                      std::size_t kv_bytes,
+                                      std::size_t store_bytes) {
+  DecoderOptions decoder_options;
+  decoder_options.context_length = context_length;
+  decoder_options.batch = batch;
+  decoder_options.threads = threads;
+  decoder_options.kv_type = std::move(kv_type);
+  decoder_options.offload = offload;
+  const EngineOptions engine_options{max_streams, kv_bytes, store_bytes};
+  return std::make_unique<PyEngine>(
+      std::move(model), std::move(tokenizer), decoder_options, engine_options);
+}
+
+}  // namespace
+
+void bind_engine(py::module_& module) {
+  py::class_<EngineStats>(module, "EngineStats")
+      .def_readonly("streams", &EngineStats::streams)
+      .def_readonly("streams_active", &EngineStats::streams_active)
+      .def_readonly("streams_limit", &EngineStats::streams_limit)
+      .def_readonly("stream_bytes", &EngineStats::stream_bytes)
+      .def_readonly("waiting", &EngineStats::waiting)
+      .def_readonly("store_bytes", &EngineStats::store_bytes)
+      .def_readonly("store_budget", &EngineStats::store_budget)
+      .def_readonly("store_entries", &EngineStats::store_entries)
+      .def_readonly("threads", &EngineStats::threads)
+      .def_readonly("requests", &EngineStats::requests)
+      .def_readonly("steps", &EngineStats::steps)
+      .def_readonly("prompt_tokens", &EngineStats::prompt_tokens)
+      .def_readonly("cached_tokens", &EngineStats::cached_tokens)
+      .def_readonly("completion_tokens", &EngineStats::completion_tokens)
+      .def_readonly("prefix_hits", &EngineStats::prefix_hits);
+
+  py::class_<PyEngine>(module, "Engine")
+      .def(py::init(&make_engine),
+           py::arg("model"),
+           py::arg("tokenizer"),
+           py::kw_only(),
+           py::arg("context_length"),
+           py::arg("batch"),
+           py::arg("threads"),
+           py::arg("kv_type"),
+           py::arg("offload"),
+           py::arg("max_streams"),
+           py::arg("kv_bytes"),
+           py::arg("store_bytes"),
+           ReleaseGil())
+      .def("submit", &PyEngine::submit, py::arg("specs"), ReleaseGil())
+      .def("stats", &PyEngine::stats, ReleaseGil())
+      .def("close", &PyEngine::close, ReleaseGil());
+}
+
+}  // namespace llmlocal::python

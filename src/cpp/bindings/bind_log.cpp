@@ -1,0 +1,29 @@
+#include "bindings/bindings.h"
+#include "llama/log.h"
+
+namespace llmlocal::python {
+
+void bind_log(py::module_& module) {
+  py::native_enum<LogLevel>(module, "LogLevel", "enum.IntEnum")
+      .value("DEBUG", LogLevel::kDebug)
+      .value("INFO", LogLevel::kInfo)
+      .value("WARNING", LogLevel::kWarning)
+      .value("ERROR", LogLevel::kError)
+      .finalize();
+  module.def("set_log_level", &set_log_level, py::arg("level"));
+  module.def(
+      "drain_log",
+      [] {
+        py::list lines;
+        for (const LogLine& line : drain_log()) {
+          const auto size = static_cast<Py_ssize_t>(line.text.size());
+          auto text = py::reinterpret_steal<py::str>(
+              PyUnicode_DecodeUTF8(line.text.data(), size, "replace"));
+          lines.append(py::make_tuple(line.level, text));
+        }
+        return lines;
+      },
+      "Take the native log lines since the last call: (level, text).");
+}
+
+}  // namespace llmlocal::python

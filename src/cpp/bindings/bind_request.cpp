@@ -1,0 +1,103 @@
+#include "bindings/bindings.h"
+#include "engine/request.h"
+
+namespace llmlocal::python {
+namespace {
+
+RequestSpec make_spec(Tokens prompt,
+                      SamplingParams sampling,
+                      std::optional<std::int32_t> max_tokens,
+                      std::vector<std::string> stops,
+                      std::optional<double> timeout) {
+  RequestSpec spec;
+  spec.prompt = std::move(prompt);
+  spec.sampling = std::move(sampling);
+  if (max_tokens) spec.max_tokens = *max_tokens;
+  spec.stops = std::move(stops);
+  if (timeout) spec.timeout = std::chrono::duration<double>(*timeout);
+  return spec;
+}
+
+// The events as (token, text) pairs, and the outcome once there is one.
+py::tuple read(Request& request, std::int32_t timeout_ms, bool until_end) {
+  TokenChannel::Read news;
+  {
+    const py::gil_scoped_release no_gil;
+    const auto until = until_end ? TokenChannel::Until::kEnd : TokenChannel::Until::kNews;
+    news = request.channel().read(std::chrono::milliseconds(timeout_ms), until);
+  }
+  py::list events(news.events.size());
+  for (std::size_t i = 0; i < news.events.size(); ++i) {
+    events[i] = py::make_tuple(news.events[i].token, news.events[i].text);
+  }
+  return py::make_tuple(events, news.outcome);
+}
+
+}  // namespace
+
+void bind_request(py::module_& module) {
+  py::native_enum<FinishReason>(module, "FinishReason", "enum.Enum")
+      .value("STOP", FinishReason::kStop)
+      .value("LENGTH", FinishReason::kLength)
+      .value("CANCELLED", FinishReason::kCancelled)
+      .value("TIMEOUT", FinishReason::kTimeout)
+      .finalize();
+
+  py::class_<Usage>(module, "Usage")
+      .def_readonly("prompt_tokens", &Usage::prompt_tokens)
+      .def_readonly("cached_tokens", &Usage::cached_tokens)
+      .def_readonly("completion_tokens", &Usage::completion_tokens);
+
+  py::class_<Timings>(module, "Timings")
+      .def_readonly("queue_s", &Timings::queue_s)
+      .def_readonly("prompt_s", &Timings::prompt_s)
+      .def_readonly("first_token_s", &Timings::first_token_s)
+      .def_readonly("per_token_s", &Timings::per_token_s)
+      .def_readonly("total_s", &Timings::total_s);
+
+  py::class_<Outcome, std::shared_ptr<Outcome>>(module, "Outcome")
+      .def_readonly("finish_reason", &Outcome::reason)
+      .def_readonly("stop_match", &Outcome::stop_match)
+      .def_readonly("usage", &Outcome::usage)
+      .def_readonly("timings", &Outcome::timings)
+      .def(
+          "raise_error",
+          [](const Outcome& outcome) {
+            if (outcome.error) std::rethrow_exception(outcome.error);
+          },
+          "Raise what the request failed with, if it did.");
+
+  py::class_<RequestSpec>(module, "RequestSpec")
+      .def(py::init(&make_spec),
+           py::arg("prompt"),
+           py::kw_only(),
+           py::arg("sampling"),
+           py::arg("max_tokens"),
+           py::arg("stops"),
+           py::arg("timeout"));
+
+  py::class_<ReadyQueue, std::shared_ptr<ReadyQueue>>(module, "ReadyQueue")
+      .def(py::init<>())
+      .def("push", &ReadyQueue::push, py::arg("id"))
+      .def(
+          "wait",
+          [](ReadyQueue& queue, std::int32_t timeout_ms) {
+            return queue.wait(std::chrono::milliseconds(timeout_ms));
+          },
+          py::arg("timeout_ms"),
+          ReleaseGil(),
+          "The ids of the requests with news; empty after the timeout.");
+
+  py::class_<Request, std::shared_ptr<Request>>(module, "Request")
+      .def("cancel", &Request::cancel)
+      .def("read", &read, py::arg("timeout_ms"), py::kw_only(), py::arg("until_end"))
+      .def(
+          "announce_on",
+          [](Request& request, std::shared_ptr<ReadyQueue> queue, RequestId id) {
+            request.channel().announce_on(std::move(queue), id);
+          },
+          py::arg("queue"),
+          py::arg("id"));
+}
+
+}  // namespace llmlocal::python

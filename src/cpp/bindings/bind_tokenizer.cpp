@@ -1,0 +1,61 @@
+#include "bindings/bindings.h"
+#include "llama/tokenizer.h"
+
+namespace llmlocal::python {
+
+void bind_tokenizer(py::module_& module) {
+  py::class_<Tokenizer, std::shared_ptr<Tokenizer>>(module, "Tokenizer")
+      .def(py::init([](std::shared_ptr<Model> model) {
+             return std::make_shared<Tokenizer>(std::move(model));
+           }),
+           py::arg("model"),
+           ReleaseGil())
+      .def(
+          "encode",
+          [](const Tokenizer& self,
+             const std::vector<std::pair<std::string, bool>>& segments,
+             bool add_special) {
+            std::vector<TextSegment> views;
+            views.reserve(segments.size());
+            for (const auto& [text, trusted] : segments) views.push_back({text, trusted});
+            return self.encode(views, add_special);
+          },
+          py::arg("segments"),
+          py::kw_only(),
+          py::arg("add_special"),
+          ReleaseGil(),
+          "Tokens of the joined text of (text, trusted) pairs.")
+      .def(
+          "encode_as_llama_cpp",
+          [](const Tokenizer& self, const std::string& text, bool add_special, bool parse_special) {
+            return self.encode(text, add_special, parse_special);
+          },
+          py::arg("text"),
+          py::kw_only(),
+          py::arg("add_special"),
+          py::arg("parse_special"),
+          ReleaseGil(),
+          "Tokens as llama.cpp's own tokenizer gives them, for comparison.")
+      .def(
+          "decode",
+          [](const Tokenizer& self, const Tokens& tokens, bool special) {
+            std::string bytes;
+            {
+              const py::gil_scoped_release no_gil;
+              bytes = self.decode(tokens, special);
+            }
+            return py::bytes(bytes);
+          },
+          py::arg("tokens"),
+          py::kw_only(),
+          py::arg("special"))
+      .def("token_text", &Tokenizer::token_text, py::arg("token"))
+      .def("is_end", &Tokenizer::is_end, py::arg("token"))
+      .def_property_readonly("vocab_size", &Tokenizer::vocab_size)
+      .def_property_readonly("bos", &Tokenizer::bos)
+      .def_property_readonly("eos", &Tokenizer::eos)
+      .def_property_readonly("adds_bos", &Tokenizer::adds_bos)
+      .def_property_readonly("adds_eos", &Tokenizer::adds_eos);
+}
+
+}  // namespace llmlocal::python

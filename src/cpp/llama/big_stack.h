@@ -1,0 +1,13 @@
+// Runs work that recurses deeply, away from the caller's stack.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+
+namespace llmlocal {
+
+// Runs `work` on a thread of its own with a stack of `stack_bytes`, waits for it and rethrows what
+// it threw.  Throws OutOfMemoryError where such a thread can't be had.
+void run_on_big_stack(std::size_t stack_bytes, const std::function<void()>& work);
+
+}  // namespace llmlocal

@@ -1,0 +1,73 @@
+#include "llama/devices.h"
+
+#include <ggml-backend.h>
+
+#include "base/errors.h"
+#include "llama/guard.h"
+
+namespace llmlocal {
+namespace {
+
+const char* type_name(enum ggml_backend_dev_type type) {
+  switch (type) {
+    case GGML_BACKEND_DEVICE_TYPE_CPU:
+      return "cpu";
+    case GGML_BACKEND_DEVICE_TYPE_GPU:
+      return "gpu";
+    case GGML_BACKEND_DEVICE_TYPE_IGPU:
+      return "igpu";
+    default:
+      return "accel";
+  }
+}
+
+std::string text(const char* value) {
+  return value ? value : "";
+}
+
+DeviceInfo describe(ggml_backend_dev_t device) {
+  ggml_backend_dev_props props{};
+  ggml_backend_dev_get_props(device, &props);
+  DeviceInfo info;
+  info.name = text(props.name);
+  info.description = text(props.description);
+  info.backend = text(ggml_backend_reg_name(ggml_backend_dev_backend_reg(device)));
+  info.type = type_name(props.type);
+  info.pci_id = text(props.device_id);
+  info.memory_free = props.memory_free;
+  info.memory_total = props.memory_total;
+  return info;
+}
+
+}  // namespace
+
+std::vector<DeviceInfo> list_devices() {
+  return guarded("listing devices", [] {
+    std::vector<DeviceInfo> devices;
+    for (std::size_t i = 0; i < ggml_backend_dev_count(); ++i) {
+      devices.push_back(describe(ggml_backend_dev_get(i)));
+    }
+    return devices;
+  });
+}
+
+std::vector<ggml_backend_dev_t> find_devices(const std::vector<std::string>& names) {
+  std::vector<ggml_backend_dev_t> devices;
+  for (const std::string& name : names) {
+    ggml_backend_dev_t device = ggml_backend_dev_by_name(name.c_str());
+    if (!device) throw DeviceError("there is no device '" + name + "'");
+    devices.push_back(device);
+  }
+  return devices;
+}
+
+std::size_t free_memory() {
+  ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+  if (!cpu) return 0;
+  std::size_t free = 0;
+  std::size_t total = 0;
+  ggml_backend_dev_memory(cpu, &free, &total);
+  return free;
+}
+
+}  // namespace llmlocal

@@ -1,0 +1,31 @@
+// The compute devices that llama.cpp sees.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+struct ggml_backend_device;
+
+namespace llmlocal {
+
+struct DeviceInfo {
+  std::string name;              // What llama.cpp calls it: "CUDA0", "Vulkan1", "CPU".
+  std::string description;       // What its maker calls it.
+  std::string backend;           // "CUDA", "Vulkan", "Metal", "RPC", "CPU", "BLAS", ...
+  std::string type;              // "cpu", "gpu", "igpu" or "accel".
+  std::string pci_id;            // "0000:c1:00.0"; empty where there is none.
+  std::size_t memory_free = 0;   // Bytes.
+  std::size_t memory_total = 0;  // Bytes.
+};
+
+// All devices, in llama.cpp's order; the figures are those of now.
+std::vector<DeviceInfo> list_devices();
+
+// The devices of these names.  Throws DeviceError for one that is not there.
+std::vector<ggml_backend_device*> find_devices(const std::vector<std::string>& names);
+
+// Free physical memory in bytes, as the CPU backend sees it; 0 where unknown.
+std::size_t free_memory();
+
+}  // namespace llmlocal

@@ -1,0 +1,49 @@
+// Calls into llama.cpp in a way that can't end the process.
+//
+// ggml answers a broken invariant with abort().  Inside a guarded call on this thread that becomes
+// an exception instead; so does everything else that may come out of the C API.  What aborted is
+// in an unknown state afterwards and may only be freed.
+#pragma once
+
+#include <exception>
+#include <new>
+#include <string>
+#include <utility>
+
+#include "base/errors.h"
+
+namespace llmlocal {
+
+// A ggml assertion failed.
+struct GgmlAbort : EngineError {
+  using EngineError::EngineError;
+};
+
+// While one lives, ggml's abort on this thread throws GgmlAbort.
+class AbortGuard {
+ public:
+  AbortGuard();
+  ~AbortGuard();
+  AbortGuard(const AbortGuard&) = delete;
+  AbortGuard& operator=(const AbortGuard&) = delete;
+};
+
+// Makes the above true; called once, before any other use of ggml.
+void install_abort_handler();
+
+// Runs `call`; whatever it throws arrives as an Error whose text starts with `what`.
+template <typename Call>
+auto guarded(const char* what, Call&& call) -> decltype(call()) {
+  const AbortGuard guard;
+  try {
+    return std::forward<Call>(call)();
+  } catch (const Error&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw OutOfMemoryError(std::string(what) + ": out of memory");
+  } catch (const std::exception& error) {
+    throw EngineError(std::string(what) + ": " + error.what());
+  }
+}
+
+}  // namespace llmlocal

@@ -1,0 +1,87 @@
+// The engine's decoder over one llama_context.
+#pragma once
+
+#include <llama.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/decoder.h"
+#include "llama/model.h"
+#include "llama/state_bytes.h"
+#include "llama/thread_pool.h"
+#include "llama/tokenizer.h"
+
+namespace llmlocal {
+
+struct DecoderOptions {
+  Position context_length = 0;  // Tokens of one sequence; >= 1.
+  std::int32_t batch = 512;     // Tokens of one step; >= 1.
+  int threads = 1;              // 1 to 512.
+  std::string kv_type = "f16";  // f32, f16, bf16, q8_0, q5_0, q5_1, q4_0, q4_1, iq4_nl.
+  bool offload = false;         // Keep the KV cache on the model's devices.
+};
+
+class LlamaDecoder : public Decoder {
+ public:
+  // Throws ParameterError, OutOfMemoryError or EngineError with llama.cpp's reason.
+  LlamaDecoder(std::shared_ptr<const Model> model,
+               std::shared_ptr<const Tokenizer> tokenizer,
+               const DecoderOptions& options);
+
+  Position context_length() const override { return options_.context_length; }
+  std::size_t batch_capacity() const override;
+  StreamId streams() const override { return streams_; }
+  std::size_t stream_bytes() const override { return stream_bytes_; }
+  std::int32_t vocab_size() const override { return tokenizer_->vocab_size(); }
+  bool is_end(Token token) const override { return tokenizer_->is_end(token); }
+  const std::string& piece(Token token) const override { return tokenizer_->piece(token); }
+
+  DecodeStatus decode(const Batch& batch) override;
+  std::span<float> logits(std::size_t row) override;
+  void set_abort_check(std::function<bool()> check) override;
+  void set_threads(int n) override;
+  int max_threads() const override { return options_.threads; }
+  std::unique_ptr<Sampler> make_sampler(const SamplingParams& params,
+                                        std::span<const Token> prompt) override;
+
+  bool copies_whole_only() const override;
+  Position trim_floor(StreamId stream) const override;
+  Position copy_floor(StreamId stream) const override;
+  bool trim(StreamId stream, Position length) override;
+  void clear(StreamId stream) override;
+  bool copy(StreamId from, StreamId to) override;
+  std::optional<StateBlob> save(StreamId stream) override;
+  bool restore(StreamId stream, const StateBlob& blob) override;
+  std::vector<bool> grow(StreamId streams) override;
+
+ private:
+  struct Free {
+    void operator()(llama_context* context) const { llama_free(context); }
+  };
+  using Context = std::unique_ptr<llama_context, Free>;
+
+  Context make_context(StreamId streams);
+  llama_memory_t memory() const { return llama_get_memory(context_.get()); }
+  Position length(StreamId stream) const;
+  bool keeps_whole_only() const { return model_->is_recurrent() || model_->is_hybrid(); }
+  StateLayout layout_of(StreamId stream, std::size_t state_size) const;
+  static bool should_abort(void* self);
+
+  std::shared_ptr<const Model> model_;
+  std::shared_ptr<const Tokenizer> tokenizer_;
+  DecoderOptions options_;
+  std::size_t stream_bytes_ = 0;
+  std::function<bool()> abort_check_;
+  ThreadPool pool_;
+  StreamId streams_ = 1;
+  Context context_;
+};
+
+}  // namespace llmlocal

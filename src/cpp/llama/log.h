@@ -1,0 +1,46 @@
+// Collects llama.cpp's log lines, for Python's logging and for the errors of a load.
+//
+// llama.cpp logs from any thread and at any time, so nothing here calls Python: lines wait in a
+// bounded queue until somebody drains it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace llmlocal {
+
+enum class LogLevel { kDebug = 1, kInfo = 2, kWarning = 3, kError = 4 };
+
+struct LogLine {
+  LogLevel level = LogLevel::kInfo;
+  std::string text;
+};
+
+// Routes llama.cpp's log here; called once.
+void install_log_sink();
+
+// Lines below this level are not kept.
+void set_log_level(LogLevel level);
+
+// Takes the lines that have come since the last call.
+std::vector<LogLine> drain_log();
+
+// While one lives, this thread's error lines are collected in it as well.
+class ErrorLines {
+ public:
+  ErrorLines();
+  ~ErrorLines();
+  ErrorLines(const ErrorLines&) = delete;
+  ErrorLines& operator=(const ErrorLines&) = delete;
+
+  // The lines, joined by "; ", without the names of C++ functions in front; empty if none came.
+  std::string text() const;
+
+  void add(const std::string& line) { lines_.push_back(line); }
+
+ private:
+  std::vector<std::string> lines_;
+  ErrorLines* outer_;
+};
+
+}  // namespace llmlocal

@@ -1,0 +1,201 @@
+#include "llama/model.h"
+
+#include <ggml-backend.h>
+#include <llama.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "base/errors.h"
+#include "llama/devices.h"
+#include "llama/guard.h"
+#include "llama/log.h"
+
+namespace llmlocal {
+namespace {
+
+// Finds the plain mistakes first, so that they are told in plain words.
+void check_file(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code failed;
+  const fs::path file = fs::u8path(path);
+  if (!fs::exists(file, failed)) throw ModelLoadError("there is no file " + path);
+  if (!fs::is_regular_file(file, failed)) throw ModelLoadError(path + " is not a regular file");
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) throw ModelLoadError(path + " can't be opened for reading");
+  std::array<char, 4> magic{};
+  stream.read(magic.data(), magic.size());
+  if (!stream || std::string_view(magic.data(), magic.size()) != "GGUF") {
+    throw ModelLoadError(path + " is not a GGUF file (it does not start with \"GGUF\")");
+  }
+}
+
+bool speaks_of_memory(const std::string& reason) {
+  for (const char* words : {"unable to allocate", "failed to allocate", "out of memory"}) {
+    if (reason.find(words) != std::string::npos) return true;
+  }
+  return false;
+}
+
+template <typename Get>
+std::string read_text(Get&& get) {
+  std::string text(256, '\0');
+  for (;;) {
+    const std::int32_t length = get(text.data(), text.size());
+    if (length < 0) return {};
+    const auto size = static_cast<std::size_t>(length);
+    const bool complete = size < text.size();
+    text.resize(size + (complete ? 0 : 1));
+    if (complete) return text;
+  }
+}
+
+std::map<std::string, std::string> read_metadata(const llama_model* model) {
+  std::map<std::string, std::string> metadata;
+  for (std::int32_t i = 0; i < llama_model_meta_count(model); ++i) {
+    std::string key = read_text([&](char* buffer, std::size_t size) {
+      return llama_model_meta_key_by_index(model, i, buffer, size);
+    });
+    metadata[std::move(key)] = read_text([&](char* buffer, std::size_t size) {
+      return llama_model_meta_val_str_by_index(model, i, buffer, size);
+    });
+  }
+  return metadata;
+}
+
+// What the progress callback says and how it failed, kept out of llama.cpp's frames.
+struct ProgressRelay {
+  const std::function<bool(float)>& callback;
+  bool cancelled = false;
+  std::exception_ptr error;
+
+  static bool call(float progress, void* self) {
+    auto& relay = *static_cast<ProgressRelay*>(self);
+    try {
+      relay.cancelled = !relay.callback(progress);
+    } catch (...) {
+      relay.cancelled = true;
+      relay.error = std::current_exception();
+    }
+    return !relay.cancelled;
+  }
+};
+
+}  // namespace
+
+void Model::Free::operator()(llama_model* model) const {
+  llama_model_free(model);
+}
+
+std::shared_ptr<const Model> Model::load(const std::string& path, const ModelOptions& options) {
+  check_file(path);
+  std::vector<ggml_backend_dev_t> devices = find_devices(options.devices);
+  devices.push_back(nullptr);  // The list's end; an empty list means the CPU alone.
+
+  llama_model_params params = llama_model_default_params();
+  params.devices = devices.data();
+  params.n_gpu_layers = options.devices.empty() ? 0 : options.gpu_layers;
+  params.load_mode = options.use_mmap ? LLAMA_LOAD_MODE_AUTO : LLAMA_LOAD_MODE_NONE;
+  params.check_tensors = options.check_tensors;
+  params.vocab_only = options.vocab_only;
+  ProgressRelay relay{options.on_progress, false, nullptr};
+  if (options.on_progress) {
+    params.progress_callback = ProgressRelay::call;
+    params.progress_callback_user_data = &relay;
+  }
+
+  const ErrorLines errors;
+  std::unique_ptr<llama_model, Free> handle;
+  std::string reason;
+  try {
+    handle.reset(
+        guarded("loading", [&] { return llama_model_load_from_file(path.c_str(), params); }));
+    reason = errors.text();
+  } catch (const OutOfMemoryError&) {
+    throw OutOfMemoryError("not enough memory to load " + path);
+  } catch (const Error& error) {
+    reason = error.what();
+  }
+  if (relay.error) std::rethrow_exception(relay.error);
+  if (relay.cancelled) throw LoadCancelledError("the loading of " + path + " was cancelled");
+  if (!handle) {
+    if (reason.empty()) reason = "llama.cpp gave no reason";
+    if (speaks_of_memory(reason)) throw OutOfMemoryError("can't load " + path + ": " + reason);
+    throw ModelLoadError("can't load " + path + ": " + reason);
+  }
+  return std::shared_ptr<const Model>(new Model(path, std::move(handle)));
+}
+
+Model::Model(std::string path, std::unique_ptr<llama_model, Free> handle)
+    : path_(std::move(path)), handle_(std::move(handle)), metadata_(read_metadata(handle_.get())) {}
+
+std::string Model::description() const {
+  return read_text(
+      [this](char* buffer, std::size_t size) { return llama_model_desc(handle(), buffer, size); });
+}
+
+std::uint64_t Model::size_bytes() const {
+  return llama_model_size(handle());
+}
+std::uint64_t Model::parameters() const {
+  return llama_model_n_params(handle());
+}
+std::int32_t Model::training_context() const {
+  return llama_model_n_ctx_train(handle());
+}
+std::int32_t Model::layers() const {
+  return llama_model_n_layer(handle());
+}
+std::int32_t Model::sliding_window() const {
+  return llama_model_n_swa(handle());
+}
+bool Model::is_recurrent() const {
+  return llama_model_is_recurrent(handle());
+}
+bool Model::is_hybrid() const {
+  return llama_model_is_hybrid(handle());
+}
+bool Model::has_encoder() const {
+  return llama_model_has_encoder(handle());
+}
+bool Model::can_generate() const {
+  return llama_model_has_decoder(handle()) && !llama_model_is_diffusion(handle());
+}
+const llama_vocab* Model::vocab() const {
+  return llama_model_get_vocab(handle());
+}
+
+std::optional<std::string> Model::chat_template(const std::string& name) const {
+  const char* text = llama_model_chat_template(handle(), name.empty() ? nullptr : name.c_str());
+  if (!text) return std::nullopt;
+  return std::string(text);
+}
+
+std::int64_t Model::number(const std::string& key, std::int64_t fallback) const {
+  const auto arch = metadata_.find("general.architecture");
+  if (arch == metadata_.end()) return fallback;
+  const auto entry = metadata_.find(arch->second + "." + key);
+  if (entry == metadata_.end()) return fallback;
+  const std::string& text = entry->second;
+  std::int64_t value = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return failed == std::errc() && end == text.data() + text.size() ? value : fallback;
+}
+
+std::size_t Model::kv_bytes_per_token(double bytes_per_key, double bytes_per_value) const {
+  const std::int64_t heads = std::max(llama_model_n_head(handle()), 1);
+  const std::int64_t head_size = llama_model_n_embd(handle()) / heads;
+  const double keys = static_cast<double>(number("attention.key_length", head_size));
+  const double values = static_cast<double>(number("attention.value_length", head_size));
+  const double heads_kv = std::max(llama_model_n_head_kv(handle()), 0);
+  const double per_layer = heads_kv * (keys * bytes_per_key + values * bytes_per_value);
+  return static_cast<std::size_t>(per_layer * layers());
+}
+
+}  // namespace llmlocal

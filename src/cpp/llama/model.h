@@ -1,0 +1,69 @@
+// A loaded GGUF model: its weights, its vocabulary and what its file says about itself.
+//
+// Shared by the decoder and the tokenizer; constant once loaded, so any thread may read it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+struct llama_model;
+struct llama_vocab;
+
+namespace llmlocal {
+
+struct ModelOptions {
+  std::vector<std::string> devices;  // Names from list_devices(); empty = the CPU alone.
+  std::int32_t gpu_layers = 0;       // Layers to keep on those devices; < 0 = all.
+  bool use_mmap = true;              // Map the file instead of reading it.
+  bool check_tensors = false;        // Look for broken values while loading; slower.
+  bool vocab_only = false;           // Load no weights.
+  // Called with 0 to 1 while loading, on the loading thread; false stops the load.
+  std::function<bool(float)> on_progress;
+};
+
+class Model {
+ public:
+  // Throws ModelLoadError with llama.cpp's reason, LoadCancelledError or OutOfMemoryError.
+  static std::shared_ptr<const Model> load(const std::string& path, const ModelOptions& options);
+
+  const std::string& path() const { return path_; }
+  // The scalar entries of the file's header, as text.
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  std::string description() const;  // Such as "llama 1B Q4_0".
+  std::uint64_t size_bytes() const;
+  std::uint64_t parameters() const;
+  std::int32_t training_context() const;
+  std::int32_t layers() const;
+  std::optional<std::string> chat_template(const std::string& name) const;  // "" = the default.
+
+  std::int32_t sliding_window() const;  // Tokens; 0 = full attention.
+  bool is_recurrent() const;
+  bool is_hybrid() const;
+  bool has_encoder() const;
+  bool can_generate() const;  // Has a decoder and is not of the diffusion kind.
+
+  // Memory of the KV cache for one sequence of one token, by the header's figures.
+  std::size_t kv_bytes_per_token(double bytes_per_key, double bytes_per_value) const;
+
+  llama_model* handle() const { return handle_.get(); }
+  const llama_vocab* vocab() const;
+
+ private:
+  struct Free {
+    void operator()(llama_model* model) const;
+  };
+
+  Model(std::string path, std::unique_ptr<llama_model, Free> handle);
+  std::int64_t number(const std::string& key, std::int64_t fallback) const;
+
+  std::string path_;
+  std::unique_ptr<llama_model, Free> handle_;
+  std::map<std::string, std::string> metadata_;
+};
+
+}  // namespace llmlocal

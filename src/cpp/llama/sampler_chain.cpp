@@ -1,0 +1,133 @@
+#include "llama/sampler_chain.h"
+
+#include <cmath>
+#include <limits>
+
+#include "base/errors.h"
+#include "llama/guard.h"
+
+namespace llmlocal {
+namespace {
+
+// Above this, sorting the candidates costs as much as the short cut saves.
+constexpr std::int32_t kMostShortCutK = 1024;
+
+// llama.cpp's seeds have 32 bits, and one of their values means "random".
+std::uint32_t fold_seed(std::uint64_t seed) {
+  const auto folded = static_cast<std::uint32_t>(seed ^ (seed >> 32U));
+  return folded == LLAMA_DEFAULT_SEED ? 0 : folded;
+}
+
+}  // namespace
+
+SamplerChain::SamplerChain(const llama_vocab* vocab,
+                           const SamplingParams& params,
+                           std::span<const Token> prompt,
+                           bool short_cuts)
+    : way_(choose_way(params, short_cuts)),
+      top_k_(params.top_k),
+      top_p_(params.top_p),
+      bias_(params.logit_bias),
+      penalties_(params),
+      chain_remembers_(params.has_dry()) {
+  if (way_ != Way::kGreedy) build_chain(vocab, params);
+  for (const Token token : prompt) accept(token);
+}
+
+SamplerChain::Way SamplerChain::choose_way(const SamplingParams& params, bool short_cuts) {
+  const bool needs_all = params.has_dry() || params.top_n_sigma > 0 || params.mirostat != 0;
+  if (params.is_greedy() && !params.has_dry()) return Way::kGreedy;
+  if (needs_all || !short_cuts) return Way::kWhole;
+  if (params.top_k > 0 && params.top_k <= kMostShortCutK) return Way::kTopK;
+  if (params.top_k == 0 && params.top_p < 1 && params.typical_p >= 1) return Way::kTopP;
+  return Way::kWhole;
+}
+
+void SamplerChain::build_chain(const llama_vocab* vocab, const SamplingParams& params) {
+  const std::uint32_t seed = fold_seed(params.seed);
+  chain_.reset(llama_sampler_chain_init({/*no_perf=*/true}));
+  if (params.has_dry()) {
+    std::vector<const char*> breakers;
+    for (const std::string& breaker : params.dry_breakers) breakers.push_back(breaker.c_str());
+    add(llama_sampler_init_dry(vocab,
+                               params.dry_multiplier,
+                               params.dry_base,
+                               params.dry_allowed_length,
+                               params.dry_last_n,
+                               breakers.data(),
+                               breakers.size()));
+  }
+  if (params.mirostat != 0) {
+    add(llama_sampler_init_temp(params.temperature));
+    add(params.mirostat == 1
+            ? llama_sampler_init_mirostat(
+                  llama_vocab_n_tokens(vocab), seed, params.mirostat_tau, params.mirostat_eta, 100)
+            : llama_sampler_init_mirostat_v2(seed, params.mirostat_tau, params.mirostat_eta));
+    return;
+  }
+  if (params.top_n_sigma > 0) add(llama_sampler_init_top_n_sigma(params.top_n_sigma));
+  if (way_ == Way::kWhole && params.top_k > 0) add(llama_sampler_init_top_k(params.top_k));
+  if (params.typical_p < 1) add(llama_sampler_init_typical(params.typical_p, 1));
+  if (way_ != Way::kTopP && params.top_p < 1) add(llama_sampler_init_top_p(params.top_p, 1));
+  if (params.min_p > 0) add(llama_sampler_init_min_p(params.min_p, 1));
+  if (params.xtc_probability > 0) {
+    add(llama_sampler_init_xtc(params.xtc_probability, params.xtc_threshold, 1, seed));
+  }
+  add(llama_sampler_init_temp(params.temperature));
+  add(llama_sampler_init_dist(seed));
+}
+
+void SamplerChain::add(llama_sampler* sampler) {
+  if (!sampler) throw EngineError("a sampler could not be made");
+  llama_sampler_chain_add(chain_.get(), sampler);
+}
+
+Token SamplerChain::sample(std::span<float> logits) {
+  for (const auto& [token, bias] : bias_) logits[static_cast<std::size_t>(token)] += bias;
+  penalties_.apply(logits);
+  Token token = -1;
+  if (way_ == Way::kGreedy) {
+    token = best_token(logits);
+  } else {
+    collect(logits);
+    token = draw();
+  }
+  if (token < 0) {
+    throw EngineError("the model's output holds no finite number: its file may be damaged");
+  }
+  accept(token);
+  return token;
+}
+
+void SamplerChain::collect(std::span<const float> logits) {
+  sorted_ = false;
+  candidates_.clear();
+  if (way_ == Way::kTopK) pick_top_k(logits, static_cast<std::size_t>(top_k_), picked_);
+  if (way_ == Way::kTopP) pick_top_p(logits, top_p_, picked_);
+  if (way_ != Way::kWhole) {
+    for (const Candidate& each : picked_) candidates_.push_back({each.token, each.logit, 0});
+    sorted_ = true;
+    return;
+  }
+  candidates_.reserve(logits.size());
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    // Sorting something that is not a number is undefined, and a banned token can't be drawn.
+    if (logits[i] > -std::numeric_limits<float>::infinity()) {
+      candidates_.push_back({static_cast<Token>(i), logits[i], 0});
+    }
+  }
+}
+
+Token SamplerChain::draw() {
+  if (candidates_.empty()) return -1;
+  llama_token_data_array array{candidates_.data(), candidates_.size(), -1, sorted_};
+  guarded("sampling", [&] { llama_sampler_apply(chain_.get(), &array); });
+  return array.selected < 0 ? -1 : array.data[array.selected].id;
+}
+
+void SamplerChain::accept(Token token) {
+  penalties_.accept(token);
+  if (chain_remembers_) llama_sampler_accept(chain_.get(), token);
+}
+
+}  // namespace llmlocal

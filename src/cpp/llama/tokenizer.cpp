@@ -1,0 +1,212 @@
+#include "llama/tokenizer.h"
+
+#include <llama.h>
+
+#include <algorithm>
+#include <climits>
+#include <utility>
+
+#include "base/errors.h"
+#include "llama/big_stack.h"
+#include "llama/guard.h"
+
+namespace llmlocal {
+namespace {
+
+// llama.cpp splits text with std::regex for some vocabularies, which recurses once per character
+// of a run: up to about 512 bytes of stack each.  Longer texts than this get a stack to match.
+constexpr std::size_t kSafeBytes = 4096;
+constexpr std::size_t kStackPerByte = 640;
+constexpr std::size_t kBaseStack = 1024 * 1024;
+
+constexpr std::size_t kMaxText = INT_MAX / 2;
+
+bool is_space(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+std::string piece_of(const llama_vocab* vocab, Token token, bool special) {
+  std::string piece(64, '\0');
+  auto length = [&] {
+    return llama_token_to_piece(
+        vocab, token, piece.data(), static_cast<std::int32_t>(piece.size()), 0, special);
+  };
+  std::int32_t size = length();
+  if (size < 0) {
+    piece.resize(static_cast<std::size_t>(-size));
+    size = length();
+  }
+  piece.resize(static_cast<std::size_t>(std::max(size, 0)));
+  return piece;
+}
+
+Tokens tokenize(const llama_vocab* vocab,
+                std::string_view text,
+                bool add_special,
+                bool parse_special) {
+  Tokens tokens(text.size() / 2 + 8);
+  const auto run = [&] {
+    return llama_tokenize(vocab,
+                          text.data(),
+                          static_cast<std::int32_t>(text.size()),
+                          tokens.data(),
+                          static_cast<std::int32_t>(tokens.size()),
+                          add_special,
+                          parse_special);
+  };
+  std::int32_t count = run();
+  if (count == INT32_MIN) throw ParameterError("the text has too many tokens to count");
+  if (count < 0) {
+    tokens.resize(static_cast<std::size_t>(-count));
+    count = run();
+  }
+  tokens.resize(static_cast<std::size_t>(std::max(count, 0)));
+  return tokens;
+}
+
+}  // namespace
+
+Tokenizer::Tokenizer(std::shared_ptr<const Model> model) : model_(std::move(model)) {
+  const llama_vocab* vocab = model_->vocab();
+  const std::int32_t size = llama_vocab_n_tokens(vocab);
+  pieces_.reserve(static_cast<std::size_t>(size));
+  ends_.reserve(static_cast<std::size_t>(size));
+  for (Token token = 0; token < size; ++token) {
+    pieces_.push_back(piece_of(vocab, token, false));
+    ends_.push_back(llama_vocab_is_eog(vocab, token));
+    const int attributes = llama_vocab_get_attr(vocab, token);
+    const std::string text = llama_vocab_get_text(vocab, token);
+    if ((attributes & (LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN)) == 0) continue;
+    if (text.empty()) continue;
+    control_tokens_[static_cast<unsigned char>(text[0])].push_back(
+        {token,
+         text,
+         (attributes & LLAMA_TOKEN_ATTR_LSTRIP) != 0,
+         (attributes & LLAMA_TOKEN_ATTR_RSTRIP) != 0});
+  }
+  for (std::vector<ControlToken>& bucket : control_tokens_) {
+    std::ranges::stable_sort(bucket, std::ranges::greater(), [](const ControlToken& control) {
+      return control.text.size();
+    });
+  }
+}
+
+Tokens Tokenizer::encode(std::string_view text, bool add_special, bool parse_special) const {
+  if (text.size() > kMaxText) {
+    throw ParameterError("the text has " + std::to_string(text.size()) + " bytes; at most " +
+                         std::to_string(kMaxText) + " can be tokenized");
+  }
+  if (text.size() <= kSafeBytes) return encode_plain(text, add_special, parse_special);
+  Tokens tokens;
+  run_on_big_stack(kBaseStack + kStackPerByte * text.size(),
+                   [&] { tokens = encode_plain(text, add_special, parse_special); });
+  return tokens;
+}
+
+Tokens Tokenizer::encode_plain(std::string_view text, bool add_special, bool parse_special) const {
+  return guarded("tokenizing",
+                 [&] { return tokenize(model_->vocab(), text, add_special, parse_special); });
+}
+
+const Tokenizer::ControlToken* Tokenizer::control_token_at(std::string_view text) const {
+  for (const ControlToken& control : control_tokens_[static_cast<unsigned char>(text[0])]) {
+    if (text.starts_with(control.text)) return &control;
+  }
+  return nullptr;
+}
+
+Tokens Tokenizer::encode(std::span<const TextSegment> segments, bool add_special) const {
+  // What stands between two control tokens is tokenized as one text, whatever segments it came
+  // from, so that the borders of segments leave no trace.
+  Tokens tokens;
+  std::string between;
+  bool skip_space = false;
+  const auto flush = [&] {
+    if (between.empty()) return;
+    const Tokens more = encode(between, false, false);
+    tokens.insert(tokens.end(), more.begin(), more.end());
+    between.clear();
+  };
+  for (const TextSegment& segment : segments) {
+    std::string_view rest = segment.text;
+    while (!rest.empty()) {
+      if (skip_space && is_space(rest[0])) {
+        rest.remove_prefix(1);
+        continue;
+      }
+      skip_space = false;
+      const ControlToken* control = segment.trusted ? control_token_at(rest) : nullptr;
+      if (!control) {
+        between += rest[0];
+        rest.remove_prefix(1);
+        continue;
+      }
+      while (control->strips_left && !between.empty() && is_space(between.back())) {
+        between.pop_back();
+      }
+      flush();
+      tokens.push_back(control->token);
+      skip_space = control->strips_right;
+      rest.remove_prefix(control->text.size());
+    }
+  }
+  flush();
+  if (!add_special) return tokens;
+  const Token first = adds_bos() ? bos() : -1;
+  if (first >= 0 && (tokens.empty() || tokens.front() != first)) {
+    tokens.insert(tokens.begin(), first);
+  }
+  const Token last = adds_eos() ? eos() : -1;
+  if (last >= 0 && tokens.back() != last) tokens.push_back(last);
+  return tokens;
+}
+
+std::string Tokenizer::decode(std::span<const Token> tokens, bool special) const {
+  std::size_t bytes = 0;
+  for (const Token token : tokens) {
+    if (token < 0 || token >= vocab_size()) {
+      throw ParameterError("there is no token " + std::to_string(token) +
+                           "; the vocabulary has 0 to " + std::to_string(vocab_size() - 1));
+    }
+    bytes += piece(token).size();
+  }
+  std::string text(bytes + 16, '\0');
+  const auto run = [&] {
+    return llama_detokenize(model_->vocab(),
+                            tokens.data(),
+                            static_cast<std::int32_t>(tokens.size()),
+                            text.data(),
+                            static_cast<std::int32_t>(text.size()),
+                            false,
+                            special);
+  };
+  return guarded("detokenizing", [&] {
+    std::int32_t size = run();
+    if (size < 0) {
+      text.resize(static_cast<std::size_t>(-size));
+      size = run();
+    }
+    text.resize(static_cast<std::size_t>(std::max(size, 0)));
+    return text;
+  });
+}
+
+Token Tokenizer::bos() const {
+  return llama_vocab_bos(model_->vocab());
+}
+Token Tokenizer::eos() const {
+  return llama_vocab_eos(model_->vocab());
+}
+bool Tokenizer::adds_bos() const {
+  return llama_vocab_get_add_bos(model_->vocab());
+}
+bool Tokenizer::adds_eos() const {
+  return llama_vocab_get_add_eos(model_->vocab());
+}
+
+std::string Tokenizer::token_text(Token token) const {
+  if (token < 0 || token >= vocab_size()) return {};
+  return llama_vocab_get_text(model_->vocab(), token);
+}
+
+}  // namespace llmlocal

@@ -1,0 +1,68 @@
+// Text to tokens and back, as the model's own vocabulary does it.
+//
+// Thread-safe: used in the callers' threads.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/token.h"
+#include "llama/model.h"
+
+namespace llmlocal {
+
+// A piece of a text.  Control tokens are recognised in trusted pieces only.
+struct TextSegment {
+  std::string_view text;
+  bool trusted = false;
+};
+
+class Tokenizer {
+ public:
+  explicit Tokenizer(std::shared_ptr<const Model> model);
+
+  // `add_special`: add the beginning and end tokens that the model asks for.
+  // `parse_special`: take the text of a control token, such as "<|im_end|>", for the token.
+  Tokens encode(std::string_view text, bool add_special, bool parse_special) const;
+
+  // The tokens of the segments' joined text; a segment's border is not a token's border.
+  Tokens encode(std::span<const TextSegment> segments, bool add_special) const;
+
+  // The bytes that the tokens stand for; `special`: with the text of control tokens.
+  std::string decode(std::span<const Token> tokens, bool special) const;
+
+  // The bytes of one token in running text; control tokens have none.
+  const std::string& piece(Token token) const { return pieces_[static_cast<std::size_t>(token)]; }
+  bool is_end(Token token) const { return ends_[static_cast<std::size_t>(token)]; }
+
+  std::int32_t vocab_size() const { return static_cast<std::int32_t>(pieces_.size()); }
+  Token bos() const;  // -1 where the model has none; likewise below.
+  Token eos() const;
+  std::string token_text(Token token) const;  // As the vocabulary spells it.
+  bool adds_bos() const;
+  bool adds_eos() const;
+
+ private:
+  struct ControlToken {
+    Token token = 0;
+    std::string text;
+    bool strips_left = false;  // Swallows the white space before it; likewise after it.
+    bool strips_right = false;
+  };
+
+  const ControlToken* control_token_at(std::string_view text) const;
+  Tokens encode_plain(std::string_view text, bool add_special, bool parse_special) const;
+
+  std::shared_ptr<const Model> model_;
+  std::vector<std::string> pieces_;
+  std::vector<bool> ends_;
+  // By the first byte of their text, the longest first.
+  std::array<std::vector<ControlToken>, 256> control_tokens_;
+};
+
+}  // namespace llmlocal
