@@ -1,0 +1,104 @@
+#include <doctest/doctest.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/stop_matcher.h"
+#include "cpp/property.h"
+#include "cpp/slow_text.h"
+
+namespace llmlocal::testing {
+namespace {
+
+std::string random_text(Random& random, int least, int most) {
+  std::string text;
+  for (int length = random.between(least, most); length > 0; --length) {
+    text += static_cast<char>('a' + random.below(2));
+  }
+  return text;
+}
+
+std::vector<std::string> random_stops(Random& random) {
+  std::vector<std::string> stops;
+  for (int count = random.below(4); count > 0; --count) {
+    stops.push_back(random_text(random, 1, 6));
+  }
+  return stops;
+}
+
+TEST_CASE("stop: any text in any pieces gives what a search of the whole text gives") {
+  for_random_cases(3000, [](Random& random) {
+    const std::vector<std::string> stops = random_stops(random);
+    const std::string text = random_text(random, 0, 40);
+    StopMatcher matcher(stops);
+    std::string released;
+    std::optional<std::string> match;
+    for (const std::string& piece : random.cut(text)) {
+      StopMatcher::Result result = matcher.push(piece);
+      released += result.text;
+      match = std::move(result.match);
+      if (match) break;
+    }
+    if (!match) released += matcher.flush();
+    const SlowStop expected = slow_stop(text, stops);
+    CHECK(match == expected.match);
+    CHECK(released == expected.text);
+  });
+}
+
+TEST_CASE("stop: what is held back is the longest end that may become a stop string, no more") {
+  for_random_cases(3000, [](Random& random) {
+    const std::vector<std::string> stops = random_stops(random);
+    const std::string text = random_text(random, 0, 40);
+    StopMatcher matcher(stops);
+    std::string seen;
+    std::string released;
+    bool exact = true;
+    for (const std::string& piece : random.cut(text)) {
+      const StopMatcher::Result result = matcher.push(piece);
+      if (result.match) break;
+      seen += piece;
+      released += result.text;
+      exact = exact && seen.size() - released.size() == slow_held_back(seen, stops);
+    }
+    CHECK(exact);
+  });
+}
+
+TEST_CASE("stop: the match that is complete first wins, even if another began earlier") {
+  StopMatcher matcher({"bcde", "cd"});
+  const StopMatcher::Result result = matcher.push("abcde");
+  CHECK(result.match == "cd");
+  CHECK(result.text == "ab");
+}
+
+TEST_CASE("stop: of two matches with the same end the longer one wins, in either order") {
+  CHECK(StopMatcher({"b", "ab"}).push("xab").match == "ab");
+  CHECK(StopMatcher({"ab", "b"}).push("xab").match == "ab");
+}
+
+TEST_CASE("stop: a partial match that fails is text after all") {
+  StopMatcher matcher({"</s>"});
+  CHECK(matcher.push("a</").text == "a");
+  CHECK(matcher.push("sup>").text == "</sup>");
+  CHECK(matcher.push("<").text.empty());
+  CHECK(matcher.flush() == "<");
+  CHECK(matcher.flush().empty());
+}
+
+TEST_CASE("stop: without stop strings all text passes at once") {
+  StopMatcher matcher({});
+  CHECK(matcher.push("anything").text == "anything");
+  CHECK(matcher.flush().empty());
+}
+
+TEST_CASE("stop: stop strings may hold any bytes") {
+  const std::string zero("\0\xFF", 2);
+  StopMatcher matcher({zero});
+  CHECK(matcher.push(std::string("a\0", 2)).text == "a");
+  CHECK(matcher.push("\xFF").match == zero);
+}
+
+}  // namespace
+}  // namespace llmlocal::testing
