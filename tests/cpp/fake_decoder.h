@@ -1,0 +1,313 @@
+// A Decoder without a model, strict about its contract.
+//
+// It keeps the tokens of every stream and answers from these alone, so whatever the engine mixes up
+// shows in the text.  It behaves like the three kinds of KV cache, fails and refuses where a test
+// says so, and writes down what it was asked to do.  A broken rule is a violation: it is recorded,
+// and thrown.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/errors.h"
+#include "base/token.h"
+#include "cpp/fake_model.h"
+#include "cpp/step_gate.h"
+#include "engine/decoder.h"
+
+namespace llmlocal::testing {
+
+enum class MemoryKind {
+  kPlain,        // Can be cut anywhere, and so can its copies.
+  kWindowed,     // Can be cut anywhere, but a copy lacks what lies before the window.
+  kWholeStates,  // Can't be cut at all.
+};
+
+// What happened, for the test to look at: it outlives the decoder.
+class DecoderLog {
+ public:
+  void add_batch(const Batch& batch) {
+    const std::lock_guard lock(mutex_);
+    batches_.push_back(batch);
+  }
+  void add_violation(const std::string& what) {
+    const std::lock_guard lock(mutex_);
+    violations_.push_back(what);
+  }
+  std::vector<Batch> batches() const {
+    const std::lock_guard lock(mutex_);
+    return batches_;
+  }
+  std::string violations() const {
+    const std::lock_guard lock(mutex_);
+    std::string all;
+    for (const std::string& each : violations_) all += each + "; ";
+    return all;
+  }
+  std::atomic<int> copies{0};
+  std::atomic<int> saves{0};
+  std::atomic<int> restores{0};
+  std::atomic<int> growths{0};
+  std::atomic<int> threads{0};  // As set for the last step.
+  std::atomic<bool> destroyed{false};
+
+ private:
+  mutable std::mutex mutex_;  // Guards everything below.
+  std::vector<Batch> batches_;
+  std::vector<std::string> violations_;
+};
+
+struct FakeOptions {
+  FakeModel model;
+  MemoryKind memory = MemoryKind::kPlain;
+  Position window = 8;
+  Position context_length = 256;
+  std::size_t batch_capacity = 32;
+  StreamId streams = 1;
+  StreamId grows_to = 256;  // More streams than this are out of memory.
+  bool polls_abort_check = true;
+  std::shared_ptr<StepGate> gate = std::make_shared<StepGate>();
+
+  // Called by the engine's thread in the midst of the call they are named for; may throw.
+  std::function<void(const Batch&)> on_decode;
+  std::function<void(std::span<const Token> prompt)> on_make_sampler;
+  std::function<void()> on_clear;
+  std::function<void()> on_save;
+  // Whether the call works.
+  std::function<bool()> copy_works;
+  std::function<bool()> save_works;
+  std::function<bool()> restore_works;
+  std::function<bool(StreamId)> survives_growth;
+  std::function<bool(std::span<const Token> sequence)> logits_are_nan;
+};
+
+constexpr std::size_t kStateBytesPerToken = 16;
+constexpr std::size_t kStreamBytes = 1000;
+
+// Takes the best token, and like a real sampler leaves the logits in disorder.
+class GreedySampler : public Sampler {
+ public:
+  Token sample(std::span<float> logits) override {
+    if (std::isnan(logits[0])) throw EngineError("the model's output is not a number");
+    const auto best = std::ranges::max_element(logits) - logits.begin();
+    std::ranges::fill(logits, 1.0F);
+    return static_cast<Token>(best);
+  }
+};
+
+class FakeDecoder : public Decoder {
+ public:
+  FakeDecoder(FakeOptions options, std::shared_ptr<DecoderLog> log)
+      : options_(std::move(options)),
+        log_(std::move(log)),
+        streams_(static_cast<std::size_t>(options_.streams)) {}
+  ~FakeDecoder() override {
+    check_thread();
+    log_->destroyed = true;
+  }
+  FakeDecoder(const FakeDecoder&) = delete;
+  FakeDecoder& operator=(const FakeDecoder&) = delete;
+
+  // The truth, for tests that drive the decoder themselves.
+  const Tokens& tokens(StreamId stream) { return at(stream).tokens; }
+
+  Position context_length() const override { return options_.context_length; }
+  std::size_t batch_capacity() const override { return options_.batch_capacity; }
+  StreamId streams() const override { return static_cast<StreamId>(streams_.size()); }
+  std::size_t stream_bytes() const override { return kStreamBytes; }
+  std::int32_t vocab_size() const override { return options_.model.vocab_size(); }
+  bool is_end(Token token) const override { return token == options_.model.end_token(); }
+  const std::string& piece(Token token) const override { return options_.model.piece(token); }
+
+  DecodeStatus decode(const Batch& batch) override {
+    check_thread();
+    check_batch(batch);
+    log_->add_batch(batch);
+    last_batch_.clear();
+    const auto aborted = [this] { return options_.polls_abort_check && abort_check_(); };
+    options_.gate->pass(aborted);
+    for (std::size_t row = 0; row < batch.size(); ++row) {
+      // In the middle: what fails or is aborted leaves a part behind.
+      if (row == batch.size() / 2 && options_.on_decode) options_.on_decode(batch);
+      if (aborted()) return DecodeStatus::kAborted;
+      at(batch.streams[row]).tokens.push_back(batch.tokens[row]);
+    }
+    last_batch_ = batch;
+    return DecodeStatus::kOk;
+  }
+
+  std::span<float> logits(std::size_t row) override {
+    check_thread();
+    require(row < last_batch_.size() && last_batch_.wants_logits[row] != 0,
+            "logits of a row that has none");
+    const auto length = static_cast<std::size_t>(last_batch_.positions[row]) + 1;
+    const auto sequence = std::span(at(last_batch_.streams[row]).tokens).first(length);
+    logits_.assign(options_.model.pieces.size(), 0.0F);
+    logits_[static_cast<std::size_t>(options_.model.next(sequence))] = 2.0F;
+    if (options_.logits_are_nan && options_.logits_are_nan(sequence)) {
+      logits_[0] = std::numeric_limits<float>::quiet_NaN();
+    }
+    return logits_;
+  }
+
+  void set_abort_check(std::function<bool()> check) override {
+    check_thread();
+    abort_check_ = std::move(check);
+  }
+  void set_threads(int n) override {
+    check_thread();
+    require(n >= 1 && n <= max_threads(), "threads out of range");
+    log_->threads = n;
+  }
+  int max_threads() const override { return 4; }
+
+  std::unique_ptr<Sampler> make_sampler(const SamplingParams&,
+                                        std::span<const Token> prompt) override {
+    check_thread();
+    if (options_.on_make_sampler) options_.on_make_sampler(prompt);
+    return std::make_unique<GreedySampler>();
+  }
+
+  bool copies_whole_only() const override { return options_.memory != MemoryKind::kPlain; }
+  Position trim_floor(StreamId stream) const override {
+    const Stream& it = streams_.at(static_cast<std::size_t>(stream));
+    return options_.memory == MemoryKind::kWholeStates ? length_of(it) : it.floor;
+  }
+  Position copy_floor(StreamId stream) const override {
+    const Stream& it = streams_.at(static_cast<std::size_t>(stream));
+    const bool is_cut = options_.memory == MemoryKind::kWindowed && length_of(it) > options_.window;
+    return is_cut ? length_of(it) : trim_floor(stream);
+  }
+
+  bool trim(StreamId stream, Position length) override {
+    check_thread();
+    Stream& it = at(stream);
+    require(length > 0 && length <= length_of(it), "trim to more than there is, or to none");
+    if (length < trim_floor(stream)) {
+      it = {};
+      return false;
+    }
+    it.tokens.resize(static_cast<std::size_t>(length));
+    return true;
+  }
+  void clear(StreamId stream) override {
+    check_thread();
+    if (options_.on_clear) options_.on_clear();
+    at(stream) = {};
+  }
+  bool copy(StreamId from, StreamId to) override {
+    check_thread();
+    require(from != to, "copy of a stream onto itself");
+    ++log_->copies;
+    at(to) = {};
+    if (options_.copy_works && !options_.copy_works()) return false;
+    at(to) = {at(from).tokens, copy_floor(from)};
+    return true;
+  }
+
+  std::optional<StateBlob> save(StreamId stream) override {
+    check_thread();
+    const Tokens& tokens = at(stream).tokens;
+    require(!tokens.empty(), "save of an empty stream");
+    ++log_->saves;
+    if (options_.on_save) options_.on_save();
+    if (options_.save_works && !options_.save_works()) return std::nullopt;
+    StateBlob blob;
+    blob.size = tokens.size() * kStateBytesPerToken;
+    blob.data = std::make_unique<std::byte[]>(blob.size);
+    std::memcpy(blob.data.get(), tokens.data(), tokens.size() * sizeof(Token));
+    blob.length = length_of(at(stream));
+    blob.floor = copy_floor(stream);
+    return blob;
+  }
+  bool restore(StreamId stream, const StateBlob& blob) override {
+    check_thread();
+    ++log_->restores;
+    at(stream) = {};
+    if (options_.restore_works && !options_.restore_works()) return false;
+    Tokens tokens(static_cast<std::size_t>(blob.length));
+    std::memcpy(tokens.data(), blob.data.get(), tokens.size() * sizeof(Token));
+    at(stream) = {std::move(tokens), blob.floor};
+    return true;
+  }
+
+  std::vector<bool> grow(StreamId wanted) override {
+    check_thread();
+    require(wanted > streams(), "growth to no more than there is");
+    if (wanted > options_.grows_to) throw OutOfMemoryError("no memory for more streams");
+    ++log_->growths;
+    std::vector<bool> survived;
+    for (StreamId stream = 0; stream < streams(); ++stream) {
+      survived.push_back(!options_.survives_growth || options_.survives_growth(stream));
+      // Content moves by way of saved states.
+      at(stream) = survived.back() ? Stream{at(stream).tokens, copy_floor(stream)} : Stream{};
+    }
+    streams_.resize(static_cast<std::size_t>(wanted));
+    return survived;
+  }
+
+ private:
+  struct Stream {
+    Tokens tokens;
+    Position floor = 0;
+  };
+  static Position length_of(const Stream& stream) {
+    return static_cast<Position>(stream.tokens.size());
+  }
+
+  Stream& at(StreamId stream) {
+    require(stream >= 0 && stream < streams(), "no such stream");
+    return streams_[static_cast<std::size_t>(stream)];
+  }
+
+  void require(bool holds, const char* rule) const {
+    if (holds) return;
+    log_->add_violation(rule);
+    throw std::logic_error(rule);
+  }
+
+  void check_thread() {
+    if (thread_ == std::thread::id()) thread_ = std::this_thread::get_id();
+    if (thread_ != std::this_thread::get_id()) log_->add_violation("called from two threads");
+  }
+
+  void check_batch(const Batch& batch) {
+    require(!batch.empty() && batch.size() <= options_.batch_capacity, "batch of a wrong size");
+    std::vector<Position> next;
+    for (const Stream& stream : streams_) next.push_back(length_of(stream));
+    for (std::size_t row = 0; row < batch.size(); ++row) {
+      const StreamId stream = batch.streams[row];
+      require(stream >= 0 && stream < streams(), "row of a stream that is not there");
+      require(batch.tokens[row] >= 0 && batch.tokens[row] < vocab_size(), "row of no token");
+      Position& position = next[static_cast<std::size_t>(stream)];
+      require(batch.positions[row] == position, "row that does not continue its stream");
+      require(position < options_.context_length, "row beyond the context");
+      ++position;
+    }
+  }
+
+  FakeOptions options_;
+  std::shared_ptr<DecoderLog> log_;
+  std::vector<Stream> streams_;
+  Batch last_batch_;
+  std::vector<float> logits_;
+  std::function<bool()> abort_check_ = [] { return false; };
+  std::thread::id thread_;  // Of the first call.
+};
+
+}  // namespace llmlocal::testing

@@ -1,0 +1,133 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#include "cpp/engine_fixture.h"
+#include "engine/step_plan.h"
+
+namespace llmlocal::testing {
+namespace {
+
+RunState prompting(StreamId stream, const Tokens& prompt, Position evaluated = 0) {
+  RunState run;
+  run.stream = stream;
+  run.prompt = prompt;
+  run.evaluated = evaluated;
+  return run;
+}
+
+RunState answering(StreamId stream, Token next, Position evaluated) {
+  RunState run;
+  run.stream = stream;
+  run.evaluated = evaluated;
+  run.decoding = true;
+  run.next = next;
+  return run;
+}
+
+TEST_CASE("plan: answers come first, in the order of their streams") {
+  const Tokens prompt = {1, 2, 3};
+  const std::vector<RunState> runs = {
+      prompting(0, prompt), answering(2, 52, 20), answering(1, 51, 10)};
+  const StepPlan plan = plan_step(runs, 100, 100);
+  CHECK(plan.batch.tokens == Tokens{51, 52, 1, 2, 3});
+  CHECK(plan.batch.positions == std::vector<Position>{10, 20, 0, 1, 2});
+  CHECK(plan.batch.streams == std::vector<StreamId>{1, 2, 0, 0, 0});
+  CHECK(plan.answer_tokens == 2);
+  CHECK(plan.prompt_tokens == 3);
+}
+
+TEST_CASE("plan: answers and the last token of a prompt ask for logits, and nothing else") {
+  const Tokens prompt = {1, 2, 3};
+  const std::vector<RunState> runs = {prompting(0, prompt, 1), answering(1, 51, 10)};
+  const StepPlan plan = plan_step(runs, 100, 100);
+  CHECK(plan.batch.wants_logits == std::vector<std::int8_t>{1, 0, 1});
+  REQUIRE(plan.parts.size() == 2);
+  CHECK(plan.parts[0].logits_row == 0);
+  CHECK(plan.parts[1].logits_row == 2);
+}
+
+TEST_CASE("plan: a piece that does not end its prompt has no logits") {
+  const Tokens prompt = {1, 2, 3};
+  const std::vector<RunState> runs = {prompting(0, prompt)};
+  const StepPlan plan = plan_step(runs, 2, 100);
+  CHECK(plan.batch.tokens == Tokens{1, 2});
+  CHECK(plan.batch.wants_logits == std::vector<std::int8_t>{0, 0});
+  CHECK_FALSE(plan.parts[0].logits_row.has_value());
+}
+
+TEST_CASE("plan: prompts share the budget in the order of admission") {
+  const Tokens prompt = {1, 2, 3, 4};
+  const std::vector<RunState> runs = {prompting(3, prompt), prompting(0, prompt, 1)};
+  const StepPlan plan = plan_step(runs, 6, 100);
+  CHECK(plan.batch.streams == std::vector<StreamId>{3, 3, 3, 3, 0, 0});
+  CHECK(plan.batch.tokens == Tokens{1, 2, 3, 4, 2, 3});
+}
+
+TEST_CASE("plan: the budget is for prompts only, the capacity for all") {
+  const Tokens prompt = {1, 2, 3, 4};
+  const std::vector<RunState> runs = {answering(0, 51, 9), prompting(1, prompt)};
+  CHECK(plan_step(runs, 2, 100).batch.size() == 3);
+  CHECK(plan_step(runs, 100, 3).batch.size() == 3);
+}
+
+TEST_CASE("plan: a piece ends where the prompt pauses, and goes on from there") {
+  const Tokens prompt = {1, 2, 3, 4};
+  std::vector<RunState> runs = {prompting(0, prompt)};
+  runs[0].pause_at = 3;
+  CHECK(plan_step(runs, 100, 100).batch.tokens == Tokens{1, 2, 3});
+  runs[0].evaluated = 3;
+  CHECK(plan_step(runs, 100, 100).batch.tokens == Tokens{4});
+}
+
+TEST_CASE("plan: nobody running, nothing to do") {
+  CHECK(plan_step({}, 100, 100).batch.empty());
+}
+
+TEST_CASE(
+    "plan: any requests, stepped to the end, are evaluated once, in order, within all limits") {
+  for_random_cases(500, [](Random& random) {
+    const FakeModel model;
+    std::vector<Tokens> prompts;
+    for (int count = random.between(1, 6); count > 0; --count) {
+      prompts.push_back(random_tokens(random, model, 1, 30));
+    }
+    std::vector<RunState> runs;
+    for (const Tokens& prompt : prompts) {
+      const auto length = static_cast<Position>(prompt.size());
+      runs.push_back(prompting(static_cast<StreamId>(runs.size()), prompt, random.below(length)));
+      runs.back().pause_at = random.below(length + 1);
+    }
+    const std::size_t capacity = runs.size() + static_cast<std::size_t>(random.below(10));
+    for (int step = 0; step < 200; ++step) {
+      const Position budget = random.between(1, 20);
+      const StepPlan plan = plan_step(runs, budget, capacity);
+      bool right = plan.batch.size() <= capacity && plan.prompt_tokens <= budget;
+      right = right &&
+              plan.prompt_tokens + plan.answer_tokens == static_cast<Position>(plan.batch.size());
+      std::size_t row = 0;
+      for (const RunPart& part : plan.parts) {
+        RunState& run = runs[part.run];
+        right = right && part.tokens > 0;
+        for (Position i = 0; i < part.tokens; ++i, ++row) {
+          const Token expected =
+              run.decoding ? run.next : run.prompt[static_cast<std::size_t>(run.evaluated)];
+          right = right && plan.batch.streams[row] == run.stream &&
+                  plan.batch.tokens[row] == expected && plan.batch.positions[row] == run.evaluated;
+          ++run.evaluated;
+        }
+        run.decoding = run.evaluated >= static_cast<Position>(run.prompt.size());
+        right = right && part.logits_row.has_value() == run.decoding &&
+                part.logits_row.value_or(row - 1) == row - 1;
+        run.next = random.below(30);
+      }
+      REQUIRE((right && row == plan.batch.size()));
+    }
+    CHECK(std::ranges::all_of(runs, &RunState::decoding));
+  });
+}
+
+}  // namespace
+}  // namespace llmlocal::testing
