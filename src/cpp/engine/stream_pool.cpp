@@ -1,6 +1,7 @@
 #include "engine/stream_pool.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "base/errors.h"
@@ -58,14 +59,14 @@ std::optional<StreamPool::Lease> StreamPool::acquire(std::span<const Token> prom
 
   const StreamView& there = now[static_cast<std::size_t>(*target)];
   const Position own = usable_prefix(there.tokens, there.floor, prompt, limit);
+  save_tail(*target, own >= adoptable ? own : 0);
+  // Looked up again: saving may have pushed the entry out.
+  const PrefixStore::Match stored = store_.find(prompt, limit);
   Lease lease{*target, 0};
-  if (own > 0 && own >= adoptable) {  // Continue in place.
-    save_tail(*target, own);
+  if (own > 0 && own >= std::max(to_copy.length, stored.length)) {  // Continue in place.
     lease.reused = decoder_.trim(*target, own) ? own : 0;
   } else {
-    save_tail(*target, 0);
-    // Looked up again: saving may have pushed the entry out.
-    lease.reused = adopt(*target, to_copy, store_.find(prompt, limit));
+    lease.reused = adopt(*target, to_copy, stored);
   }
   if (lease.reused == 0) decoder_.clear(*target);
 
@@ -101,8 +102,13 @@ void StreamPool::save_tail(StreamId stream, Position keep) {
 void StreamPool::checkpoint(StreamId stream) {
   const Tokens& tokens = at(stream).tokens;
   if (tokens.empty() || store_.budget() == 0 || store_.covers(tokens)) return;
-  std::optional<StateBlob> blob = decoder_.save(stream);
-  if (blob) store_.insert(tokens, std::move(*blob));
+  try {
+    if (std::optional<StateBlob> blob = decoder_.save(stream)) {
+      store_.insert(tokens, std::move(*blob));
+    }
+  } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch)
+    // What is kept for later must not cost the requests that run now.
+  }
 }
 
 void StreamPool::extend(StreamId stream, std::span<const Token> tokens) {

@@ -1,0 +1,463 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <new>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "cpp/engine_fixture.h"
+#include "engine/stream_pool.h"
+
+namespace llmlocal::testing {
+namespace {
+
+constexpr std::size_t kPlenty = 1U << 20U;
+
+// A pool over a fake decoder that evaluates as soon as it is told to.
+class PoolFixture {
+ public:
+  explicit PoolFixture(FakeOptions fake = {}, StreamId max_streams = 4, std::size_t store = kPlenty)
+      : decoder_(std::move(fake), log_), pool_(decoder_, max_streams, store) {}
+  ~PoolFixture() { CHECK(log_->violations() == ""); }
+  PoolFixture(const PoolFixture&) = delete;
+  PoolFixture& operator=(const PoolFixture&) = delete;
+
+  StreamPool& pool() { return pool_; }
+  DecoderLog& log() { return *log_; }
+  const Tokens& content(StreamId stream) { return decoder_.tokens(stream); }
+
+  void evaluate(StreamId stream, std::span<const Token> tokens) {
+    for (const Token token : tokens) {
+      Batch batch;
+      batch.add(token, pool_.length(stream), stream, false);
+      REQUIRE(decoder_.decode(batch) == DecodeStatus::kOk);
+      pool_.extend(stream, std::span(&token, 1));
+    }
+  }
+
+  // Adopts what it can, evaluates the rest.
+  StreamPool::Lease run(const Tokens& prompt) {
+    const auto lease = pool_.acquire(prompt);
+    REQUIRE(lease.has_value());
+    evaluate(lease->stream, std::span(prompt).subspan(static_cast<std::size_t>(lease->reused)));
+    return *lease;
+  }
+  StreamPool::Lease run_and_release(const Tokens& prompt) {
+    const StreamPool::Lease lease = run(prompt);
+    pool_.release(lease.stream);
+    return lease;
+  }
+
+  // Half of a step that was cut short.
+  void evaluate_unbooked(StreamId stream, const Tokens& tokens) {
+    Batch batch;
+    for (const Token token : tokens) {
+      const auto ahead = static_cast<Position>(batch.size());
+      batch.add(token, pool_.length(stream) + ahead, stream, false);
+    }
+    REQUIRE(decoder_.decode(batch) == DecodeStatus::kOk);
+  }
+
+ private:
+  std::shared_ptr<DecoderLog> log_ = std::make_shared<DecoderLog>();
+  FakeDecoder decoder_;
+  StreamPool pool_;
+};
+
+FakeOptions memory_of(MemoryKind kind, StreamId streams = 1) {
+  FakeOptions fake;
+  fake.memory = kind;
+  fake.streams = streams;
+  return fake;
+}
+
+const Tokens kTalk = some_tokens(40, 1);
+const Tokens kTalkGoesOn = kTalk + some_tokens(20, 2);
+const Tokens kOther = some_tokens(40, 3);
+
+TEST_CASE("pool: a free stream is continued in place") {
+  for (const MemoryKind kind : kAllKinds) {
+    CAPTURE(name_of(kind));
+    PoolFixture fixture(memory_of(kind));
+    fixture.run_and_release(kTalk);
+    CHECK(fixture.run(kTalkGoesOn).reused == 40);
+    CHECK(fixture.log().saves == 0);
+  }
+}
+
+TEST_CASE("pool: at least one token of a prompt is left to evaluate") {
+  PoolFixture fixture;
+  fixture.run_and_release(kTalk);
+  CHECK(fixture.pool().held_prefix(kTalk) == 39);
+  CHECK(fixture.run(kTalk).reused == 39);
+}
+
+TEST_CASE("pool: what is evicted comes back from the store") {
+  for (const MemoryKind kind : kAllKinds) {
+    CAPTURE(name_of(kind));
+    PoolFixture fixture(memory_of(kind));
+    fixture.run_and_release(kTalk);
+    fixture.run_and_release(kOther);
+    CHECK(fixture.pool().store().size() == 1);
+    CHECK(fixture.pool().held_prefix(kTalkGoesOn) == 40);
+    CHECK(fixture.run(kTalkGoesOn).reused == 40);
+    CHECK(fixture.content(0) == kTalkGoesOn);
+  }
+}
+
+TEST_CASE("pool: without a store nothing is saved, and what is evicted is gone") {
+  PoolFixture fixture({}, 4, 0);
+  fixture.run_and_release(kTalk);
+  fixture.run_and_release(kOther);
+  CHECK(fixture.run(kTalkGoesOn).reused == 0);
+  CHECK(fixture.log().saves == 0);
+}
+
+TEST_CASE("pool: a few tokens are not worth a place in the store") {
+  PoolFixture fixture;
+  fixture.run_and_release(some_tokens(15, 1));
+  fixture.run_and_release(kOther);
+  CHECK(fixture.log().saves == 0);
+}
+
+TEST_CASE("pool: a long tail is saved before a stream is cut back, a short one is not") {
+  PoolFixture fixture;
+  fixture.run_and_release(kTalkGoesOn);
+  fixture.run_and_release(kTalk + Tokens{1, 1});
+  CHECK(fixture.log().saves == 1);
+  CHECK(fixture.pool().held_prefix(kTalkGoesOn + Tokens{1}) == 60);
+  fixture.run_and_release(kTalk + Tokens{2, 2});
+  CHECK(fixture.log().saves == 1);
+}
+
+TEST_CASE("pool: a running stream can be adopted from") {
+  PoolFixture fixture(memory_of(MemoryKind::kPlain, 2));
+  CHECK(fixture.run(kTalkGoesOn).stream == 0);
+  const StreamPool::Lease second = fixture.run(kTalk + kOther);
+  CHECK(second.stream == 1);
+  CHECK(second.reused == 40);
+  CHECK(fixture.content(1) == kTalk + kOther);
+  CHECK(fixture.content(0) == kTalkGoesOn);
+}
+
+TEST_CASE("pool: what can't be cut back is adopted whole or not at all") {
+  for (const MemoryKind kind : {MemoryKind::kWindowed, MemoryKind::kWholeStates}) {
+    CAPTURE(name_of(kind));
+    PoolFixture fixture(memory_of(kind, 3));
+    fixture.run(kTalkGoesOn);
+    CHECK(fixture.run(kTalk + kOther).reused == 0);
+    CHECK(fixture.run(kTalkGoesOn + kOther).reused == 60);
+  }
+}
+
+TEST_CASE("pool: a sliding window can be cut back in place until it was restored") {
+  PoolFixture fixture(memory_of(MemoryKind::kWindowed));
+  fixture.run_and_release(kTalkGoesOn);
+  CHECK(fixture.run_and_release(kTalk + kOther).reused == 40);
+  CHECK(fixture.run_and_release(kTalkGoesOn + Tokens{1}).reused == 60);  // From the store.
+  CHECK(fixture.run_and_release(kTalk + Tokens{1}).reused == 0);
+}
+
+TEST_CASE("pool: the stream that alone holds much is used, although it stands apart") {
+  // Of a windowed stream's beginning there is no copy, so it can only be continued where it is.
+  PoolFixture fixture(memory_of(MemoryKind::kWindowed, 4));
+  fixture.run(kOther);
+  fixture.run(some_tokens(40, 4));
+  fixture.run(some_tokens(40, 5));
+  CHECK(fixture.run_and_release(kTalkGoesOn).stream == 3);
+  fixture.pool().release(1);
+  fixture.pool().release(2);
+  const StreamPool::Lease lease = fixture.run(kTalk + kOther);
+  CHECK(lease.stream == 3);
+  CHECK(lease.reused == 40);
+}
+
+TEST_CASE("pool: no lease when all streams are in use") {
+  PoolFixture fixture(memory_of(MemoryKind::kPlain, 2));
+  fixture.run(kTalk);
+  fixture.run(kOther);
+  CHECK_FALSE(fixture.pool().acquire(kTalk).has_value());
+  CHECK(fixture.pool().active() == 2);
+}
+
+TEST_CASE("pool: an entry that is pushed out by the save that makes room for it is not adopted") {
+  // The store holds one state: saving the stream's own tokens pushes out the longer prefix.
+  for (const MemoryKind kind : kAllKinds) {
+    CAPTURE(name_of(kind));
+    PoolFixture fixture(memory_of(kind), 1, 60 * (kStateBytesPerToken + sizeof(Token)));
+    fixture.run_and_release(kTalkGoesOn);
+    fixture.run_and_release(some_tokens(17, 1) + kOther);  // kTalkGoesOn is in the store now.
+    fixture.run(kTalkGoesOn + Tokens{1});
+    CHECK(fixture.content(0) == kTalkGoesOn + Tokens{1});
+  }
+}
+
+TEST_CASE("pool: a checkpoint can be adopted where the stream has gone on") {
+  PoolFixture fixture(memory_of(MemoryKind::kWholeStates, 2));
+  const StreamPool::Lease lease = fixture.run(kTalk);
+  fixture.pool().checkpoint(lease.stream);
+  fixture.evaluate(lease.stream, kOther);
+  CHECK(fixture.run(kTalkGoesOn).reused == 40);
+}
+
+TEST_CASE("pool: what the store covers is not saved again") {
+  PoolFixture fixture;
+  const StreamPool::Lease lease = fixture.run(kTalk);
+  fixture.pool().checkpoint(lease.stream);
+  fixture.pool().checkpoint(lease.stream);
+  CHECK(fixture.log().saves == 1);
+}
+
+TEST_CASE("pool: a step that was cut short is rolled back, or the stream is emptied") {
+  for (const MemoryKind kind : kAllKinds) {
+    CAPTURE(name_of(kind));
+    PoolFixture fixture(memory_of(kind));
+    const StreamPool::Lease lease = fixture.run(kTalk);
+    fixture.evaluate_unbooked(lease.stream, {1, 2, 3});
+    fixture.pool().roll_back(lease.stream);
+    const bool can_cut = kind != MemoryKind::kWholeStates;
+    CHECK(fixture.content(0) == (can_cut ? kTalk : Tokens{}));
+    CHECK(fixture.pool().length(0) == (can_cut ? 40 : 0));
+  }
+}
+
+TEST_CASE("pool: rolling back a stream that held nothing empties it") {
+  PoolFixture fixture;
+  const auto lease = fixture.pool().acquire(kTalk);
+  fixture.evaluate_unbooked(lease->stream, {1, 2});
+  fixture.pool().roll_back(lease->stream);
+  CHECK(fixture.content(0).empty());
+}
+
+TEST_CASE("pool: grows by doubling, up to its limit, and keeps what is there") {
+  PoolFixture fixture({}, 6);
+  fixture.run(kTalk);
+  fixture.pool().grow(2);
+  CHECK(fixture.pool().streams() == 2);
+  fixture.pool().grow(3);
+  CHECK(fixture.pool().streams() == 4);
+  fixture.pool().grow(100);
+  CHECK(fixture.pool().streams() == 6);
+  fixture.pool().grow(100);
+  CHECK(fixture.log().growths == 3);
+  CHECK(fixture.content(0) == kTalk);
+  CHECK(fixture.pool().length(0) == 40);
+}
+
+TEST_CASE("pool: growing beyond the memory lowers the limit, once") {
+  FakeOptions fake;
+  fake.grows_to = 2;
+  PoolFixture fixture(std::move(fake), 8);
+  fixture.pool().grow(2);
+  fixture.run(kTalk);
+  fixture.pool().grow(8);
+  CHECK(fixture.pool().streams() == 2);
+  CHECK(fixture.pool().limit() == 2);
+  CHECK(fixture.content(0) == kTalk);
+}
+
+TEST_CASE("pool: what growing lost is not believed to be there") {
+  FakeOptions fake = memory_of(MemoryKind::kPlain, 2);
+  fake.survives_growth = [](StreamId stream) { return stream == 1; };
+  PoolFixture fixture(std::move(fake));
+  fixture.run(kTalk);
+  fixture.run(kOther);
+  fixture.pool().grow(4);
+  CHECK(fixture.pool().length(0) == 0);
+  CHECK(fixture.pool().length(1) == 40);
+  CHECK(fixture.pool().held_prefix(kTalkGoesOn) == 0);
+}
+
+TEST_CASE("pool: closing a gap moves the last active stream and saves what was in the gap") {
+  PoolFixture fixture(memory_of(MemoryKind::kPlain, 4));
+  fixture.run(some_tokens(20, 7));
+  fixture.run(kTalk);
+  fixture.run(kOther);
+  fixture.pool().release(1);
+  REQUIRE(fixture.pool().has_gap());
+  const auto move = fixture.pool().close_gap();
+  REQUIRE(move.has_value());
+  CHECK(move->from == 2);
+  CHECK(move->to == 1);
+  CHECK(fixture.content(1) == kOther);
+  CHECK(fixture.content(2).empty());
+  CHECK(fixture.pool().length(1) == 40);
+  CHECK(fixture.pool().active() == 2);
+  CHECK_FALSE(fixture.pool().has_gap());
+  CHECK(fixture.pool().held_prefix(kTalkGoesOn) == 40);
+}
+
+TEST_CASE("pool: a copy that is refused leaves the moved stream where it was") {
+  FakeOptions fake = memory_of(MemoryKind::kPlain, 2);
+  fake.copy_works = [] { return false; };
+  PoolFixture fixture(std::move(fake));
+  fixture.run(kTalk);
+  fixture.pool().grow(4);
+  fixture.run(kOther);
+  fixture.run(some_tokens(30, 8));
+  fixture.pool().release(1);
+  CHECK_FALSE(fixture.pool().close_gap().has_value());
+  CHECK(fixture.content(2).size() == 30);
+  CHECK(fixture.pool().length(2) == 30);
+  CHECK(fixture.pool().length(1) == 0);
+}
+
+TEST_CASE("pool: a state that the decoder refuses is dropped, and the tokens are evaluated") {
+  FakeOptions fake;
+  fake.restore_works = [] { return false; };
+  PoolFixture fixture(std::move(fake));
+  fixture.run_and_release(kTalk);
+  fixture.run_and_release(kOther);
+  CHECK(fixture.run(kTalkGoesOn).reused == 0);
+  CHECK(fixture.content(0) == kTalkGoesOn);
+  CHECK(fixture.log().restores == 1);
+}
+
+TEST_CASE("pool: no memory for saving a state costs that state only") {
+  FakeOptions fake;
+  fake.on_save = [] { throw std::bad_alloc(); };
+  PoolFixture fixture(std::move(fake));
+  fixture.run_and_release(kTalk);
+  CHECK(fixture.run(kOther).reused == 0);
+  CHECK(fixture.content(0) == kOther);
+  CHECK(fixture.pool().store().size() == 0);
+}
+
+// Any history, checked against the decoder after each event.
+class RandomHistory {
+ public:
+  explicit RandomHistory(Random& random)
+      : random_(random),
+        faulty_(random.chance(30)),
+        fixture_(options(), random.between(1, 6), random.pick(kBudgets)) {}
+
+  void play(int events) {
+    for (int i = 0; i < events; ++i) {
+      play_one();
+      REQUIRE(belief_is_true());
+    }
+  }
+
+ private:
+  struct Active {
+    StreamId stream = -1;
+    Tokens tokens;  // What must be in it.
+  };
+  inline static const std::vector<std::size_t> kBudgets = {0, 500, 1500, 4000, kPlenty};
+
+  FakeOptions options() {
+    FakeOptions fake = memory_of(random_.pick(kAllKinds), random_.between(1, 3));
+    const auto works = [this] { return !faulty_ || random_.chance(60); };
+    fake.copy_works = fake.save_works = fake.restore_works = works;
+    fake.survives_growth = [works](StreamId) { return works(); };
+    fake.grows_to = random_.between(3, 8);
+    return fake;
+  }
+
+  void play_one() {
+    StreamPool& pool = fixture_.pool();
+    const int event = random_.below(10);
+    if (event < 3) {
+      acquire();
+    } else if (active_.empty() || event == 3) {
+      pool.grow(random_.between(1, 8));
+      for (Active& active : active_) {
+        if (pool.length(active.stream) == 0) active.tokens.clear();  // Lost: start again.
+      }
+    } else if (event == 4) {
+      if (const auto move = pool.close_gap()) {
+        for (Active& active : active_) {
+          if (active.stream == move->from) active.stream = move->to;
+        }
+      }
+    } else {
+      const auto index = static_cast<std::size_t>(random_.below(static_cast<int>(active_.size())));
+      change(active_[index], event);
+      if (event >= 8) active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(index));
+    }
+  }
+
+  void acquire() {
+    const Tokens prompt = random_prompt();
+    const Position held = fixture_.pool().held_prefix(prompt);
+    const auto lease = fixture_.pool().acquire(prompt);
+    REQUIRE(lease.has_value() ==
+            (active_.size() < static_cast<std::size_t>(fixture_.pool().streams())));
+    if (!lease) return;
+    const bool in_bounds =
+        lease->reused <= held && lease->reused < static_cast<Position>(prompt.size());
+    REQUIRE(in_bounds);
+    active_.push_back({lease->stream, Tokens(prompt.begin(), prompt.begin() + lease->reused)});
+    evaluate(active_.back(), Tokens(prompt.begin() + lease->reused, prompt.end()));
+  }
+
+  void change(Active& active, int event) {
+    StreamPool& pool = fixture_.pool();
+    if (event == 5) {
+      evaluate(active,
+               some_tokens(static_cast<std::size_t>(random_.between(1, 10)), random_.below(3)));
+    } else if (event == 6) {
+      pool.checkpoint(active.stream);
+    } else if (event == 7) {
+      fixture_.evaluate_unbooked(active.stream, {1, 2});
+      pool.roll_back(active.stream);
+      if (pool.length(active.stream) == 0) active.tokens.clear();
+    } else {
+      if (event == 8) pool.clear(active.stream);
+      pool.release(active.stream);
+      if (event == 9) past_.push_back(active.tokens);
+    }
+  }
+
+  void evaluate(Active& active, const Tokens& tokens) {
+    if (active.tokens.size() + tokens.size() > 200) return;
+    fixture_.evaluate(active.stream, tokens);
+    active.tokens.insert(active.tokens.end(), tokens.begin(), tokens.end());
+  }
+
+  // Often shares a beginning with something that went before.
+  Tokens random_prompt() {
+    Tokens prompt;
+    if (!past_.empty() && random_.chance(80)) {
+      prompt = random_.pick(past_);
+      if (random_.chance(60)) {
+        prompt.resize(static_cast<std::size_t>(random_.below(static_cast<int>(prompt.size()) + 1)));
+      }
+    }
+    const Tokens tail =
+        some_tokens(static_cast<std::size_t>(random_.between(1, 40)), random_.below(5));
+    prompt.insert(prompt.end(), tail.begin(), tail.end());
+    if (prompt.size() > 100) prompt.resize(100);
+    past_.push_back(prompt);
+    return prompt;
+  }
+
+  bool belief_is_true() {
+    StreamPool& pool = fixture_.pool();
+    for (StreamId stream = 0; stream < pool.streams(); ++stream) {
+      if (pool.length(stream) != static_cast<Position>(fixture_.content(stream).size()))
+        return false;
+    }
+    const bool contents_right = std::ranges::all_of(active_, [&](const Active& active) {
+      return fixture_.content(active.stream) == active.tokens;
+    });
+    return contents_right && pool.store().bytes() <= pool.store().budget() &&
+           static_cast<std::size_t>(pool.active()) == active_.size();
+  }
+
+  Random& random_;
+  bool faulty_;
+  PoolFixture fixture_;
+  std::vector<Active> active_;
+  std::vector<Tokens> past_;
+};
+
+TEST_CASE("pool: after any history it believes what is there, and every adopted prefix is one") {
+  for_random_cases(400, [](Random& random) { RandomHistory(random).play(60); });
+}
+
+}  // namespace
+}  // namespace llmlocal::testing
