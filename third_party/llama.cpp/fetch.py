@@ -21,13 +21,16 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pin import Pin, PinError, format_pin, read_pin
 from sdist import ArchiveError, read_facts, sha256_of, unpack, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    # Puts the source distribution that a requirement names into a folder and returns its path.
+    Downloader = Callable[[str, Path], Path]
 
 HERE = Path(__file__).resolve().parent
 LIBRARY_PARTS = frozenset(
@@ -40,12 +43,6 @@ _STALE_S = 3600  # an unpacking folder this old belongs to a run that was killed
 
 class FetchError(Exception):
     """The source could not be obtained."""
-
-
-class Downloader(Protocol):
-    """Puts one source distribution into a folder and returns its path."""
-
-    def __call__(self, requirement: str, folder: Path) -> Path: ...
 
 
 def fetch(
@@ -127,7 +124,8 @@ def pip_download(requirement: str, folder: Path) -> Path:
     """
     wish = folder / "requirement.txt"
     wish.write_text(requirement, encoding="utf-8")
-    package = requirement.partition("==")[0]
+    what = requirement.partition(" ")[0]
+    package = what.partition("==")[0]
     options = ["--no-deps", "--no-binary", package, "--dest", str(folder), "--progress-bar", "off"]
     done = subprocess.run(
         [*pip_command(), "download", *options, "--requirement", str(wish)],
@@ -139,10 +137,10 @@ def pip_download(requirement: str, folder: Path) -> Path:
         check=False,
     )
     if done.returncode != 0:
-        raise FetchError(explain(done.stdout, requirement.split()[0]))
+        raise FetchError(explain(done.stdout, what))
     archives = list(folder.glob("*.tar.gz"))
     if len(archives) != 1:
-        reason = f"pip brought {len(archives)} archives for {requirement.split()[0]}, expected 1"
+        reason = f"pip brought {len(archives)} archives for {what}, expected 1"
         raise FetchError(reason)
     return archives[0]
 
@@ -150,12 +148,14 @@ def pip_download(requirement: str, folder: Path) -> Path:
 def pip_command() -> list[str]:
     """Returns the command that runs pip: the interpreter's own, else the wheel that ensurepip bundles."""
     with contextlib.suppress(ImportError):
-        import pip  # noqa: F401, PLC0415 - only whether it is there
+        import pip  # noqa: F401 - only whether it is there
 
         return [sys.executable, "-m", "pip"]
     wheel = bundled_pip()
     if wheel is None:
-        reason = f"{sys.executable} has no pip and no ensurepip; install pip or set LLMLOCAL_LLAMA_CPP"
+        reason = (
+            f"{sys.executable} has no pip and no ensurepip; install pip or set LLMLOCAL_LLAMA_CPP"
+        )
         raise FetchError(reason)
     return [sys.executable, str(wheel / "pip")]
 
@@ -163,8 +163,8 @@ def pip_command() -> list[str]:
 def bundled_pip() -> Path | None:
     """Returns the pip wheel that comes with Python, or None. A wheel can be run in place."""
     try:
-        import ensurepip  # noqa: PLC0415 - distributions may leave it out
-        import sysconfig  # noqa: PLC0415
+        import ensurepip  # some distributions leave it out
+        import sysconfig
     except ImportError:
         return None
     folders = [Path(ensurepip.__file__).parent / "_bundled"]
@@ -208,10 +208,10 @@ def main(arguments: Sequence[str] | None = None, download: Downloader = pip_down
         else:
             fetch(pin, options.home, parts, download, force=options.force)
     except (FetchError, ArchiveError, PinError, OSError) as error:
-        print(f"llama.cpp: {error}", file=sys.stderr)
+        print(f"llama.cpp: error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("llama.cpp: interrupted, nothing was unpacked", file=sys.stderr)
+        print("llama.cpp: error: interrupted, nothing was unpacked", file=sys.stderr)
         return 130
     return 0
 

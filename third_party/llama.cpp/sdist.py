@@ -31,15 +31,15 @@ class ArchiveError(Exception):
     """The archive is not what was asked for, or not safe to unpack."""
 
 
-class _BoundedReader:
-    """Reads a stream up to a number of bytes; a small archive can decompress to terabytes."""
+class _BoundedGzip(gzip.GzipFile):
+    """Decompresses up to a number of bytes and then refuses; a small file can hold terabytes."""
 
-    def __init__(self, stream: IO[bytes], limit: int) -> None:
-        self._stream = stream
-        self._left = limit
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        super().__init__(path, "rb")
+        self._left = max_bytes
 
-    def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(size)
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
         self._left -= len(data)
         if self._left < 0:
             reason = "archive is larger than allowed when unpacked"
@@ -118,8 +118,8 @@ def _files(archive: Path, max_bytes: int) -> Iterator[tuple[str, IO[bytes]]]:
     """Yields every regular file as (its name below the one top folder, its content)."""
     try:
         with (
-            gzip.open(archive) as stream,
-            tarfile.open(fileobj=_BoundedReader(stream, max_bytes), mode="r|") as tar,
+            _BoundedGzip(archive, max_bytes) as stream,
+            tarfile.open(fileobj=stream, mode="r|") as tar,
         ):
             for index, member in enumerate(tar):
                 _refuse_unsafe(member, index)
