@@ -1,0 +1,147 @@
+#include <doctest/doctest.h>
+
+#include <cstddef>
+
+#include "cpp/property.h"
+#include "engine/thread_governor.h"
+
+namespace llmlocal::testing {
+namespace {
+
+// Nobody else computes: each thread takes its share.
+double idle_step(int threads) {
+  return 0.010 / threads + 0.001;
+}
+
+// A governor, and the machine that it governs.
+class Machine {
+ public:
+  Machine(int cores, Random& random) : cores_(cores), random_(random), governor_(cores) {}
+
+  // Another process spins on one core: a step that uses them all waits for the slowest thread.
+  void set_busy(bool busy) { busy_ = busy; }
+  double step_time(int threads) const {
+    return idle_step(threads) * (busy_ && threads == cores_ ? 3.0 : 1.0);
+  }
+
+  // Runs so many steps, up to a tenth slower than they need be; returns how many used all cores.
+  int run(int steps) {
+    int with_all = 0;
+    for (int i = 0; i < steps; ++i) {
+      const int threads = governor_.threads();
+      with_all += threads == cores_ ? 1 : 0;
+      governor_.observe(1, step_time(threads) * (1 + random_.below(100) / 1000.0));
+    }
+    return with_all;
+  }
+
+ private:
+  int cores_;
+  Random& random_;
+  ThreadGovernor governor_;
+  bool busy_ = false;
+};
+
+TEST_CASE("governor: begins with all threads") {
+  CHECK(ThreadGovernor(8).threads() == 8);
+  CHECK(ThreadGovernor(0).threads() == 1);
+}
+
+TEST_CASE("governor: one thread stays one") {
+  ThreadGovernor governor(1);
+  for (int i = 0; i < 100; ++i) governor.observe(1, 0.010);
+  CHECK(governor.threads() == 1);
+}
+
+TEST_CASE("governor: on an idle machine trials of fewer threads are one step in fifty at most") {
+  for_random_cases(50, [](Random& random) {
+    Machine machine(random.between(2, 16), random);
+    CHECK(machine.run(5000) >= 4900);
+  });
+}
+
+TEST_CASE("governor: beside a busy process it leaves a core free from the 40th step on") {
+  for_random_cases(50, [](Random& random) {
+    Machine machine(random.between(2, 16), random);
+    machine.set_busy(true);
+    machine.run(40);
+    CHECK(machine.run(400) <= 60);
+  });
+}
+
+TEST_CASE("governor: a process that comes is noticed soon, however long nothing changed") {
+  for_random_cases(50, [](Random& random) {
+    Machine machine(random.between(2, 16), random);
+    machine.run(4000);
+    machine.set_busy(true);
+    machine.run(40);
+    CHECK(machine.run(400) <= 60);
+  });
+}
+
+TEST_CASE("governor: when the machine is free again all threads come back") {
+  for_random_cases(50, [](Random& random) {
+    Machine machine(2, random);
+    machine.set_busy(true);
+    machine.run(1000);
+    machine.set_busy(false);
+    machine.run(1100);
+    CHECK(machine.run(400) >= 380);
+  });
+}
+
+TEST_CASE("governor: a change that gains little is not made") {
+  ThreadGovernor governor(2);
+  int with_all = 0;
+  for (int i = 0; i < 1000; ++i) {
+    with_all += governor.threads() == 2 ? 1 : 0;
+    governor.observe(1, governor.threads() == 2 ? 0.010 : 0.0095);
+  }
+  CHECK(with_all >= 950);
+}
+
+TEST_CASE("governor: single slow steps change nothing") {
+  ThreadGovernor governor(4);
+  bool unchanged = true;
+  for (int step = 0; step < 40; ++step) {
+    // The first trial is over by the 22nd step, the next one is not due before the 50th.
+    governor.observe(1, step == 28 || step == 34 ? 5.0 : 0.010);
+    unchanged = unchanged && (step < 22 || governor.threads() == 4);
+  }
+  CHECK(unchanged);
+}
+
+TEST_CASE("governor: a trial is given up when batches change their size") {
+  ThreadGovernor governor(4);
+  int steps = 0;
+  while (governor.threads() == 4 && steps < 100) {
+    governor.observe(1, 0.010);
+    ++steps;
+  }
+  REQUIRE(governor.threads() == 3);
+  governor.observe(8, 0.050);
+  CHECK(governor.threads() == 4);
+}
+
+TEST_CASE("governor: steps without answers say nothing") {
+  ThreadGovernor governor(4);
+  for (int i = 0; i < 100; ++i) governor.observe(0, 0.010);
+  CHECK(governor.threads() == 4);
+}
+
+TEST_CASE("governor: whatever steps take, the count is one that there is") {
+  for_random_cases(100, [](Random& random) {
+    const int cores = random.between(1, 12);
+    ThreadGovernor governor(cores);
+    bool in_range = true;
+    for (int i = 0; i < 500; ++i) {
+      governor.observe(static_cast<std::size_t>(random.chance(90) ? 2 : random.below(9)),
+                       random.between(0, 1000) / 1e5);
+      in_range = in_range && governor.threads() >= 1 && governor.threads() <= cores;
+    }
+    CHECK(in_range);
+  });
+}
+
+}  // namespace
+}  // namespace llmlocal::testing
