@@ -34,15 +34,15 @@ void RunningRequest::pause_at(Position position) {
 
 void RunningRequest::accept(Token token, const Decoder& decoder, Clock::time_point now) {
   if (!first_token_) first_token_ = now;
-  last_token_ = now;
   StopMatcher::Result output;
   bool is_over = true;
   FinishReason reason = FinishReason::kStop;
   if (decoder.is_end(token)) {
     output = text_.flush();
-    if (!output.text.empty()) deliver(token, std::move(output.text));
+    deliver_rest(std::move(output.text));
   } else {
     ++generated_;
+    last_token_ = now;
     output = text_.push(decoder.piece(token));
     if (!output.match) {
       const bool full = state_.evaluated >= decoder.context_length();
@@ -70,8 +70,7 @@ void RunningRequest::end(FinishReason reason, Clock::time_point now) {
   if (is_over()) return;
   // What was held back as the possible start of a stop string was text after
   // all.
-  StopMatcher::Result rest = text_.flush();
-  if (!rest.text.empty()) deliver(state_.next, std::move(rest.text));
+  deliver_rest(text_.flush().text);
   Outcome outcome;
   outcome.reason = reason;
   finish(std::move(outcome), now);
@@ -87,6 +86,10 @@ void RunningRequest::fail(std::exception_ptr error, Clock::time_point now) {
 
 void RunningRequest::deliver(Token token, std::string text) {
   request_->channel().push({token, std::move(text)});
+}
+
+void RunningRequest::deliver_rest(std::string text) {
+  if (!text.empty()) deliver(TokenEvent::kNoToken, std::move(text));
 }
 
 void RunningRequest::finish(Outcome outcome, Clock::time_point now) {

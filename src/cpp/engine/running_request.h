@@ -52,6 +52,7 @@ class RunningRequest {
  private:
   Position prompt_length() const { return static_cast<Position>(state_.prompt.size()); }
   void deliver(Token token, std::string text);
+  void deliver_rest(std::string text);
   void finish(Outcome outcome, Clock::time_point now);
 
   std::shared_ptr<Request> request_;

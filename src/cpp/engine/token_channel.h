@@ -22,9 +22,12 @@
 namespace llmlocal {
 
 struct TokenEvent {
-  Token token = 0;
-  std::string text;  // The text that this token released; empty while a
-                     // character or stop is open.
+  static constexpr Token kNoToken = -1;
+
+  // The sampled token; kNoToken where the end releases text that was held back.
+  Token token = kNoToken;
+  // The text that it released; empty while a character or stop is open.
+  std::string text;
 };
 
 class TokenChannel {
