@@ -1,10 +1,73 @@
 """Models: a catalog, a store of files, and downloads that never lose a byte.
 
-A name becomes a file on disk here; loading it is :class:`llmlocal.LLM`'s work.
+A name becomes a file on disk here; loading it is :class:`llmlocal.LLM`'s work.  What is on disk
+wins and costs no request, also what other tools hold.  A download resumes, is verified, and is
+either complete or absent.
+
+Names are looked up when they are first used, so that finding a file on disk stays quick.
 """
 
 from __future__ import annotations
 
-from ._resolve import pull, resolve
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = ["pull", "resolve"]
+if TYPE_CHECKING:
+    from ._card import Checks as Checks
+    from ._card import HttpsSource as HttpsSource
+    from ._card import ModelCard as ModelCard
+    from ._card import PipPackage as PipPackage
+    from ._card import PipSource as PipSource
+    from ._gguf import Tensor as Tensor
+    from ._home import models_folder as models_folder
+    from ._inspect import ModelInfo as ModelInfo
+    from ._inspect import inspect as inspect
+    from ._listing import catalog as catalog
+    from ._listing import installed as installed
+    from ._locate import find as find
+    from ._memory import MemoryEstimate as MemoryEstimate
+    from ._refresh import refresh as refresh
+    from ._remove import remove as remove
+    from ._resolve import pull as pull
+    from ._resolve import resolve as resolve
+    from ._store import InstalledModel as InstalledModel
+    from ._verify import Verification as Verification
+    from ._verify import verify as verify
+
+_HOMES = {
+    "Checks": "_card",
+    "HttpsSource": "_card",
+    "InstalledModel": "_store",
+    "MemoryEstimate": "_memory",
+    "ModelCard": "_card",
+    "ModelInfo": "_inspect",
+    "PipPackage": "_card",
+    "PipSource": "_card",
+    "Tensor": "_gguf",
+    "Verification": "_verify",
+    "catalog": "_listing",
+    "find": "_locate",
+    "inspect": "_inspect",
+    "installed": "_listing",
+    "models_folder": "_home",
+    "pull": "_resolve",
+    "refresh": "_refresh",
+    "remove": "_remove",
+    "resolve": "_resolve",
+    "verify": "_verify",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

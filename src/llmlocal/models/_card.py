@@ -9,7 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Checks", "HttpsSource", "ModelCard", "PipPackage", "PipSource", "Source", "Task"]
+__all__ = [
+    "NO_CHECKS",
+    "Checks",
+    "HttpsSource",
+    "ModelCard",
+    "PipPackage",
+    "PipSource",
+    "Source",
+    "Task",
+]
 
 Task = Literal["text", "code", "embedding"]
 
@@ -32,6 +41,9 @@ class Checks:
     def pin_content(self) -> bool:
         """Whether a digest is known, so that bytes of any origin may be joined and then judged."""
         return self.sha256 is not None or self.md5 is not None
+
+
+NO_CHECKS = Checks()
 
 
 @dataclass(frozen=True)

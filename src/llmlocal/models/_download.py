@@ -1,4 +1,4 @@
-"""Fetches one URL into a partial file: resumes, retries, and knows when to give up.
+"""Fetches one URL into a partial file, taking up what an earlier try left.
 
 The rule of resuming: bytes may be joined only if something says that they are of one file: a
 digest that all of them will be held against, or the server's own word (``If-Range``).
@@ -6,10 +6,6 @@ digest that all of them will be held against, or the server's own word (``If-Ran
 
 from __future__ import annotations
 
-import random
-import ssl
-import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,32 +13,22 @@ from typing import TYPE_CHECKING
 from ..errors import ChecksumError, DownloadError
 from ._card import Checks
 from ._disk import readable_size
-from ._http import Linked, Reply, make_client
+from ._http import Linked, Reply, Request, make_client
 from ._origin import Origin
 from ._partial import Partial
 from ._policy import PATIENT, Policy
+from ._refusal import refusal
 from ._report import Report
-from ._token import advice, token_for
+from ._retry import PassingError, Retrying, sorted_errors
+from ._token import token_for
 from ._transfer import Transfer, is_encoded
-from ._url import origin_of, shown
+from ._url import shown
 from ._verdict import Complete, Refuse, Retry, Verdict, Write, judge
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["NotThereError", "fetch_url"]
-
-
-class NotThereError(DownloadError):
-    """The server has no such file."""
-
-
-class _PassingError(Exception):
-    """One try failed; another may not."""
-
-    def __init__(self, reason: str, after_s: float | None = None) -> None:
-        super().__init__(reason)
-        self.after_s = after_s
+__all__ = ["fetch_url"]
 
 
 def fetch_url(
@@ -105,69 +91,61 @@ class _Download:
         self._report = report
         self._policy = policy
         self._token = token_for(url, is_asked_for=is_asked_for)
-        self._has_answered = False
+        self._retrying = Retrying(self._shown, policy, self._tick, lambda: partial.size)
 
     def run(self) -> Checks:
         if self._is_whole():
             return self._promised()
-        failures = 0
-        with make_client(self._policy) as client:
-            while True:
-                before = self._partial.size
-                try:
-                    self._try(client)
-                except _PassingError as exc:
-                    failures = 1 if self._partial.size > before else failures + 1
-                    self._wait_after(exc, failures)
-                else:
-                    return self._promised()
+        try:
+            with make_client(self._policy) as client:
+                self._retrying.run(lambda: self._try(client))
+        except ChecksumError:
+            raise
+        except DownloadError as exc:
+            arrived = self._partial.size
+            if not arrived:
+                raise
+            message = f"{exc}; {readable_size(arrived)} have arrived and are kept for the next try"
+            raise type(exc)(message) from exc
+        return self._promised()
 
     def _try(self, client: httpx.Client) -> None:
-        """One request.  Raises _PassingError if another may do better."""
-        import httpx
-
+        """One request.  Raises PassingError if another may do better."""
         plan = self._plan()
-        try:
-            with Transfer(
-                client, self._url, self._token, plan.headers, self._policy, self._tick
-            ) as transfer:
-                reply = transfer.reply()
-                self._has_answered = True
-                verdict = judge(reply, plan.have, self._total(), is_encoded=is_encoded(reply))
-                if self._accept(verdict, reply):
-                    for block in transfer.blocks():
-                        self._write(block)
-        except httpx.TransportError as exc:
-            raise _transport_error(exc, self._shown) from exc
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as exc:
-            raise _PassingError(str(exc) or type(exc).__name__) from exc
+        request = Request(client, self._url, self._token, plan.headers)
+        with sorted_errors(self._shown), Transfer(request, self._policy, self._tick) as transfer:
+            reply = transfer.reply()
+            self._retrying.has_answered = True
+            verdict = judge(reply, plan.have, self._total(), is_encoded=is_encoded(reply))
+            if self._accept(verdict, reply):
+                for block in transfer.blocks():
+                    self._write(block)
         total = self._total()
         if total is not None and self._partial.size < total:
             reason = f"the connection ended at {self._partial.size} of {total} bytes"
-            raise _PassingError(reason)
+            raise PassingError(reason)
 
     def _plan(self) -> _Plan:
         """Decide what to ask for; drops what has arrived if nothing can vouch for it."""
         partial = self._partial
-        origin = partial.origin
-        is_same_place = origin is not None and origin.url == self._shown
-        vouched = is_same_place and origin is not None and (origin.validator or origin.sha256)
-        if partial.size and not (partial.checks.pin_content or vouched):
+        origin = partial.origin if partial.origin and partial.origin.url == self._shown else None
+        is_vouched = origin is not None and (origin.validator or origin.sha256)
+        if partial.size and not (partial.checks.pin_content or is_vouched):
             partial.restart()
             origin = None
-        sha256 = partial.checks.sha256 or (origin.sha256 if origin and is_same_place else None)
+        sha256 = partial.checks.sha256 or (origin.sha256 if origin else None)
         # Where a digest is known it is the judge; an ETag may differ between the hub's mirrors.
-        if_range = origin.validator if origin and is_same_place and sha256 is None else None
+        if_range = origin.validator if origin and sha256 is None else None
         return _Plan(partial.size, if_range, sha256)
 
     def _accept(self, verdict: Verdict, reply: Reply) -> bool:
         """Act on the verdict; True if the body is to be written."""
         if isinstance(verdict, Refuse):
-            raise self._refusal(verdict, reply)
+            raise refusal(self._url, verdict, reply, had_token=self._token is not None)
         if isinstance(verdict, Retry):
             if verdict.from_start:
                 self._partial.restart()
-            raise _PassingError(verdict.reason, verdict.after_s)
+            raise PassingError(verdict.reason, verdict.after_s)
         if isinstance(verdict, Complete):
             return False
         self._begin(verdict, reply)
@@ -201,39 +179,9 @@ class _Download:
         self._tick()
         total = self._total()
         if total is not None and self._partial.size > total:
-            message = f"{self._shown} sends more than the {total} bytes it promised"
             self._partial.restart()
+            message = f"{self._shown} sends more than the {total} bytes it promised"
             raise ChecksumError(message)
-
-    def _refusal(self, verdict: Refuse, reply: Reply) -> DownloadError:
-        said = f"{self._shown}: {verdict.reason}"
-        if verdict.is_missing:
-            return NotThereError(said)
-        if verdict.is_denied:
-            was_sent = self._token is not None
-            where = "" if reply.url == self._shown else f" (from {reply.url})"
-            return DownloadError(f"{said}{where}; {advice(self._url, was_sent=was_sent)}")
-        return DownloadError(said)
-
-    def _wait_after(self, failure: _PassingError, failures: int) -> None:
-        policy = self._policy
-        limit = policy.max_failures if self._has_answered else policy.max_first_failures
-        if failures >= limit:
-            raise DownloadError(self._given_up(f"{failure}, {failures} times in a row"))
-        delay = failure.after_s
-        if delay is None:
-            delay = policy.delay_s(failures, random.random())
-        elif delay > policy.max_retry_after_s:
-            raise DownloadError(self._given_up(f"{failure}, and asks to wait {delay:.0f} seconds"))
-        end = time.monotonic() + delay
-        while (left := end - time.monotonic()) > 0:
-            threading.Event().wait(min(left, policy.tick_s))
-            self._tick()
-
-    def _given_up(self, reason: str) -> str:
-        arrived = self._partial.size
-        kept = f"; {readable_size(arrived)} have arrived and are kept for the next try"
-        return f"{self._shown}: {reason}{kept if arrived else ''}"
 
     def _is_whole(self) -> bool:
         """Whether an earlier try has all the bytes already, so that nothing need be asked."""
@@ -251,25 +199,3 @@ class _Download:
 
     def _tick(self) -> None:
         self._report("download", self._partial.size, self._total())
-
-
-def _transport_error(error: httpx.TransportError, url: str) -> Exception:
-    """The failure as one that may pass, or as one that will not."""
-    import httpx
-
-    text = str(error) or type(error).__name__
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            hint = "set SSL_CERT_FILE if your network has certificates of its own"
-            return DownloadError(
-                f"{url}: the server's certificate cannot be verified ({text}); {hint}"
-            )
-        cause = cause.__cause__ or cause.__context__
-    if isinstance(error, httpx.ProxyError):
-        return DownloadError(f"{url}: the proxy refuses ({text}); see HTTPS_PROXY and NO_PROXY")
-    if isinstance(error, httpx.UnsupportedProtocol):
-        return DownloadError(f"{url}: {text}")
-    if isinstance(error, httpx.TimeoutException):
-        return _PassingError(f"no answer from {origin_of(url)[1]} in time")
-    return _PassingError(text)

@@ -20,7 +20,7 @@ from ._url import is_url, origin_of, shown
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Linked", "Reply", "make_client", "open_reply"]
+__all__ = ["Linked", "Reply", "Request", "make_client", "open_reply"]
 
 MAX_REDIRECTS = 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -59,6 +59,23 @@ class Reply:
     had_token: bool = False
 
 
+@dataclass(frozen=True)
+class Request:
+    """A GET to be sent.
+
+    Attributes:
+        client: From :func:`make_client`.
+        url: Where to begin.
+        token: Sent to the URL's own server only, None for none.
+        headers_for: Further headers, given what the hub has said so far.
+    """
+
+    client: httpx.Client
+    url: str
+    token: str | None
+    headers_for: Callable[[Linked], Mapping[str, str]] = lambda _: {}
+
+
 def make_client(policy: Policy) -> httpx.Client:
     """A client with the environment's proxies and certificates.
 
@@ -77,27 +94,17 @@ def make_client(policy: Policy) -> httpx.Client:
         raise DownloadError(message) from exc
 
 
-def open_reply(
-    client: httpx.Client,
-    url: str,
-    token: str | None,
-    headers_for: Callable[[Linked], Mapping[str, str]],
-) -> tuple[httpx.Response, Reply]:
-    """Send a GET and follow its redirects; the caller closes the response.
-
-    Args:
-        client: From :func:`make_client`.
-        url: Where to begin.
-        token: Sent to the URL's own server only.
-        headers_for: Further headers, given what the hub has said so far.
+def open_reply(request: Request) -> tuple[httpx.Response, Reply]:
+    """Send the request and follow its redirects; the caller closes the response.
 
     Raises:
         DownloadError: A redirect leads nowhere, in circles, or to an unencrypted server.
         httpx.HTTPError: The connection failed.
     """
+    client, url, token = request.client, request.url, request.token
     linked = Linked()
     for _ in range(MAX_REDIRECTS + 1):
-        headers = dict(headers_for(linked))
+        headers = dict(request.headers_for(linked))
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         response = client.send(client.build_request("GET", url, headers=headers), stream=True)

@@ -9,7 +9,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-__all__ = ["Origin", "read_origin", "write_json"]
+from ._disk import write_text
+
+__all__ = ["Origin", "read_origin", "write_origin"]
 
 
 @dataclass(frozen=True)
@@ -48,16 +50,4 @@ def write_origin(path: Path, origin: Origin) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    write_json(path, asdict(origin))
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write a small JSON file so that a reader sees the old one or the new one, never half.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(json.dumps(value, indent=1), "utf-8")
-    fresh.replace(path)
+    write_text(path, json.dumps(asdict(origin)))

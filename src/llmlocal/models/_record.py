@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ._card import Checks
-from ._origin import write_json
+from ._disk import write_text
 from ._slot import Slot
 
 __all__ = ["Record", "read_record", "write_record"]
@@ -77,4 +77,4 @@ def write_record(slot: Slot, record: Record) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    write_json(slot.record, {"file": slot.relative, **asdict(record)})
+    write_text(slot.record, json.dumps({"file": slot.relative, **asdict(record)}))

@@ -11,11 +11,11 @@ import contextlib
 import queue
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ._http import Linked, Reply, open_reply
+from ._http import Reply, Request, open_reply
 from ._policy import Policy
 
 if TYPE_CHECKING:
@@ -35,24 +35,18 @@ class Transfer:
     """One request and its answer.  Open it with ``with``.
 
     Args:
-        client: Used by this transfer alone until it is closed.
-        url: What to get.
-        token: Sent to that URL's server only.
-        headers_for: Further headers, given what the hub has said so far; called on the thread.
+        request: What to send; its ``headers_for`` is called on the transfer's thread.
         policy: How often to tick.
         tick: Called in the caller's thread while nothing comes; what it raises passes through.
     """
 
     def __init__(
         self,
-        client: httpx.Client,
-        url: str,
-        token: str | None,
-        headers_for: Callable[[Linked], Mapping[str, str]],
+        request: Request,
         policy: Policy,
         tick: Callable[[], None],
     ) -> None:
-        self._request = (client, url, token, headers_for)
+        self._request = request
         self._tick_s = policy.tick_s
         self._tick = tick
         self._queue: queue.Queue[Reply | bytes | Exception | _End] = queue.Queue(QUEUED_BLOCKS)
@@ -119,7 +113,7 @@ class Transfer:
             self._put(exc)
 
     def _exchange(self) -> None:
-        response, reply = open_reply(*self._request)
+        response, reply = open_reply(self._request)
         with contextlib.closing(response):
             stream = response.extensions["network_stream"]
             self._socket = stream.get_extra_info("socket")

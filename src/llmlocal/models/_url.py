@@ -9,9 +9,18 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 from ..errors import ParameterError
 from ._names import safe_filename
 
-__all__ = ["filename_of", "hub_endpoint", "is_on_hub", "is_url", "origin_of", "shown"]
+__all__ = [
+    "at_endpoint",
+    "filename_of",
+    "hub_endpoint",
+    "is_on_hub",
+    "is_url",
+    "origin_of",
+    "shown",
+]
 
 _SCHEME = re.compile(r"https?://", re.IGNORECASE)
+_HUB = "https://huggingface.co"
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -22,12 +31,17 @@ def is_url(text: str) -> bool:
 
 def hub_endpoint() -> str:
     """Where the model hub is: ``HF_ENDPOINT``, else huggingface.co; without a slash at the end."""
-    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+    return (os.environ.get("HF_ENDPOINT") or _HUB).rstrip("/")
+
+
+def at_endpoint(url: str) -> str:
+    """The URL, moved to ``HF_ENDPOINT`` if it is one of the hub's."""
+    return hub_endpoint() + url.removeprefix(_HUB) if url.startswith(f"{_HUB}/") else url
 
 
 def is_on_hub(url: str) -> bool:
     """Whether the URL is of the model hub itself, not of where it sends one on to."""
-    return origin_of(url) in {origin_of(hub_endpoint()), ("https", "huggingface.co", 443)}
+    return origin_of(url) in {origin_of(hub_endpoint()), origin_of(_HUB)}
 
 
 def origin_of(url: str) -> tuple[str, str, int | None]:

@@ -1,0 +1,99 @@
+"""Brings a model here: what to fetch, all its files, and one progress report for them together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from .._progress import ProgressOption, Stage, reporter
+from ..errors import ModelNotFoundError, ParameterError
+from ._card import NO_CHECKS, Checks
+from ._fetch import Order, fetch
+from ._hub import missing_message
+from ._locate import label_of
+from ._orders import orders_for
+from ._reference import HubFile, Reference
+from ._refusal import NotThereError
+from ._report import Report, cancelling
+from ._store import InstalledModel, Store
+from ._verify import is_promised
+
+__all__ = ["acquire"]
+
+
+def acquire(
+    reference: Reference,
+    store: Store,
+    expected: Checks,
+    progress: ProgressOption,
+    found: InstalledModel | None = None,
+) -> Path:
+    """Fetch the model, unless what was found on disk is as expected.
+
+    Args:
+        reference: What is meant.
+        store: Where files go.
+        expected: What the caller says that the file must be.
+        progress: As in :func:`llmlocal.models.pull`.
+        found: What is on disk.
+
+    Returns:
+        The file's path, of a split model the first part's.
+    """
+    label = label_of(reference)
+    with reporter(progress, label) as callback:
+        report = cancelling(callback, label)
+        if found is not None and _is_accepted(found, expected, report):
+            return found.path
+        orders = orders_for(reference, store, expected, report)
+        paths = _fetch_all(orders, reference, expected, report)
+    return paths[0]
+
+
+def _fetch_all(
+    orders: Sequence[Order], reference: Reference, expected: Checks, report: Report
+) -> list[Path]:
+    """Fetch the files one after the other, reported as one where all sizes are known."""
+    sizes = [order.checks.size for order in orders]
+    total = None if None in sizes else sum(size or 0 for size in sizes)
+    paths = []
+    done = 0
+    for order, size in zip(orders, sizes, strict=True):
+        together = report if total is None else _shifted(report, done, total)
+        paths.append(_fetch_one(order, reference, expected, together))
+        done += size or 0
+    return paths
+
+
+def _fetch_one(order: Order, reference: Reference, expected: Checks, report: Report) -> Path:
+    try:
+        return fetch(order, report, lambda: _is_there(order, expected, report))
+    except NotThereError as exc:
+        message = missing_message(reference, report) if isinstance(reference, HubFile) else str(exc)
+        raise ModelNotFoundError(message) from exc
+
+
+def _is_there(order: Order, expected: Checks, report: Report) -> bool:
+    """Whether the wanted file is on disk; read only if the caller said what its bytes are."""
+    target = order.slot.target
+    if not target.is_file() or order.checks.size not in {None, target.stat().st_size}:
+        return False
+    return expected == NO_CHECKS or is_promised(target, order.slot, expected, report)
+
+
+def _is_accepted(found: InstalledModel, expected: Checks, report: Report) -> bool:
+    if len(found.paths) > 1:
+        message = f"size, sha256 and md5 are of one file, and {found.name} has {len(found.paths)}"
+        raise ParameterError(message)
+    slots = found.slots()
+    return is_promised(found.path, slots[0] if slots else None, expected, report)
+
+
+def _shifted(report: Report, done_before: int, total: int) -> Report:
+    def shifted(stage: Stage, done: int, total_of_one: int | None) -> None:
+        if stage == "verify":
+            report(stage, done, total_of_one)
+        else:
+            report(stage, done_before + done, total)
+
+    return shifted

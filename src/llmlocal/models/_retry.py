@@ -1,0 +1,132 @@
+"""Tries again, so often and after such waits as the policy says.
+
+What may pass is a :class:`PassingError`; everything else ends the tries at once.
+"""
+
+from __future__ import annotations
+
+import random
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from ..errors import DownloadError
+from ._policy import Policy
+from ._url import origin_of
+
+__all__ = ["PassingError", "Retrying", "sorted_errors"]
+
+T = TypeVar("T")
+
+
+class PassingError(Exception):
+    """One try failed; another may not.
+
+    Attributes:
+        after_s: How long the server asks to wait, None where it does not.
+    """
+
+    def __init__(self, reason: str, after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.after_s = after_s
+
+
+class Retrying:
+    """The tries for one URL.
+
+    Args:
+        url: As it may be shown.
+        policy: When to give up.
+        tick: Called several times a second while waiting; what it raises ends the tries.
+        progress: A number that grows when a try, though it failed, was of use.
+    """
+
+    def __init__(
+        self, url: str, policy: Policy, tick: Callable[[], None], progress: Callable[[], int]
+    ) -> None:
+        self.has_answered = False
+        self._url = url
+        self._policy = policy
+        self.tick = tick
+        self._progress = progress
+
+    def run(self, attempt: Callable[[], T]) -> T:
+        """The result of the first try that succeeds.
+
+        Raises:
+            DownloadError: None did; the message has the last reason.
+        """
+        failures = 0
+        while True:
+            before = self._progress()
+            try:
+                return attempt()
+            except PassingError as exc:
+                failures = 1 if self._progress() > before else failures + 1
+                self._wait_after(exc, failures)
+
+    def _wait_after(self, failure: PassingError, failures: int) -> None:
+        policy = self._policy
+        limit = policy.max_failures if self.has_answered else policy.max_first_failures
+        if failures >= limit:
+            message = f"{self._url}: {failure}, {failures} times in a row"
+            raise DownloadError(message) from failure
+        delay = failure.after_s
+        if delay is None:
+            delay = policy.delay_s(failures, random.random())
+        elif delay > policy.max_retry_after_s:
+            message = f"{self._url}: {failure}, and asks to wait {delay:.0f} seconds"
+            raise DownloadError(message) from failure
+        end = time.monotonic() + delay
+        while (left := end - time.monotonic()) > 0:
+            threading.Event().wait(min(left, policy.tick_s))
+            self.tick()
+
+
+@contextmanager
+def sorted_errors(url: str) -> Iterator[None]:
+    """Turn the HTTP library's errors into those that may pass and those that will not.
+
+    Raises:
+        PassingError: Another try may succeed.
+        DownloadError: None can.
+    """
+    import httpx
+
+    try:
+        yield
+    except httpx.TransportError as exc:
+        raise _transport_error(exc, url) from exc
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as exc:
+        raise PassingError(_text(exc)) from exc
+
+
+def _transport_error(error: Exception, url: str) -> Exception:
+    import httpx
+
+    if _is_about_certificates(error):
+        hint = "set SSL_CERT_FILE if your network has certificates of its own"
+        return DownloadError(f"{url}: the server's certificate is not trusted ({error}); {hint}")
+    if isinstance(error, httpx.ProxyError):
+        return DownloadError(f"{url}: the proxy refuses ({error}); see HTTPS_PROXY and NO_PROXY")
+    if isinstance(error, httpx.UnsupportedProtocol):
+        return DownloadError(f"{url}: {error}")
+    if isinstance(error, httpx.TimeoutException):
+        return PassingError(f"no answer from {origin_of(url)[1]} in time")
+    return PassingError(_text(error))
+
+
+def _is_about_certificates(error: BaseException) -> bool:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+def _text(error: Exception) -> str:
+    return str(error) or type(error).__name__
