@@ -114,8 +114,11 @@ def _transport_error(error: Exception, url: str) -> Exception:
         return DownloadError(f"{url}: the proxy refuses ({error}); see HTTPS_PROXY and NO_PROXY")
     if isinstance(error, httpx.UnsupportedProtocol):
         return DownloadError(f"{url}: {error}")
+    host = origin_of(url)[1]
     if isinstance(error, httpx.TimeoutException):
-        return PassingError(f"no answer from {origin_of(url)[1]} in time")
+        return PassingError(f"no answer from {host} in time")
+    if isinstance(error, httpx.ConnectError):
+        return PassingError(f"cannot connect to {host} ({_text(error)})")
     return PassingError(_text(error))
 
 
