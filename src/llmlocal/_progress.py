@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -51,7 +51,9 @@ def reporter(progress: ProgressOption, label: str) -> AbstractContextManager[Pro
         label: What the bar calls the work, for instance the model's name.
     """
     if progress is None:
-        return _Bar(label) if sys.stderr is not None and sys.stderr.isatty() else nullcontext(_ignore)
+        return (
+            _Bar(label) if sys.stderr is not None and sys.stderr.isatty() else nullcontext(_ignore)
+        )
     if progress is False:
         return nullcontext(_ignore)
     return nullcontext(progress)
@@ -67,7 +69,7 @@ class _Bar:
     def __init__(self, label: str) -> None:
         self._label = label
         self._stage: Stage | None = None
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[Any] | None = None
 
     def __enter__(self) -> ProgressCallback:
         return self._report
@@ -88,7 +90,7 @@ class _Bar:
         self._bar.total = progress.total
         self._bar.update(progress.done - self._bar.n)
 
-    def _start(self, progress: Progress) -> tqdm[None]:
+    def _start(self, progress: Progress) -> tqdm[Any]:
         from tqdm import tqdm
 
         is_bytes = progress.stage != "load"

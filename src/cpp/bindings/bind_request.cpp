@@ -18,13 +18,16 @@ RequestSpec make_spec(Tokens prompt,
   return spec;
 }
 
+TokenChannel::Until until_of(bool until_end) {
+  return until_end ? TokenChannel::Until::kEnd : TokenChannel::Until::kNews;
+}
+
 // The events as (token, text) pairs, and the outcome once there is one.
 py::tuple read(Request& request, std::int32_t timeout_ms, bool until_end) {
   TokenChannel::Read news;
   {
     const py::gil_scoped_release no_gil;
-    const auto until = until_end ? TokenChannel::Until::kEnd : TokenChannel::Until::kNews;
-    news = request.channel().read(std::chrono::milliseconds(timeout_ms), until);
+    news = request.channel().read(std::chrono::milliseconds(timeout_ms), until_of(until_end));
   }
   py::list events(news.events.size());
   for (std::size_t i = 0; i < news.events.size(); ++i) {
@@ -93,11 +96,13 @@ void bind_request(py::module_& module) {
       .def("read", &read, py::arg("timeout_ms"), py::kw_only(), py::arg("until_end"))
       .def(
           "announce_on",
-          [](Request& request, std::shared_ptr<ReadyQueue> queue, RequestId id) {
-            request.channel().announce_on(std::move(queue), id);
+          [](Request& request, std::shared_ptr<ReadyQueue> queue, RequestId id, bool until_end) {
+            request.channel().announce_on(std::move(queue), id, until_of(until_end));
           },
           py::arg("queue"),
-          py::arg("id"));
+          py::arg("id"),
+          py::kw_only(),
+          py::arg("until_end"));
 }
 
 }  // namespace llmlocal::python

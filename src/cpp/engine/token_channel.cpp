@@ -36,15 +36,17 @@ TokenChannel::Read TokenChannel::read(std::chrono::milliseconds timeout, Until u
   return {std::exchange(events_, {}), outcome_};
 }
 
-void TokenChannel::announce_on(std::shared_ptr<ReadyQueue> queue, RequestId id) {
+void TokenChannel::announce_on(std::shared_ptr<ReadyQueue> queue, RequestId id, Until until) {
   const std::lock_guard lock(mutex_);
   ready_ = std::move(queue);
   ready_id_ = id;
+  announced_ = false;
+  announce_until_ = until;
   if (outcome_ || !events_.empty()) announce_locked();
 }
 
 void TokenChannel::announce_locked() {
-  if (!ready_ || announced_) return;
+  if (!ready_ || announced_ || (announce_until_ == Until::kEnd && !outcome_)) return;
   announced_ = true;
   ready_->push(ready_id_);
 }

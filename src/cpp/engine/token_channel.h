@@ -49,8 +49,8 @@ class TokenChannel {
   // --------------------------------------------------------------------- Takes
   // what is there, waiting up to `timeout` for it.
   Read read(std::chrono::milliseconds timeout, Until until);
-  // From now on, news are also announced on `queue`, as `id`.
-  void announce_on(std::shared_ptr<ReadyQueue> queue, RequestId id);
+  // From now on, news (or only the end) are also announced on `queue`, as `id`.
+  void announce_on(std::shared_ptr<ReadyQueue> queue, RequestId id, Until until = Until::kNews);
 
  private:
   void announce_locked();
@@ -62,6 +62,7 @@ class TokenChannel {
   bool wake_for_tokens_ = false;  // The consumer waits, and not only for the end.
   std::shared_ptr<ReadyQueue> ready_;
   RequestId ready_id_ = 0;
+  Until announce_until_ = Until::kNews;
   bool announced_ = false;  // On `ready_`, and not read since.
 };
 

@@ -66,8 +66,11 @@ LogLevel level_of(ggml_log_level level) {
 void finish_line() {
   LogLine line = std::exchange(open_line, {});
   if (line.text.empty()) return;
-  if (collecting && line.level == LogLevel::kError) collecting->add(line.text);
-  if (line.level >= lowest_kept.load(std::memory_order_relaxed)) sink().add(std::move(line));
+  if (collecting && line.level == LogLevel::kError) {
+    collecting->add(line.text);
+  } else if (line.level >= lowest_kept.load(std::memory_order_relaxed)) {
+    sink().add(std::move(line));
+  }
 }
 
 void on_log(ggml_log_level level, const char* text, void* /*user_data*/) {

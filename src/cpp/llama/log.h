@@ -25,7 +25,8 @@ void set_log_level(LogLevel level);
 // Takes the lines that have come since the last call.
 std::vector<LogLine> drain_log();
 
-// While one lives, this thread's error lines are collected in it as well.
+// While one lives, this thread's error lines are collected in it instead: for calls whose failure
+// is told by an exception, or is no failure to us.
 class ErrorLines {
  public:
   ErrorLines();

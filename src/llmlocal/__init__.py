@@ -1,0 +1,97 @@
+"""Local language models inside a Python process.
+
+    >>> from llmlocal import LLM
+    >>> llm = LLM("smollm2-135m-instruct")
+    >>> print(llm.generate("The capital of France is", max_tokens=8, temp=0))
+
+Names are looked up when they are first used, so that importing the package stays cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llmlocal import models as models
+    from llmlocal._async import AsyncStream as AsyncStream
+    from llmlocal._devices import Device as Device
+    from llmlocal._devices import devices as devices
+    from llmlocal._llm import LLM as LLM
+    from llmlocal._options import Options as Options
+    from llmlocal._progress import Progress as Progress
+    from llmlocal._stats import Stats as Stats
+    from llmlocal._stream import Stream as Stream
+    from llmlocal._types import Completion as Completion
+    from llmlocal._types import Timings as Timings
+    from llmlocal._types import Usage as Usage
+    from llmlocal.errors import ChecksumError as ChecksumError
+    from llmlocal.errors import ContextOverflowError as ContextOverflowError
+    from llmlocal.errors import DeviceError as DeviceError
+    from llmlocal.errors import DownloadCancelledError as DownloadCancelledError
+    from llmlocal.errors import DownloadError as DownloadError
+    from llmlocal.errors import EngineClosedError as EngineClosedError
+    from llmlocal.errors import EngineError as EngineError
+    from llmlocal.errors import LLMLocalError as LLMLocalError
+    from llmlocal.errors import LoadCancelledError as LoadCancelledError
+    from llmlocal.errors import ModelError as ModelError
+    from llmlocal.errors import ModelLoadError as ModelLoadError
+    from llmlocal.errors import ModelNotFoundError as ModelNotFoundError
+    from llmlocal.errors import OutOfMemoryError as OutOfMemoryError
+    from llmlocal.errors import ParameterError as ParameterError
+    from llmlocal.errors import RequestError as RequestError
+    from llmlocal.errors import TemplateError as TemplateError
+
+_HOMES = {
+    "AsyncStream": "_async",
+    "Completion": "_types",
+    "Device": "_devices",
+    "LLM": "_llm",
+    "Options": "_options",
+    "Progress": "_progress",
+    "Stats": "_stats",
+    "Stream": "_stream",
+    "Timings": "_types",
+    "Usage": "_types",
+    "devices": "_devices",
+    "models": "",
+    **dict.fromkeys(
+        (
+            "ChecksumError",
+            "ContextOverflowError",
+            "DeviceError",
+            "DownloadCancelledError",
+            "DownloadError",
+            "EngineClosedError",
+            "EngineError",
+            "LLMLocalError",
+            "LoadCancelledError",
+            "ModelError",
+            "ModelLoadError",
+            "ModelNotFoundError",
+            "OutOfMemoryError",
+            "ParameterError",
+            "RequestError",
+            "TemplateError",
+        ),
+        "errors",
+    ),
+}
+
+__version__ = "0.1.0"
+__all__ = sorted([*_HOMES, "__version__"], key=str.casefold)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'llmlocal' has no attribute {name!r}")
+    if not home:
+        return import_module(f"llmlocal.{name}")
+    value = getattr(import_module(f"llmlocal.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

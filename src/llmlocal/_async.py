@@ -1,0 +1,185 @@
+"""Waiting for an answer in an asyncio task.
+
+An event loop can't wait for the engine's condition variables, and a thread for each request would
+be a waste.  So one thread for all of a model's requests waits in the extension, without the
+interpreter's lock, and wakes the tasks whose requests have news: one wake-up for all the tokens
+that have come since the last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from llmlocal import _core
+from llmlocal._types import Completion
+
+if TYPE_CHECKING:
+    from llmlocal._reply import Reply
+
+__all__ = ["AsyncStream", "Waker"]
+
+_STOP = 0  # The id that ends the waker's thread; requests count from 1.
+_FOREVER_MS = 2**31 - 1
+
+
+class Waker:
+    """The thread that wakes tasks.  It starts with the first request."""
+
+    def __init__(self) -> None:
+        self._queue = _core.ReadyQueue()
+        self._ids = itertools.count(_STOP + 1)
+        self._lock = threading.Lock()  # Guards the two below.
+        self._sleepers: dict[int, tuple[asyncio.AbstractEventLoop, asyncio.Event]] = {}
+        self._thread: threading.Thread | None = None
+
+    def watch(self, request: _core.Request, *, until_end: bool) -> tuple[int, asyncio.Event]:
+        """Have an event of the running loop set whenever the request has news, or at its end."""
+        event = asyncio.Event()
+        with self._lock:
+            watch_id = next(self._ids)
+            self._sleepers[watch_id] = (asyncio.get_running_loop(), event)
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=_wake,
+                    args=(self._queue, self._sleepers),
+                    daemon=True,
+                    name="llmlocal-wake",
+                )
+                self._thread.start()
+        request.announce_on(self._queue, watch_id, until_end=until_end)
+        return watch_id, event
+
+    def forget(self, watch_id: int) -> None:
+        self._sleepers.pop(watch_id, None)
+
+    def stop(self) -> None:
+        """End the thread; every request must be over, or nobody will learn of its end."""
+        self._queue.push(_STOP)
+
+
+def _wake(
+    queue: _core.ReadyQueue,
+    sleepers: dict[int, tuple[asyncio.AbstractEventLoop, asyncio.Event]],
+) -> None:
+    # Not a method: the thread must not keep the waker, and with it the model, alive.
+    while True:
+        for watch_id in queue.wait(_FOREVER_MS):
+            if watch_id == _STOP:
+                return
+            sleeper = sleepers.get(watch_id)
+            if sleeper is None:
+                continue
+            loop, event = sleeper
+            try:
+                loop.call_soon_threadsafe(event.set)
+            except RuntimeError:  # The loop was closed with the task unfinished.
+                sleepers.pop(watch_id, None)
+
+
+class AsyncStream:
+    """Text that arrives while it is generated: an asynchronous iterator over its pieces.
+
+    The request starts with the first piece that is asked for.  Leaving the loop, the ``async with``
+    block, or the cancellation of the task stops the generation.
+
+    Example:
+        >>> async def tell() -> None:
+        ...     async for piece in llm.astream("Once upon a time", max_tokens=20):
+        ...         print(piece, end="", flush=True)
+    """
+
+    def __init__(
+        self, start: Callable[[], Reply], waker: Waker, *, until_end: bool = False
+    ) -> None:
+        self._start = start
+        self._waker = waker
+        self._until_end = until_end
+        self._reply: Reply | None = None
+        self._is_cancelled = False
+        self._watch_id = _STOP
+        self._news: asyncio.Event | None = None
+        self._ready: deque[str] = deque()
+
+    def __aiter__(self) -> AsyncStream:
+        return self
+
+    async def __anext__(self) -> str:
+        while not self._ready:
+            if not await self._take():
+                raise StopAsyncIteration
+        return self._ready.popleft()
+
+    async def _take(self) -> bool:
+        """Wait for news and take them.  False: there will be none."""
+        try:
+            if self._reply is None:
+                # Tokenizing a long prompt takes a while: not in the loop's thread.
+                await asyncio.to_thread(self._begin)
+            assert self._reply is not None
+            if self._news is None:
+                self._watch_id, self._news = self._waker.watch(
+                    self._reply.request, until_end=self._until_end
+                )
+            if self._reply.is_complete:
+                return False
+            await self._news.wait()
+            self._news.clear()
+            self._ready += self._reply.take(*self._reply.request.read(0, until_end=self._until_end))
+        except BaseException:
+            self.cancel()
+            raise
+        return True
+
+    def _begin(self) -> None:
+        self._reply = self._start()
+        # The task may have been cancelled meanwhile; then nobody waits for this thread.
+        if self._is_cancelled:
+            self._reply.request.cancel()
+
+    @property
+    def text(self) -> str:
+        """The text received so far."""
+        return self._reply.text if self._reply else ""
+
+    async def result(self) -> Completion:
+        """The whole answer with its facts; waits for the end.
+
+        Raises:
+            LLMLocalError: The request was refused, or the generation failed.
+        """
+        while await self._take():
+            pass
+        assert self._reply is not None
+        return self._reply.completion()
+
+    def cancel(self) -> None:
+        """Stop the generation; what has been generated can still be read."""
+        self._is_cancelled = True
+        if self._reply is not None:
+            self._reply.request.cancel()
+
+    async def aclose(self) -> None:
+        """Stop the generation and drop what was not read yet.  May be called twice."""
+        self.cancel()
+        self._ready.clear()
+
+    async def __aenter__(self) -> AsyncStream:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __del__(self) -> None:
+        self.cancel()
+        self._waker.forget(self._watch_id)

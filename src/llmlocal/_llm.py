@@ -1,0 +1,459 @@
+"""The model object: opens a model and answers requests, from any number of threads and tasks.
+
+Composition only: names and files are ``models``' work, options ``_options``', waiting ``_stream``'s
+and ``_async``'s, batching and caching the engine's.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Literal, cast, overload
+
+from llmlocal import _core, _runtime
+from llmlocal._async import AsyncStream, Waker
+from llmlocal._budget import choose_budget, choose_context
+from llmlocal._devices import DeviceChoice, devices, select
+from llmlocal._log import follow_log_level, pass_on_log
+from llmlocal._options import RequestOptions, recommended_options
+from llmlocal._progress import Progress, ProgressOption, reporter
+from llmlocal._reply import Reply, TokenCallback
+from llmlocal._stats import Stats
+from llmlocal._stream import Stream, wait_for
+from llmlocal._threads import default_threads
+from llmlocal.errors import EngineClosedError, ParameterError
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from llmlocal._options import Options
+    from llmlocal._types import Completion
+
+__all__ = ["LLM"]
+
+Prompt = str | Sequence[int]
+"""Text, or the ids of its tokens."""
+
+_MOST_STREAMS = 256
+_MOST_THREADS = 512
+
+
+class LLM:
+    """A loaded model.  One object serves any number of threads and asyncio tasks at once.
+
+    Requests are evaluated together, and what one has evaluated of a text no other has to evaluate
+    again.  Use it as a context manager, or call :meth:`close`, to free the memory.
+
+    Args:
+        model: A path to a GGUF file, the name of an installed model or of the catalog,
+            ``hf:owner/repo/file.gguf``, or a URL.
+        model_path: A folder to look in, and to download to, first.  Default: the usual places.
+        allow_download: Fetch the model if it is not there.
+        device: ``"auto"`` (GPUs if there are any), ``"cpu"``, ``"gpu"``, a vendor, a backend such
+            as ``"cuda"`` or ``"vulkan:1"``, a name from :func:`llmlocal.devices`, or a list.
+        n_ctx: Tokens that prompt and answer of one request may have together, >= 1.  Default: what
+            the model was trained for, up to 4,096.
+        n_threads: CPU threads, 1 to 512.  Default: the physical cores this process may use.
+        n_batch: Tokens of a prompt that are evaluated at once, 1 to 65,536.
+        n_parallel: Requests that run at once, 1 to 256; more than that wait their turn.
+        kv_type: Type of the numbers in the KV cache: ``"f16"``, ``"f32"``, ``"bf16"``, or, for less
+            memory and some loss, ``"q8_0"``, ``"q5_1"``, ``"q5_0"``, ``"q4_1"``, ``"q4_0"``,
+            ``"iq4_nl"``.
+        n_gpu_layers: Layers to keep on the device, >= 0, or ``"auto"`` for all.
+        kv_cache_bytes: What the KV cache may take as it grows with the requests that run at once;
+            one request's share is always there.  Default: a quarter of the free memory.
+        prefix_cache_bytes: RAM for evaluated prefixes beyond the KV cache; 0 = none are kept.
+            Default: an eighth of the free memory, up to 4 GiB.
+        use_mmap: Map the file into memory instead of reading it.
+        progress: None = a bar on a terminal; False = silence; a callable gets
+            :class:`llmlocal.Progress` and may return False to stop the download or the load.
+        verbose: Show llama.cpp's own messages, through the logger ``llmlocal.native``.
+
+    Raises:
+        ModelNotFoundError: There is no such model, and it may not or can't be downloaded.
+        DownloadError: It could not be downloaded.
+        ModelLoadError: The file is not a model that can be run; says why.
+        LoadCancelledError: ``progress`` returned False.
+        DeviceError: There is no such device.
+        OutOfMemoryError: The weights or the context do not fit.
+        ParameterError: An argument is out of its range.
+
+    Example:
+        >>> with LLM("smollm2-135m-instruct") as llm:
+        ...     print(llm.generate("The capital of France is", max_tokens=8, temp=0))
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str],
+        *,
+        model_path: str | os.PathLike[str] | None = None,
+        allow_download: bool = True,
+        device: str | Sequence[str] = "auto",
+        n_ctx: int | None = None,
+        n_threads: int | None = None,
+        n_batch: int = 512,
+        n_parallel: int = 8,
+        kv_type: str = "f16",
+        n_gpu_layers: int | Literal["auto"] = "auto",
+        kv_cache_bytes: int | None = None,
+        prefix_cache_bytes: int | None = None,
+        use_mmap: bool = True,
+        progress: ProgressOption = None,
+        verbose: bool = False,
+    ) -> None:
+        from llmlocal import models
+
+        threads = default_threads() if n_threads is None else n_threads
+        _check("n_threads", threads, 1, _MOST_THREADS)
+        _check("n_parallel", n_parallel, 1, _MOST_STREAMS)
+        _check("n_batch", n_batch, 1, 65_536)
+        for name, size in (
+            ("kv_cache_bytes", kv_cache_bytes),
+            ("prefix_cache_bytes", prefix_cache_bytes),
+        ):
+            _check(name, 0 if size is None else size, 0, 2**63 - 1)
+        _check("n_ctx", 1 if n_ctx is None else n_ctx, 1, 2**31 - 1)
+        layers = -1 if n_gpu_layers == "auto" else n_gpu_layers
+        _check("n_gpu_layers", max(layers, 0), 0, 2**31 - 1)
+
+        path = models.resolve(
+            model, model_path=model_path, allow_download=allow_download, progress=progress
+        )
+        _runtime.start()
+        follow_log_level(verbose=verbose)
+        self._choice: DeviceChoice = select(device, devices())
+        offload = bool(self._choice.offload) and layers != 0
+        try:
+            with reporter(progress, path.name) as report:
+                self._model: _core.Model | None = _core.Model.load(
+                    str(path),
+                    devices=[each.name for each in self._choice.offload],
+                    gpu_layers=layers,
+                    use_mmap=use_mmap,
+                    check_tensors=False,
+                    vocab_only=False,
+                    on_progress=lambda done: (
+                        report(Progress("load", int(done * 1000), 1000)) is not False
+                    ),
+                )
+            self._path = os.fspath(path)
+            self._metadata = MappingProxyType(self._model.metadata)
+            self._tokenizer = _core.Tokenizer(self._model)
+            self._n_ctx = choose_context(n_ctx, self._model.training_context)
+            self._n_threads = threads
+            self._defaults: Options = recommended_options(self._metadata)
+            budget = choose_budget(_core.free_memory(), kv_cache_bytes, prefix_cache_bytes)
+            self._engine = _core.Engine(
+                self._model,
+                self._tokenizer,
+                context_length=self._n_ctx,
+                batch=n_batch,
+                threads=threads,
+                kv_type=kv_type,
+                offload=offload,
+                max_streams=n_parallel,
+                kv_bytes=budget.kv_bytes,
+                store_bytes=budget.prefix_bytes,
+            )
+        finally:
+            pass_on_log()
+        self._waker = Waker()
+        # Also runs when the interpreter ends, before the extension is torn down.
+        self._finalizer = weakref.finalize(self, _shut_down, self._engine, self._waker)
+
+    # --- Generating ------------------------------------------------------------------------------
+
+    @overload
+    def generate(  # type: ignore[overload-overlap]  # a str is a Sequence[str] to the type checker
+        self,
+        prompt: str,
+        *,
+        streaming: Literal[False] = False,
+        callback: TokenCallback | None = None,
+        **options: Unpack[Options],
+    ) -> Completion: ...
+    @overload
+    def generate(
+        self,
+        prompt: Prompt,
+        *,
+        streaming: Literal[True],
+        callback: TokenCallback | None = None,
+        **options: Unpack[Options],
+    ) -> Stream: ...
+    @overload
+    def generate(
+        self,
+        prompt: Sequence[int],
+        *,
+        streaming: Literal[False] = False,
+        callback: TokenCallback | None = None,
+        **options: Unpack[Options],
+    ) -> Completion: ...
+    @overload
+    def generate(
+        self,
+        prompt: Sequence[str] | Sequence[Sequence[int]],
+        *,
+        streaming: Literal[False] = False,
+        callback: TokenCallback | None = None,
+        **options: Unpack[Options],
+    ) -> list[Completion]: ...
+    def generate(
+        self,
+        prompt: Prompt | Sequence[str] | Sequence[Sequence[int]],
+        *,
+        streaming: bool = False,
+        callback: TokenCallback | None = None,
+        **options: Unpack[Options],
+    ) -> Completion | list[Completion] | Stream:
+        """Continue a prompt, as it is: no chat template is applied (that is :meth:`chat`).
+
+        Args:
+            prompt: Text (control tokens such as ``<|im_end|>`` in it are recognised), or token ids;
+                or a list of either, which are evaluated together.
+            streaming: Return the text piece by piece while it is generated.
+            callback: Called as ``callback(token_id, text)`` for each token, in this thread; a
+                falsy result (None too) ends the generation.  ``text`` is empty while a character
+                or a possible stop string is incomplete.
+            **options: ``max_tokens=200``, ``temp=0.7``, ``top_k=40``, ``top_p=0.95``,
+                ``min_p=0.05``, ``repeat_penalty=1``, ``repeat_last_n=64``, ``stop=()``,
+                ``seed=None``, ``timeout=None`` and more: all are in ``llmlocal.Options``.  Where
+                the model's file recommends sampling values, those are the defaults.
+
+        Returns:
+            A :class:`llmlocal.Completion`, which is a ``str``; for a list of prompts a list of
+            them in the same order; with ``streaming`` a :class:`llmlocal.Stream`.
+
+        Raises:
+            ContextOverflowError: The prompt has more tokens than ``n_ctx``.
+            ParameterError: An option is out of its range, or the prompt is empty.
+            EngineClosedError: The model was closed, before or meanwhile.
+            EngineError: The evaluation failed; says whether the model can still be used.
+
+        Example:
+            >>> llm.generate("1, 2, 3, 4,", max_tokens=3, temp=0).usage.completion_tokens
+            3
+        """
+        is_many = not isinstance(prompt, str) and not _is_tokens(prompt)
+        if is_many and (streaming or callback is not None):
+            raise ParameterError("streaming and callback take one prompt, got a list of them")
+        prompts = cast("Sequence[Prompt]", prompt if is_many else [prompt])
+        replies = self._submit(prompts, callback, options)
+        if streaming:
+            return Stream(replies[0])
+        try:
+            completions = wait_for(replies)
+        finally:
+            pass_on_log()
+        return completions if is_many else completions[0]
+
+    async def agenerate(
+        self,
+        prompt: Prompt,
+        *,
+        callback: TokenCallback | None = None,
+        **options: Unpack[Options],
+    ) -> Completion:
+        """Continue a prompt without blocking the event loop; see :meth:`generate`.
+
+        Cancelling the task stops the generation.
+        """
+        stream = AsyncStream(
+            lambda: self._submit([prompt], callback, options)[0],
+            self._waker,
+            until_end=callback is None,
+        )
+        return await stream.result()
+
+    def astream(
+        self,
+        prompt: Prompt,
+        *,
+        callback: TokenCallback | None = None,
+        **options: Unpack[Options],
+    ) -> AsyncStream:
+        """Continue a prompt, piece by piece, in an ``async for`` loop; see :meth:`generate`."""
+        return AsyncStream(lambda: self._submit([prompt], callback, options)[0], self._waker)
+
+    def _submit(
+        self, prompts: Sequence[Prompt], callback: TokenCallback | None, options: Options
+    ) -> list[Reply]:
+        checked = RequestOptions(self._defaults, **options)
+        self._open_model()
+        specs = [checked.spec(self._prompt_tokens(prompt)) for prompt in prompts]
+        requests = self._engine.submit(specs)
+        return [Reply(request, seed=checked.seed, callback=callback) for request in requests]
+
+    def _prompt_tokens(self, prompt: Prompt) -> Sequence[int]:
+        if not isinstance(prompt, str):
+            return _token_ids(prompt)
+        if not prompt:
+            raise ParameterError("prompt must not be empty")
+        return self.tokenize(prompt)
+
+    # --- Text and tokens -------------------------------------------------------------------------
+
+    def tokenize(
+        self, text: str, *, add_special: bool = True, parse_special: bool = True
+    ) -> list[int]:
+        """The ids of a text's tokens.
+
+        Args:
+            text: Any text; it is not changed.
+            add_special: Add the beginning (and end) tokens that the model wants, once.
+            parse_special: Take the text of a control token, such as ``<|im_end|>``, for the token.
+        """
+        return self.encode_segments([(text, parse_special)], add_special=add_special)
+
+    def encode_segments(
+        self, segments: Iterable[tuple[str, bool]], *, add_special: bool = False
+    ) -> list[int]:
+        """The ids of the tokens of a text that comes in ``(text, trusted)`` segments.
+
+        Control tokens are recognised inside trusted segments only, so that what a user wrote can't
+        pass for one.  Otherwise the borders between segments leave no trace in the result.
+        """
+        self._open_model()
+        return self._tokenizer.encode(list(segments), add_special=add_special)
+
+    def detokenize(self, tokens: Sequence[int], *, special: bool = False) -> str:
+        """The text that tokens stand for; incomplete characters become U+FFFD.
+
+        Args:
+            tokens: Token ids.
+            special: Include the text of control tokens.
+
+        Raises:
+            ParameterError: An id is not in the vocabulary.
+        """
+        self._open_model()
+        return self._tokenizer.decode(_token_ids(tokens), special=special).decode(errors="replace")
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens :meth:`generate` would take a prompt for."""
+        return len(self.tokenize(text))
+
+    def chat_template(self, name: str | None = None) -> str | None:
+        """The chat template in the model's file, or the one of this name; None if there is none."""
+        return self._open_model().chat_template(name or "")
+
+    @property
+    def bos_token(self) -> str:
+        """The text of the token that begins a text; empty if the model has none."""
+        return self._tokenizer.token_text(self._tokenizer.bos)
+
+    @property
+    def eos_token(self) -> str:
+        """The text of the token that ends a text; empty if the model has none."""
+        return self._tokenizer.token_text(self._tokenizer.eos)
+
+    @property
+    def add_bos(self) -> bool:
+        """Whether the model wants its texts to begin with :attr:`bos_token`."""
+        return self._tokenizer.adds_bos
+
+    # --- Facts -----------------------------------------------------------------------------------
+
+    @property
+    def model_path(self) -> str:
+        """The file that the model was loaded from."""
+        return self._path
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The single values of the file's header as text, such as ``general.architecture``."""
+        return self._metadata
+
+    @property
+    def n_ctx(self) -> int:
+        """Tokens that prompt and answer of one request may have together."""
+        return self._n_ctx
+
+    @property
+    def n_threads(self) -> int:
+        """CPU threads that it may use; fewer are used while other processes keep the CPU busy."""
+        return self._n_threads
+
+    @property
+    def device(self) -> str:
+        """The device that the model runs on; several are joined by ``+``."""
+        return self._choice.device
+
+    @property
+    def backend(self) -> str:
+        """The software behind :attr:`device`: ``"cpu"``, ``"cuda"``, ``"vulkan"``, ..."""
+        return self._choice.backend
+
+    def stats(self) -> Stats:
+        """What the engine holds now, and has done so far."""
+        return Stats.of(self._engine.stats())
+
+    # --- The end ---------------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        return not self._finalizer.alive
+
+    def close(self) -> None:
+        """Stop all requests and free the memory.  May be called twice, and from any thread.
+
+        Callers that wait for a request get an :class:`llmlocal.EngineClosedError`.
+        """
+        self._finalizer()
+        self._model = None
+        pass_on_log()
+
+    def __enter__(self) -> LLM:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"device={self.device!r}, n_ctx={self.n_ctx}"
+        return f"<LLM {Path(self._path).name!r} {state}>"
+
+    def _open_model(self) -> _core.Model:
+        model = self._model
+        if model is None:
+            raise EngineClosedError("the model was closed")
+        return model
+
+
+def _shut_down(engine: _core.Engine, waker: Waker) -> None:
+    engine.close()
+    waker.stop()
+
+
+def _check(name: str, value: object, least: int, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ParameterError(f"{name} must be a whole number, {least} to {most}; got {value!r}")
+
+
+def _is_tokens(prompt: Sequence[object]) -> bool:
+    """Whether it is one prompt of token ids, and not several prompts."""
+    return len(prompt) > 0 and not isinstance(prompt[0], (str, Sequence))
+
+
+def _token_ids(tokens: Sequence[object]) -> list[int]:
+    try:
+        return [_int32(token) for token in tokens]
+    except TypeError:
+        raise ParameterError(f"token ids must be whole numbers, got {tokens!r:.80}") from None
+
+
+def _int32(token: object) -> int:
+    number = token.__index__()  # type: ignore[attr-defined]  # numpy's integers have it too
+    if not -(2**31) <= number < 2**31:
+        raise ParameterError(f"there is no token {number}")
+    return int(number)

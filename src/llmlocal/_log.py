@@ -1,0 +1,39 @@
+"""Carries llama.cpp's log lines into Python's logging, under the name ``llmlocal.native``.
+
+llama.cpp logs from its own threads, which must not wait for the interpreter, so its lines queue up
+in the extension and are handed on here, by whichever call into the package comes next.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from llmlocal import _core
+
+__all__ = ["follow_log_level", "pass_on_log"]
+
+_logger = logging.getLogger("llmlocal.native")
+_LEVELS = {
+    _core.LogLevel.DEBUG: logging.DEBUG,
+    _core.LogLevel.INFO: logging.INFO,
+    _core.LogLevel.WARNING: logging.WARNING,
+    _core.LogLevel.ERROR: logging.ERROR,
+}
+
+
+def follow_log_level(*, verbose: bool) -> None:
+    """Have the extension keep the lines that the logger would show, and no others.
+
+    Args:
+        verbose: Keep informative lines too, and show warnings and worse if nobody set up logging.
+    """
+    level = logging.INFO if verbose else max(_logger.getEffectiveLevel(), logging.WARNING)
+    level = min(level, _logger.getEffectiveLevel()) if _logger.level else level
+    kept = [native for native, ours in _LEVELS.items() if ours >= level]
+    _core.set_log_level(min(kept, default=_core.LogLevel.ERROR))
+
+
+def pass_on_log() -> None:
+    """Hand the native lines that have come since the last call to the logger."""
+    for level, text in _core.drain_log():
+        _logger.log(_LEVELS[level], "%s", text)

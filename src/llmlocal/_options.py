@@ -1,0 +1,220 @@
+"""The options of one request: their names, defaults and checks.
+
+What the engine checks itself (the ranges) is left to it; this is about types, names and the
+defaults that a model's file recommends.
+"""
+
+from __future__ import annotations
+
+import difflib
+import numbers
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict, cast
+
+from llmlocal import _core
+from llmlocal.errors import ParameterError
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["Options", "RequestOptions", "recommended_options"]
+
+
+class Options(TypedDict, total=False):
+    """Options of :meth:`llmlocal.LLM.generate` and its relatives; all have defaults."""
+
+    max_tokens: int | None
+    """Tokens to generate at most, >= 0; None = until the context is full. Default 200."""
+    temp: float
+    """Temperature, >= 0; 0 = always the most probable token. Default 0.7."""
+    top_k: int
+    """Keep this many most probable tokens; 0 = off. Default 40."""
+    top_p: float
+    """Keep the fewest most probable tokens whose sum reaches this, (0, 1]; 1 = off. Default 0.95."""
+    min_p: float
+    """Drop tokens below this share of the best one's probability, [0, 1]; 0 = off. Default 0.05."""
+    typical_p: float
+    """Locally typical sampling, (0, 1]; 1 = off. Default 1."""
+    top_n_sigma: float
+    """Keep logits within this many standard deviations of the best; <= 0 = off. Default -1."""
+    repeat_penalty: float
+    """Divides the logits of tokens seen lately, > 0; 1 = off. Default 1."""
+    repeat_last_n: int
+    """How many tokens "lately" is, >= 0; 0 = no penalties at all. Default 64."""
+    frequency_penalty: float
+    """Taken off a token's logit for each time it was seen lately; 0 = off. Default 0."""
+    presence_penalty: float
+    """Taken off a token's logit if it was seen lately; 0 = off. Default 0."""
+    dry_multiplier: float
+    """Strength of DRY, which stops verbatim repetition, >= 0; 0 = off. Default 0."""
+    dry_base: float
+    """How fast DRY grows with the length of the repeat, >= 1. Default 1.75."""
+    dry_allowed_length: int
+    """Repeats up to this many tokens are free, >= 0. Default 2."""
+    dry_last_n: int
+    """How many tokens DRY looks back on, >= 0; 0 = off. Default 1024."""
+    dry_breakers: Sequence[str]
+    """Strings that a repeat never crosses. Default: newline, colon, quote, asterisk."""
+    xtc_probability: float
+    """Chance that XTC leaves out the most obvious tokens, [0, 1]; 0 = off. Default 0."""
+    xtc_threshold: float
+    """Probability from which a token is obvious to XTC, [0, 1]. Default 0.1."""
+    mirostat: int
+    """1 or 2: that version of Mirostat, instead of top-k and its relatives; 0 = off. Default 0."""
+    mirostat_tau: float
+    """The surprise that Mirostat aims at, in bits, > 0. Default 5."""
+    mirostat_eta: float
+    """How fast Mirostat adapts, > 0. Default 0.1."""
+    logit_bias: Mapping[int, float]
+    """Added to the logits of these token ids; -inf bans a token. Default: none."""
+    stop: str | Sequence[str]
+    """Strings that end the text; they are not part of it. Default: none."""
+    seed: int | None
+    """Seed of the random choices, 0 to 2**64 - 1; None = a new one. Default None."""
+    timeout: float | None
+    """Seconds after which the text ends as it is, > 0; None = never. Default None."""
+
+
+_FLOATS = (
+    "temp",
+    "top_p",
+    "min_p",
+    "typical_p",
+    "top_n_sigma",
+    "repeat_penalty",
+    "frequency_penalty",
+    "presence_penalty",
+    "dry_multiplier",
+    "dry_base",
+    "xtc_probability",
+    "xtc_threshold",
+    "mirostat_tau",
+    "mirostat_eta",
+)
+_INTS = ("top_k", "repeat_last_n", "dry_allowed_length", "dry_last_n", "mirostat")
+_OTHERS = ("max_tokens", "dry_breakers", "logit_bias", "stop", "seed", "timeout")
+_NAMES = frozenset((*_FLOATS, *_INTS, *_OTHERS))
+_INT32_MAX = 2**31 - 1
+_DEFAULT_MAX_TOKENS = 200
+
+# The names of these options in a GGUF's header (general.sampling.*).
+_RECOMMENDATIONS = {
+    "temp": "temp",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "min_p": "min_p",
+    "xtc_probability": "xtc_probability",
+    "xtc_threshold": "xtc_threshold",
+    "repeat_last_n": "penalty_last_n",
+    "repeat_penalty": "penalty_repeat",
+    "mirostat": "mirostat",
+    "mirostat_tau": "mirostat_tau",
+    "mirostat_eta": "mirostat_eta",
+}
+
+
+def recommended_options(metadata: Mapping[str, str]) -> Options:
+    """The sampling options that a model's header recommends; one that makes no sense is left out."""
+    found: dict[str, Any] = {}
+    for option, name in _RECOMMENDATIONS.items():
+        text = metadata.get(f"general.sampling.{name}")
+        if text is None:
+            continue
+        try:
+            number = int(float(text)) if option in _INTS else float(text)
+            probe = _core.SamplingParams()
+            setattr(probe, option, number)
+            probe.validate(1)
+        except (ValueError, OverflowError, TypeError):
+            continue
+        found[option] = number
+    return cast("Options", found)
+
+
+class RequestOptions:
+    """The options of one call, checked: makes a request's specification from a prompt."""
+
+    def __init__(self, defaults: Options, **options: Unpack[Options]) -> None:
+        for name in options:
+            if name not in _NAMES:
+                raise TypeError(_unknown(name))
+        merged: Options = {**defaults, **options}
+        self.max_tokens = _max_tokens(merged.get("max_tokens", _DEFAULT_MAX_TOKENS))
+        self.stops = _strings("stop", merged.get("stop", ()))
+        self.seed = _seed(merged.get("seed"))
+        self.timeout = _timeout(merged.get("timeout"))
+        self._sampling = _sampling(merged, self.seed)
+
+    def spec(self, prompt: Sequence[int]) -> _core.RequestSpec:
+        return _core.RequestSpec(
+            prompt,
+            sampling=self._sampling,
+            max_tokens=self.max_tokens,
+            stops=self.stops,
+            timeout=self.timeout,
+        )
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, _NAMES, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"there is no option {name!r}{hint}"
+
+
+def _sampling(options: Options, seed: int) -> _core.SamplingParams:
+    values = cast("Mapping[str, Any]", options)
+    params = _core.SamplingParams()
+    for name in _FLOATS:
+        if name in values:
+            setattr(params, name, _number(name, values[name]))
+    for name in _INTS:
+        if name in values:
+            setattr(params, name, _whole(name, values[name]))
+    if "dry_breakers" in options:
+        params.dry_breakers = _strings("dry_breakers", options["dry_breakers"])
+    params.logit_bias = [
+        (_whole("logit_bias: a token id", token), _number("logit_bias: a bias", bias))
+        for token, bias in options.get("logit_bias", {}).items()
+    ]
+    params.seed = seed
+    return params
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise ParameterError(f"{name} must be a number, got {value!r}")
+    return float(value)
+
+
+def _whole(name: str, value: object, most: int = _INT32_MAX) -> int:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise ParameterError(f"{name} must be a whole number, got {value!r}")
+    if not -most - 1 <= int(value) <= most:
+        raise ParameterError(f"{name} must be at most {most}, got {value}")
+    return int(value)
+
+
+def _max_tokens(value: int | None) -> int | None:
+    return None if value is None else _whole("max_tokens", value)
+
+
+def _timeout(value: float | None) -> float | None:
+    return None if value is None else _number("timeout", value)
+
+
+def _seed(value: int | None) -> int:
+    if value is None:
+        return secrets.randbits(32)
+    seed = _whole("seed", value, 2**64 - 1)
+    if seed < 0:
+        raise ParameterError(f"seed must be 0 to 2**64 - 1, or None for a new one; got {seed}")
+    return seed
+
+
+def _strings(name: str, value: str | Sequence[str]) -> list[str]:
+    values = [value] if isinstance(value, str) else list(value)
+    for each in values:
+        if not each:
+            raise ParameterError(f"{name} must hold non-empty strings, got {each!r}")
+    return values

@@ -1,0 +1,114 @@
+"""One request's answer while it arrives: gathers its pieces, tells the callback, makes the result.
+
+Shared by the blocking, the streaming and the asyncio way of asking, which only differ in how they
+wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from llmlocal import _core
+from llmlocal._types import Completion, FinishReason, Timings, Usage
+
+__all__ = ["Reply", "TokenCallback"]
+
+TokenCallback = Callable[[int, str], object]
+"""Called as ``callback(token_id, text)`` for each token; a falsy result ends the generation."""
+
+_REASONS: dict[_core.FinishReason, FinishReason] = {
+    _core.FinishReason.STOP: "stop",
+    _core.FinishReason.LENGTH: "length",
+    _core.FinishReason.CANCELLED: "cancelled",
+    _core.FinishReason.TIMEOUT: "timeout",
+}
+
+
+class Reply:
+    """Takes what was read from the request, in order.
+
+    Attributes:
+        text: The text so far.
+    """
+
+    def __init__(
+        self, request: _core.Request, *, seed: int, callback: TokenCallback | None = None
+    ) -> None:
+        self.request = request
+        self._seed = seed
+        self._callback = callback
+        self._tokens: list[int] = []
+        self._pieces: list[str] = []
+        self._outcome: _core.Outcome | None = None
+        self._is_refused = False
+
+    @property
+    def text(self) -> str:
+        return "".join(self._pieces)
+
+    @property
+    def is_complete(self) -> bool:
+        return self._outcome is not None
+
+    @property
+    def has_callback(self) -> bool:
+        return self._callback is not None
+
+    def take(self, events: list[tuple[int, str]], outcome: _core.Outcome | None) -> list[str]:
+        """Add what was read; return the pieces of text to pass on.
+
+        Raises:
+            Exception: What the callback raised (the request is cancelled then), or what the
+                request failed with.
+        """
+        pieces = [piece for token, text in events if (piece := self._take_one(token, text))]
+        if outcome is not None:
+            self._outcome = outcome
+            if not self._is_refused:
+                outcome.raise_error()
+        return pieces
+
+    def _take_one(self, token: int, text: str) -> str:
+        if self._is_refused:
+            return ""  # The engine ran on for a moment; nobody wants to know.
+        self._tokens.append(token)
+        self._pieces.append(text)
+        if self._callback is None or self._is_wanted(token, text):
+            return text
+        # The refused piece belongs to the result, but is not passed on: GPT4All's way.
+        self._refuse()
+        return ""
+
+    def _is_wanted(self, token: int, text: str) -> bool:
+        assert self._callback is not None
+        try:
+            return bool(self._callback(token, text))
+        except BaseException:
+            self._refuse()
+            raise
+
+    def _refuse(self) -> None:
+        self._is_refused = True
+        self.request.cancel()
+
+    def completion(self) -> Completion:
+        """The result; call it once the reply is complete."""
+        assert self._outcome is not None
+        outcome = self._outcome
+        return Completion(
+            self.text,
+            finish_reason="cancelled" if self._is_refused else _REASONS[outcome.finish_reason],
+            stop_match=None if self._is_refused else outcome.stop_match,
+            usage=Usage(
+                outcome.usage.prompt_tokens, outcome.usage.cached_tokens, len(self._tokens)
+            ),
+            timings=Timings(
+                outcome.timings.queue_s,
+                outcome.timings.prompt_s,
+                outcome.timings.first_token_s,
+                outcome.timings.per_token_s,
+                outcome.timings.total_s,
+            ),
+            seed=self._seed,
+            tokens=tuple(self._tokens),
+        )

@@ -1,0 +1,54 @@
+"""What a loaded model holds and has done, as :meth:`llmlocal.LLM.stats` returns it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llmlocal import _core
+
+__all__ = ["Stats"]
+
+
+@dataclass(frozen=True)
+class Stats:
+    """A snapshot of the engine.
+
+    Attributes:
+        streams: Sequences that the KV cache has room for now; grows on demand.
+        streams_active: Of these, the ones with a request running in them.
+        streams_limit: How far it may grow (``n_parallel``, or what ``kv_cache_bytes`` allows).
+        stream_bytes: Memory of one stream, in bytes.
+        waiting: Requests that wait for a stream, or for a prefix that another one evaluates.
+        store_bytes: RAM that holds evaluated prefixes outside the KV cache, in bytes.
+        store_budget: Its limit (``prefix_cache_bytes``).
+        store_entries: Prefixes in it.
+        threads: Threads that the last step used.
+        requests: Requests so far.
+        steps: Evaluated batches so far.
+        prompt_tokens: Prompt tokens evaluated so far.
+        cached_tokens: Prompt tokens that did not have to be evaluated, so far.
+        completion_tokens: Tokens generated so far.
+        prefix_hits: Requests that found a part of their prompt evaluated already.
+    """
+
+    streams: int
+    streams_active: int
+    streams_limit: int
+    stream_bytes: int
+    waiting: int
+    store_bytes: int
+    store_budget: int
+    store_entries: int
+    threads: int
+    requests: int
+    steps: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    prefix_hits: int
+
+    @classmethod
+    def of(cls, stats: _core.EngineStats) -> Stats:
+        return cls(**{field.name: getattr(stats, field.name) for field in fields(cls)})

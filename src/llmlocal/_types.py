@@ -1,0 +1,95 @@
+"""What a generation gives back: text that knows how it came about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = ["Completion", "FinishReason", "Timings", "Usage"]
+
+FinishReason = Literal["stop", "length", "cancelled", "timeout"]
+"""Why a generation ended.
+
+``"stop"``: the model ended its text, or a stop string came up. ``"length"``: ``max_tokens`` or the
+end of the context was reached. ``"cancelled"``: somebody, or a callback, said so. ``"timeout"``:
+the time limit passed.
+"""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How many tokens a request was about.
+
+    Attributes:
+        prompt_tokens: Tokens in the prompt.
+        cached_tokens: Of these, the ones that an earlier or running request had evaluated already.
+        completion_tokens: Tokens in the answer.
+    """
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Where a request's time went, in seconds; 0 for a stage that was not reached.
+
+    Attributes:
+        queue: From the call to the start of the prompt's evaluation.
+        prompt: From there to the first token.
+        first_token: From the call to the first token.
+        per_token: Mean time of each token after the first.
+        total: From the call to the end.
+    """
+
+    queue: float = 0.0
+    prompt: float = 0.0
+    first_token: float = 0.0
+    per_token: float = 0.0
+    total: float = 0.0
+
+
+class Completion(str):  # noqa: SLOT000 - a subclass adds facts of its own
+    """Generated text: a ``str`` that carries the facts of its generation.
+
+    Attributes:
+        finish_reason: Why it ended: "stop", "length", "cancelled" or "timeout".
+        stop_match: The stop string that ended it (not part of the text), or None.
+        usage: Token counts.
+        timings: Seconds.
+        seed: The seed that the random choices came from; the same seed, prompt and options give
+            the same text again if the engine evaluates the same batches.
+        tokens: The ids of the answer's tokens.
+    """
+
+    finish_reason: FinishReason
+    stop_match: str | None
+    usage: Usage
+    timings: Timings
+    seed: int
+    tokens: tuple[int, ...]
+
+    def __new__(
+        cls,
+        text: str = "",
+        *,
+        finish_reason: FinishReason = "stop",
+        stop_match: str | None = None,
+        usage: Usage | None = None,
+        timings: Timings | None = None,
+        seed: int = 0,
+        tokens: tuple[int, ...] = (),
+        **_: Any,  # A subclass's own facts pass through.
+    ) -> Completion:
+        self = super().__new__(cls, text)
+        self.finish_reason = finish_reason
+        self.stop_match = stop_match
+        self.usage = usage or Usage()
+        self.timings = timings or Timings()
+        self.seed = seed
+        self.tokens = tokens
+        return self
+
+    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, Any]]:
+        return (str(self),), dict(self.__dict__)
