@@ -25,11 +25,13 @@ def follow_log_level(*, verbose: bool) -> None:
     """Have the extension keep the lines that the logger would show, and no others.
 
     Args:
-        verbose: Keep informative lines too, and show warnings and worse if nobody set up logging.
+        verbose: Keep informative lines too, and print them if nobody has set up logging.
     """
-    level = logging.INFO if verbose else max(_logger.getEffectiveLevel(), logging.WARNING)
-    level = min(level, _logger.getEffectiveLevel()) if _logger.level else level
-    kept = [native for native, ours in _LEVELS.items() if ours >= level]
+    if verbose and not _logger.isEnabledFor(logging.INFO):
+        _logger.setLevel(logging.INFO)
+    if verbose and not logging.getLogger().handlers and not _logger.handlers:
+        _logger.addHandler(logging.StreamHandler())
+    kept = [native for native, ours in _LEVELS.items() if _logger.isEnabledFor(ours)]
     _core.set_log_level(min(kept, default=_core.LogLevel.ERROR))
 
 

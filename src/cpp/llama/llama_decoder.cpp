@@ -143,7 +143,8 @@ DecodeStatus LlamaDecoder::decode(const Batch& batch) {
   rows.seq_id = stream_of.data();
   rows.logits = const_cast<std::int8_t*>(batch.wants_logits.data());  // NOLINT(*-const-cast)
 
-  const ErrorLines errors;
+  // An aborted step warns of what it undid.
+  const ErrorLines errors(LogLevel::kWarning);
   const std::int32_t result =
       guarded("evaluating a step", [&] { return llama_decode(context_.get(), rows); });
   if (result == 0) return DecodeStatus::kOk;

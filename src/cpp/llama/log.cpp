@@ -66,7 +66,7 @@ LogLevel level_of(ggml_log_level level) {
 void finish_line() {
   LogLine line = std::exchange(open_line, {});
   if (line.text.empty()) return;
-  if (collecting && line.level == LogLevel::kError) {
+  if (collecting && collecting->wants(line.level)) {
     collecting->add(line.text);
   } else if (line.level >= lowest_kept.load(std::memory_order_relaxed)) {
     sink().add(std::move(line));
@@ -117,7 +117,7 @@ std::vector<LogLine> drain_log() {
   return sink().drain();
 }
 
-ErrorLines::ErrorLines() : outer_(std::exchange(collecting, this)) {}
+ErrorLines::ErrorLines(LogLevel from) : from_(from), outer_(std::exchange(collecting, this)) {}
 ErrorLines::~ErrorLines() {
   collecting = outer_;
 }

@@ -25,11 +25,11 @@ void set_log_level(LogLevel level);
 // Takes the lines that have come since the last call.
 std::vector<LogLine> drain_log();
 
-// While one lives, this thread's error lines are collected in it instead: for calls whose failure
-// is told by an exception, or is no failure to us.
+// While one lives, this thread's lines from the given level on are collected in it instead: for
+// calls whose failure is told by an exception, or is no failure to us.
 class ErrorLines {
  public:
-  ErrorLines();
+  explicit ErrorLines(LogLevel from = LogLevel::kError);
   ~ErrorLines();
   ErrorLines(const ErrorLines&) = delete;
   ErrorLines& operator=(const ErrorLines&) = delete;
@@ -37,9 +37,11 @@ class ErrorLines {
   // The lines, joined by "; ", without the names of C++ functions in front; empty if none came.
   std::string text() const;
 
+  bool wants(LogLevel level) const { return level >= from_; }
   void add(const std::string& line) { lines_.push_back(line); }
 
  private:
+  LogLevel from_;
   std::vector<std::string> lines_;
   ErrorLines* outer_;
 };

@@ -1,0 +1,50 @@
+"""The ``llmlocal`` command.
+
+Printing and exit codes live here and nowhere else in the package: 0 for success, 1 for an error
+(one line on standard error), 2 for a wrong call, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from llmlocal import __version__
+from llmlocal.cli import models, run
+from llmlocal.errors import LLMLocalError
+
+__all__ = ["main"]
+
+_INTERRUPTED = 130  # 128 + SIGINT: what a shell expects of a program that Ctrl-C ended.
+_BROKEN_PIPE = 141  # 128 + SIGPIPE, for example after "| head".
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        code: int = arguments.run(arguments)
+    except LLMLocalError as exc:
+        print(f"llmlocal: error: {exc}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python must not try to flush the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="llmlocal", description="Run local language models.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"llmlocal {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for part in (run, models):
+        part.register(commands)
+    return parser

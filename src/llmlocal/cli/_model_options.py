@@ -1,0 +1,73 @@
+"""The options that all commands which load a model have in common."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from llmlocal import LLM
+    from llmlocal._options import Options
+
+__all__ = ["add_model_options", "add_sampling_options", "open_model", "sampling_options"]
+
+_SAMPLING: dict[str, tuple[type, str]] = {
+    "max_tokens": (int, "tokens to generate at most"),
+    "temp": (float, "temperature; 0 = always the most probable token"),
+    "top_k": (int, "keep this many most probable tokens; 0 = off"),
+    "top_p": (float, "keep the most probable tokens up to this sum; 1 = off"),
+    "min_p": (float, "drop tokens below this share of the best one; 0 = off"),
+    "repeat_penalty": (float, "penalty for tokens seen lately; 1 = off"),
+    "repeat_last_n": (int, "how many tokens count as lately; 0 = off"),
+    "seed": (int, "seed of the random choices"),
+    "timeout": (float, "seconds after which the text ends as it is"),
+}
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add the model and how to load it."""
+    parser.add_argument("model", help="a path, a name, hf:OWNER/REPO:QUANT or a URL")
+    group = parser.add_argument_group("loading")
+    group.add_argument("--device", default="auto", help="auto, cpu, gpu, cuda:0, ...")
+    group.add_argument("--n-ctx", type=int, metavar="TOKENS", help="size of the context")
+    group.add_argument("--threads", type=int, metavar="N", help="CPU threads")
+    group.add_argument("--kv-type", default="f16", metavar="TYPE", help="f16, q8_0, ...")
+    group.add_argument("--offline", action="store_true", help="download nothing")
+    group.add_argument("--quiet", action="store_true", help="show no progress")
+    group.add_argument("--verbose", action="store_true", help="show llama.cpp's messages")
+
+
+def add_sampling_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a generation."""
+    group = parser.add_argument_group("generation")
+    for name, (kind, text) in _SAMPLING.items():
+        group.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=text)
+    group.add_argument(
+        "--stop", action="append", metavar="TEXT", help="end before this text; may be repeated"
+    )
+
+
+def open_model(arguments: argparse.Namespace) -> LLM:
+    """Load the model that the command line names."""
+    from llmlocal import LLM
+
+    return LLM(
+        arguments.model,
+        allow_download=not arguments.offline,
+        device=arguments.device,
+        n_ctx=arguments.n_ctx,
+        n_threads=arguments.threads,
+        kv_type=arguments.kv_type,
+        progress=False if arguments.quiet else None,
+        verbose=arguments.verbose,
+    )
+
+
+def sampling_options(arguments: argparse.Namespace) -> Options:
+    """What the command line says of the generation; what it leaves out keeps its default."""
+    given: dict[str, Any] = {
+        name: value
+        for name in (*_SAMPLING, "stop")
+        if (value := getattr(arguments, name)) is not None
+    }
+    return cast("Options", given)

@@ -1,0 +1,71 @@
+"""``llmlocal run MODEL [PROMPT]``: one answer, streamed."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+from llmlocal.cli._model_options import (
+    add_model_options,
+    add_sampling_options,
+    open_model,
+    sampling_options,
+)
+from llmlocal.errors import ParameterError
+
+if TYPE_CHECKING:
+    from llmlocal import Completion
+    from llmlocal.cli.models import SubParsers
+
+__all__ = ["register"]
+
+
+def register(subparsers: SubParsers) -> None:
+    """Add the command."""
+    text = "answer one prompt"
+    parser = subparsers.add_parser("run", help=text, description=text.capitalize() + ".")
+    add_model_options(parser)
+    parser.add_argument("prompt", nargs="?", help="default: standard input")
+    parser.add_argument("--stats", action="store_true", help="print figures at the end")
+    add_sampling_options(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.verbose:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+    prompt = _read_prompt(arguments.prompt)
+    with open_model(arguments) as llm:
+        options = sampling_options(arguments)
+        stream = llm.generate(prompt, streaming=True, **options)
+        with stream:
+            for piece in stream:
+                print(piece, end="", flush=True)
+            print()
+            result = stream.result
+    if arguments.stats:
+        print(_figures(result), file=sys.stderr)
+    return 0
+
+
+def _read_prompt(given: str | None) -> str:
+    if given is not None:
+        return given
+    if sys.stdin.isatty():
+        raise ParameterError("there is no prompt: give one, or send it through a pipe")
+    text = sys.stdin.read()
+    if not text:
+        raise ParameterError("the prompt from standard input is empty")
+    return text
+
+
+def _figures(result: Completion) -> str:
+    usage, timings = result.usage, result.timings
+    rate = 1 / timings.per_token if timings.per_token else 0
+    return (
+        f"{usage.completion_tokens} tokens, {rate:.1f} tokens/s, ended by {result.finish_reason}; "
+        f"prompt: {usage.prompt_tokens} tokens, {usage.cached_tokens} cached; "
+        f"first token after {timings.first_token:.3f} s; seed {result.seed}"
+    )
