@@ -8,7 +8,7 @@ run_cpp_tests() {
     || install_debian doctest-dev 'the C++ tests need doctest'
   run_logged "cpp-$preset" "configuring the C++ tests ($preset)" cmake --preset "$preset"
   run_logged "cpp-$preset" "building the C++ tests ($preset)" cmake --build --preset "$preset"
-  # The thread sanitizer of older compilers can not stand the address randomisation of newer kernels.
+  # Older thread sanitizers can not stand the address randomisation of newer kernels.
   [[ $preset != tsan ]] || ! setarch -R true 2> /dev/null || plain=(setarch -R)
   ${plain[@]+"${plain[@]}"} ctest --preset "$preset"
 }

@@ -1,7 +1,7 @@
-# The development environment: .venv with this tree built and installed in it. Sourced by the commands, not run.
+# The development environment: .venv with this tree built and installed in it. Sourced, not run.
 #
-#   install_package [EXTRA...]    makes .venv, builds and installs; does nothing if no source of the build has changed
-#   run_logged NAME WHAT COMMAND  runs with a moving status line; the full output is in build/logs/NAME.log
+#   install_package [EXTRA...]    builds and installs; does nothing if no source has changed
+#   run_logged NAME WHAT COMMAND  runs with a status line; the output is in build/logs/NAME.log
 #   say TEXT, fail TEXT           a line on stderr; stdout belongs to the command
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -25,22 +25,25 @@ install_package() {
   [[ $built_from == "$state" && $held == "$extras" && -x $venv/bin/llmlocal ]] && return
 
   say "Building llmlocal in .venv (minutes the first time, seconds after that)"
-  "$venv/bin/python" -c '' 2> /dev/null || run_logged venv 'making .venv' "$python" -m venv --clear "$venv"
+  "$venv/bin/python" -c '' 2> /dev/null \
+    || run_logged venv 'making .venv' "$python" -m venv --clear "$venv"
   rm -f "$stamp"
   install_build_requirements
-  # Without isolation the build folder keeps pointing at tools that exist, so that a second build is incremental.
+  # Without isolation the build folder points at tools that stay, so a second build is incremental.
   run_logged build "compiling" \
     "$venv/bin/python" -m pip install -v --no-build-isolation -e ".${extras:+[$extras]}"
   printf '%s\n%s\n' "$state" "$extras" > "$stamp"
   say "Built in $((SECONDS - started)) s"
 }
 
-# What pyproject.toml asks for, and cmake and ninja from the package index where the machine has none.
+# What pyproject.toml asks for, and cmake and ninja as packages where the machine has none.
 install_build_requirements() {
   run_logged build 'installing build tools' "$venv/bin/python" -m pip install build
   local hook requirements
   for hook in 'build_system_requires' 'get_requires_for_build("editable")'; do
-    requirements=$("$venv/bin/python" -c "from build import ProjectBuilder; print(*ProjectBuilder('.').$hook, sep='\n')")
+    requirements=$("$venv/bin/python" -c "
+from build import ProjectBuilder
+print(*ProjectBuilder('.').$hook, sep='\n')")
     [[ -z $requirements ]] || run_logged build 'installing build tools' \
       "$venv/bin/python" -m pip install -r /dev/stdin <<< "$requirements"
   done
@@ -49,36 +52,40 @@ install_build_requirements() {
 # Everything that a build reads; Python files are used in place.
 hash_sources() {
   {
-    find src/cpp third_party/llama.cpp/{CMakeLists.txt,pin.txt} CMakeLists.txt pyproject.toml -type f \
-      -exec cksum {} + | LC_ALL=C sort
+    find src/cpp CMakeLists.txt pyproject.toml third_party/llama.cpp/{CMakeLists.txt,pin.txt} \
+      -type f -exec cksum {} + | LC_ALL=C sort
     printf '%s\n' "${LLMLOCAL_LLAMA_CPP-}" "${CMAKE_ARGS-}" "${CXX-}"
   } | cksum
 }
 
 check_machine() {
   python=${PYTHON:-python3}
-  command -v "$python" > /dev/null || fail "Python is missing ($python); Python 3.10 or newer is needed"
+  command -v "$python" > /dev/null \
+    || fail "Python is missing ($python); Python 3.10 or newer is needed"
   "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
-    || fail "$("$python" --version) is too old; Python 3.10 or newer is needed (set PYTHON to choose another)"
+    || fail "$("$python" --version) is too old; 3.10 is needed (set PYTHON to choose another)"
   local cxx=${CXX:-$(command -v c++ || command -v g++ || command -v clang++ || true)}
-  [[ -n $cxx ]] || fail 'no C++ compiler found; install one (on Debian: apt install g++) or set CXX'
+  [[ -n $cxx ]] \
+    || fail 'no C++ compiler found; install one (on Debian: apt install g++) or set CXX'
   "$cxx" -std=c++20 -fsyntax-only -x c++ /dev/null 2> /dev/null \
     || fail "$cxx can not compile C++20; g++ 10 or clang++ 12 or newer is needed"
   "$python" -c 'import ensurepip, venv' 2> /dev/null \
     || install_debian python3-venv 'Python can not make environments (ensurepip is missing)'
-  "$python" -c 'import os, sysconfig as s; os.stat(s.get_path("include") + "/Python.h")' 2> /dev/null \
-    || install_debian python3-dev "Python's headers are missing (Python.h)"
+  "$python" -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' \
+    2> /dev/null || install_debian python3-dev "Python's headers are missing (Python.h)"
 }
 
-# install_debian PACKAGE REASON: installs a system package where that is possible without a question.
+# install_debian PACKAGE REASON: installs a system package where that takes no question.
 install_debian() {
-  local as_root=()
+  local as_root=(env)
   [[ $(id -u) == 0 ]] || as_root=(sudo -n)
-  command -v apt-get > /dev/null && { [[ $(id -u) == 0 ]] || sudo -n true 2> /dev/null; } \
-    || fail "$2; on Debian: apt install $1"
+  if ! command -v apt-get > /dev/null || ! "${as_root[@]}" true 2> /dev/null; then
+    fail "$2; on Debian: apt install $1"
+  fi
   say "Installing $1: $2"
-  run_logged apt "installing $1" "${as_root[@]}" sh -c \
-    "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $1"
+  run_logged apt "installing $1" "${as_root[@]}" sh -c "
+    apt-get update -q
+    DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $1"
 }
 
 run_logged() {
@@ -127,7 +134,7 @@ explain_failure() {
   reason=$(sed -n 's/^ *llama\.cpp: error: //p' "$log" | tail -n 1)
   if [[ -n $reason ]]; then
     say "error: $reason"
-  elif grep -qE 'NewConnectionError|NameResolutionError|Temporary failure in name resolution|ConnectTimeout' "$log"; then
+  elif grep -qE 'NewConnectionError|NameResolutionError|ConnectTimeout' "$log"; then
     say "error: $what: no connection to the package index"
   elif grep -q 'No space left on device' "$log"; then
     say "error: $what: the disk is full"

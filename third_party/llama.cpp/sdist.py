@@ -1,7 +1,8 @@
-"""A source distribution as an archive that is not trusted: checked by hash, unpacked member by member.
+"""A source distribution as an archive that is not trusted: checked by hash, unpacked with care.
 
-Nothing is written outside the given folder, whatever the archive says: names that climb or start at the root, links,
-devices, doubles and oversized archives are refused as a whole. Not for downloading: see `fetch.py`.
+Nothing is written outside the given folder, whatever the archive says: names that climb or start
+at the root, links, devices, doubles and oversized archives are refused as a whole.
+Not for downloading: see `fetch.py`.
 """
 
 from __future__ import annotations
