@@ -2,6 +2,9 @@
 import enum
 from collections.abc import Callable, Sequence
 
+import numpy
+import numpy.typing
+
 __version__: str
 
 class LogLevel(enum.IntEnum):
@@ -116,6 +119,19 @@ class SamplingParams:
     seed: int
     def __init__(self) -> None: ...
     def validate(self, vocab_size: int) -> None: ...
+
+class Sampler:
+    def __init__(
+        self,
+        model: Model,
+        params: SamplingParams,
+        *,
+        prompt: Sequence[int],
+        short_cuts: bool,
+    ) -> None: ...
+    def sample_many(
+        self, logits: numpy.typing.NDArray[numpy.float32], count: int
+    ) -> list[int]: ...
 
 class FinishReason(enum.Enum):
     STOP = 0

@@ -18,6 +18,7 @@ void bind_devices(py::module_& module);
 void bind_model(py::module_& module);
 void bind_tokenizer(py::module_& module);
 void bind_sampling_params(py::module_& module);
+void bind_sampler(py::module_& module);
 void bind_request(py::module_& module);
 void bind_engine(py::module_& module);
 
