@@ -1,0 +1,68 @@
+"""The shared libraries of llama.cpp that a process ends up with are the package's own."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from llmlocal import _core
+
+LIB = Path(_core.__file__).parent / "lib"
+LIST_DEVICES = "import llmlocal; print([d.name for d in llmlocal.devices()])"
+
+
+def libraries() -> list[Path]:
+    return [path for path in LIB.iterdir() if re.search(r"\.(so|dylib|dll)$", path.name)]
+
+
+def test_names_are_our_own_or_of_a_module_that_is_loaded_by_path() -> None:
+    names = [path.name for path in libraries()]
+    own = r"(lib)?(llama|ggml(-base|-cpu|-rpc)?)-llmlocal\.\w+"
+    module = r"(lib)?ggml-[\w.-]+\.\w+"
+    assert any("llama-llmlocal" in name for name in names)
+    assert [name for name in names if not re.fullmatch(f"{own}|{module}", name)] == []
+    unmarked = r"(lib)?(llama|ggml|ggml-base)\.\w+"
+    assert [name for name in names if re.fullmatch(unmarked, name)] == []
+
+
+def test_no_name_carries_a_version_since_a_wheel_would_hold_each_of_its_links_as_a_copy() -> None:
+    assert [
+        path.name for path in LIB.iterdir() if re.search(r"\.so\.|\.\d+\.dylib", path.name)
+    ] == []
+
+
+def test_llama_cpps_licence_comes_with_it() -> None:
+    assert "MIT License" in (LIB / "LICENSE.llama.cpp").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_process_loads_no_other_llama_cpp() -> None:
+    maps = "; print(open('/proc/self/maps').read())"
+    done = subprocess.run(
+        [sys.executable, "-c", LIST_DEVICES + maps], capture_output=True, text=True, check=True
+    )
+    found = {Path(path) for path in re.findall(r"/\S*lib(?:llama|ggml)\S*", done.stdout)}
+    assert found
+    assert [path for path in found if path.parent != LIB.resolve()] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="builds a shared library for Linux")
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+@pytest.mark.parametrize("name", ["libggml-vulkan.so", "libggml-cpu-haswell.so", "libggml-cpu.so"])
+def test_a_backend_in_the_current_folder_is_not_loaded(name: str, tmp_path: Path) -> None:
+    """ggml's own search would run it: whoever can write there would own the process."""
+    source = tmp_path / "stranger.c"
+    source.write_text(
+        "#include <stdio.h>\n"
+        '__attribute__((constructor)) static void run(void) { fclose(fopen("ran", "w")); }\n',
+        encoding="utf-8",
+    )
+    build = ["cc", "-shared", "-fPIC", "-o", str(tmp_path / name), str(source)]
+    subprocess.run(build, check=True)
+    subprocess.run([sys.executable, "-c", LIST_DEVICES], cwd=tmp_path, check=True)
+    assert not (tmp_path / "ran").exists()
