@@ -71,7 +71,10 @@ class Reply:
     def _take_one(self, token: int, text: str) -> str:
         if self._is_refused:
             return ""  # The engine ran on for a moment; nobody wants to know.
-        self._tokens.append(token)
+        if token >= 0:
+            self._tokens.append(token)
+        elif self._tokens:
+            token = self._tokens[-1]  # The end released what this token and others had held back.
         self._pieces.append(text)
         if self._callback is None or self._is_wanted(token, text):
             return text
