@@ -1,0 +1,3 @@
+"""Tests of the Python side; the C++ tests are in ``cpp``."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""The extension and the engine behind it, on tiny models."""
+
+from __future__ import annotations
