@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -13,11 +14,11 @@
 #include <utility>
 #include <vector>
 
-#include "cpp/fake_decoder.h"
-#include "cpp/fake_model.h"
-#include "cpp/property.h"
-#include "cpp/step_gate.h"
 #include "engine/engine.h"
+#include "fake_decoder.h"
+#include "fake_model.h"
+#include "property.h"
+#include "step_gate.h"
 
 namespace llmlocal::testing {
 
@@ -34,8 +35,8 @@ inline Result read_to_end(Request& request) {
   while (std::chrono::steady_clock::now() < deadline) {
     TokenChannel::Read read =
         request.channel().read(std::chrono::seconds(1), TokenChannel::Until::kNews);
-    for (TokenEvent& event : read.events) {
-      result.tokens.push_back(event.token);
+    for (const TokenEvent& event : read.events) {
+      if (event.token != TokenEvent::kNoToken) result.tokens.push_back(event.token);
       result.text += event.text;
     }
     if (!read.outcome) continue;
@@ -44,6 +45,11 @@ inline Result read_to_end(Request& request) {
   }
   FAIL("the request did not end");
   return result;
+}
+
+// How many rows of the batches are of this stream.
+inline std::size_t rows_of(const Batch& batch, StreamId stream) {
+  return static_cast<std::size_t>(std::ranges::count(batch.streams, stream));
 }
 
 // The message of the error that a request ended with; empty if it ended well.
@@ -121,9 +127,9 @@ class EngineFixture {
   }
 
   // The request ends with what it would get from an engine of its own.
-  void check_is_right(Request& request) {
-    const Result result = read_to_end(request);
-    const Answer expected = reference(request.spec());
+  void check_is_right(Request& request) { check_is_right(request.spec(), read_to_end(request)); }
+  void check_is_right(const RequestSpec& spec, const Result& result) {
+    const Answer expected = reference(spec);
     CHECK(error_of(result.outcome) == "");
     CHECK(result.outcome.reason == expected.reason);
     CHECK(result.outcome.stop_match == expected.stop_match);
@@ -131,8 +137,7 @@ class EngineFixture {
     CHECK(result.tokens == expected.tokens);
     CHECK(static_cast<std::size_t>(result.outcome.usage.completion_tokens) ==
           expected.tokens.size());
-    CHECK(static_cast<std::size_t>(result.outcome.usage.prompt_tokens) ==
-          request.spec().prompt.size());
+    CHECK(static_cast<std::size_t>(result.outcome.usage.prompt_tokens) == spec.prompt.size());
   }
   void check_works(int salt = 99) { check_is_right(*submit(spec_of(some_tokens(20, salt)))); }
 

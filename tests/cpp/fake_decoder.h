@@ -26,9 +26,9 @@
 
 #include "base/errors.h"
 #include "base/token.h"
-#include "cpp/fake_model.h"
-#include "cpp/step_gate.h"
 #include "engine/decoder.h"
+#include "fake_model.h"
+#include "step_gate.h"
 
 namespace llmlocal::testing {
 
@@ -140,10 +140,11 @@ class FakeDecoder : public Decoder {
     log_->add_batch(batch);
     last_batch_.clear();
     const auto aborted = [this] { return options_.polls_abort_check && abort_check_(); };
-    options_.gate->pass(aborted);
     for (std::size_t row = 0; row < batch.size(); ++row) {
-      // In the middle: what fails or is aborted leaves a part behind.
-      if (row == batch.size() / 2 && options_.on_decode) options_.on_decode(batch);
+      if (row == batch.size() / 2) {  // What fails or is aborted leaves a part behind.
+        options_.gate->pass(aborted);
+        if (options_.on_decode) options_.on_decode(batch);
+      }
       if (aborted()) return DecodeStatus::kAborted;
       at(batch.streams[row]).tokens.push_back(batch.tokens[row]);
     }

@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "base/token.h"
-#include "cpp/slow_text.h"
 #include "engine/outcome.h"
 #include "engine/request.h"
+#include "slow_text.h"
 
 namespace llmlocal::testing {
 

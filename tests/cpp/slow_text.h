@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,11 +38,15 @@ inline bool is_character(std::string_view bytes) {
 // Whether more bytes could make a character of these.  The bytes tried are the borders of every
 // range that a second byte may be limited to.
 inline bool may_become_character(const std::string& bytes) {
+  thread_local std::map<std::string, bool> known;
   if (bytes.size() >= 4) return false;
+  if (const auto found = known.find(bytes); found != known.end()) return found->second;
+  bool may = false;
   for (const char next : {'\x80', '\x8F', '\x90', '\x9F', '\xA0', '\xBF'}) {
-    if (is_character(bytes + next) || may_become_character(bytes + next)) return true;
+    may = may || is_character(bytes + next) || may_become_character(bytes + next);
   }
-  return false;
+  known[bytes] = may;
+  return may;
 }
 
 // bytes.decode("utf-8", errors="replace") in Python.  With `more_to_come`, a character that is

@@ -5,8 +5,8 @@
 #include <optional>
 #include <vector>
 
-#include "cpp/property.h"
 #include "engine/placement.h"
+#include "property.h"
 
 namespace llmlocal::testing {
 namespace {

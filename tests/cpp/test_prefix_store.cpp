@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "cpp/engine_fixture.h"
 #include "engine/prefix_store.h"
+#include "engine_fixture.h"
 
 namespace llmlocal::testing {
 namespace {

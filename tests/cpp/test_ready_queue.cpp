@@ -4,8 +4,8 @@
 #include <thread>
 #include <vector>
 
-#include "cpp/step_gate.h"
 #include "engine/ready_queue.h"
+#include "step_gate.h"
 
 namespace llmlocal::testing {
 namespace {

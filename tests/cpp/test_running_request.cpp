@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "cpp/engine_fixture.h"
 #include "engine/running_request.h"
+#include "engine_fixture.h"
 
 namespace llmlocal::testing {
 namespace {

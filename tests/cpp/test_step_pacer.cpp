@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "cpp/property.h"
 #include "engine/step_pacer.h"
+#include "property.h"
 
 namespace llmlocal::testing {
 namespace {

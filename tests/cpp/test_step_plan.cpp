@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <vector>
 
-#include "cpp/engine_fixture.h"
 #include "engine/step_plan.h"
+#include "engine_fixture.h"
 
 namespace llmlocal::testing {
 namespace {

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "base/stop_matcher.h"
-#include "cpp/property.h"
-#include "cpp/slow_text.h"
+#include "property.h"
+#include "slow_text.h"
 
 namespace llmlocal::testing {
 namespace {

@@ -8,8 +8,8 @@
 #include <span>
 #include <vector>
 
-#include "cpp/engine_fixture.h"
 #include "engine/stream_pool.h"
+#include "engine_fixture.h"
 
 namespace llmlocal::testing {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <cstddef>
 
-#include "cpp/property.h"
 #include "engine/thread_governor.h"
+#include "property.h"
 
 namespace llmlocal::testing {
 namespace {

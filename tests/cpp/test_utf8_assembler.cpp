@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/utf8_assembler.h"
-#include "cpp/property.h"
-#include "cpp/slow_text.h"
+#include "property.h"
+#include "slow_text.h"
 
 namespace llmlocal::testing {
 namespace {
