@@ -2,8 +2,8 @@
 
 #include <vector>
 
-#include "cpp/engine_fixture.h"
 #include "engine/leader.h"
+#include "engine_fixture.h"
 
 namespace llmlocal::testing {
 namespace {
@@ -43,10 +43,25 @@ TEST_CASE("leader: an answer leads nobody") {
   CHECK_FALSE(find_leader(runs, kFollower, 40).has_value());
 }
 
-TEST_CASE("leader: a few tokens more than could be adopted now are not waited for") {
+TEST_CASE("leader: a few tokens more than are held elsewhere are not waited for") {
   const std::vector<RunState> runs = {running(kLeader, 40)};
   CHECK(find_leader(runs, kFollower, 84).has_value());
   CHECK_FALSE(find_leader(runs, kFollower, 85).has_value());
+}
+
+TEST_CASE("leader: one that has nearly passed the shared part is waited for to the end") {
+  const std::vector<RunState> runs = {running(kLeader, 99)};
+  CHECK(find_leader(runs, kFollower, 99).has_value());
+}
+
+TEST_CASE("leader: a short common beginning is not worth waiting") {
+  const Tokens prompt = some_tokens(40, 1);
+  const std::vector<RunState> runs = {running(prompt, 0)};
+  const auto shares = [&](std::ptrdiff_t count) {
+    return find_leader(runs, Tokens(prompt.begin(), prompt.begin() + count) + kShared, 0);
+  };
+  CHECK(shares(16).has_value());
+  CHECK_FALSE(shares(15).has_value());
 }
 
 TEST_CASE("leader: of several the one that shares most is followed") {

@@ -22,7 +22,10 @@ std::optional<Leader> find_leader(std::span<const RunState> runs,
     if (run.decoding) continue;
     const Position shared = std::min(common_prefix(run.prompt, prompt), limit);
     const bool ahead = run.evaluated < shared;
-    if (ahead && shared >= held + kWorthWaiting && (!best || shared > best->shared)) {
+    // What is held may be no more than the leader's own beginning: then the rest of the shared part
+    // is only a moment away, however short.
+    const Position elsewhere = held > run.evaluated ? held : 0;
+    if (ahead && shared >= elsewhere + kWorthWaiting && (!best || shared > best->shared)) {
       best = Leader{i, shared};
     }
   }
