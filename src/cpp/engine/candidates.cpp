@@ -77,20 +77,22 @@ void pick_top_p(std::span<const float> logits, float p, std::vector<Candidate>& 
   wanted *= static_cast<double>(p);
 
   // Most of the vocabulary is many orders of magnitude less likely than the best token: it counts
-  // in the sum, but only for a very flat distribution must it be sorted.
-  constexpr float kNear = 12.0F;
-  for (const float threshold : {max - kNear, kLowest}) {
+  // in the sum, but the flatter the distribution, the more of it must be sorted.
+  for (const float nearness : {4.0F, 8.0F, 16.0F, std::numeric_limits<float>::infinity()}) {
+    const float threshold = max - nearness;
     picked.clear();
-    for_each_above(
-        logits, threshold, [&](Token token, float logit) { picked.push_back({token, logit}); });
-    std::ranges::sort(picked, comes_before);
     double sum = 0;
-    for (std::size_t i = 0; i < picked.size(); ++i) {
-      sum += std::exp(picked[i].logit - max);
-      if (sum < wanted) continue;
-      picked.resize(i + 1);
-      return;
-    }
+    for_each_above(logits, threshold, [&](Token token, float logit) {
+      picked.push_back({token, logit});
+      sum += std::exp(logit - max);
+    });
+    if (sum >= wanted) break;
+  }
+  std::ranges::sort(picked, comes_before);
+  double sum = 0;
+  for (std::size_t i = 0; i < picked.size() && sum < wanted; ++i) {
+    sum += std::exp(picked[i].logit - max);
+    if (sum >= wanted) picked.resize(i + 1);
   }
 }
 
