@@ -1,0 +1,19 @@
+"""Chat templates: messages to prompt, legacy ``{0}`` formats, and reasoning told from the answer."""
+
+from __future__ import annotations
+
+from ._messages import Message, checked_messages
+from ._prompt import ChatPrompt, encode_prompt
+from ._reasoning import Part, ReasoningSplitter, ReasoningTags
+from ._template import ChatTemplate
+
+__all__ = [
+    "ChatPrompt",
+    "ChatTemplate",
+    "Message",
+    "Part",
+    "ReasoningSplitter",
+    "ReasoningTags",
+    "checked_messages",
+    "encode_prompt",
+]

@@ -1,0 +1,246 @@
+"""One chat template: messages in, prompt out.
+
+:class:`ChatTemplate` adapts the messages to what the template takes, renders it in the bounded
+environment, and turns everything that can go wrong into a :class:`TemplateError` that says what
+the caller can do.  Which template is used, and what becomes of the prompt, is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ParameterError, TemplateError
+from ._limits import Limits, TemplateLimitError
+from ._marked import MarkedText, Segment, marked
+from ._messages import Message, as_parts, as_text, checked_messages, without_system
+from ._prompt import ChatPrompt
+from ._reasoning import ReasoningTags, reasoning_tags
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+__all__ = ["ChatTemplate"]
+
+_LIMITS = Limits()
+_MAX_SOURCE = 100_000  # the longest in use has 17,000 characters
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9_.+-]{1,64}")
+_NEEDLE = "needle-in-a-haystack"
+_PARTS = [{"type": "text", "text": _NEEDLE}]
+_NAME_IN_MESSAGE = re.compile(r"'(\w+)' is undefined|No (filter|test) named '(\w+)'")
+
+
+class ChatTemplate:
+    """A Jinja chat template, as model files carry them.
+
+    Args:
+        source: The template's text.
+        filters: Filters that it needs beyond Jinja's, Hugging Face's and ``regex_replace``.
+        limits: Bounds on what one rendering may cost.
+
+    Example:
+        >>> template = ChatTemplate("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}")
+        >>> template.render([{"role": "user", "content": "hi"}])
+        '<user>hi'
+    """
+
+    def __init__(
+        self,
+        source: str,
+        *,
+        filters: Mapping[str, Callable[..., Any]] | None = None,
+        limits: Limits = _LIMITS,
+    ) -> None:
+        if len(source) > _MAX_SOURCE:
+            message = (
+                f"the chat template has {len(source):,} characters; {_MAX_SOURCE:,} are allowed"
+            )
+            raise TemplateError(message)
+        self.source = source
+        self._filters = dict(filters or {})
+        self._limits = limits
+
+    def __repr__(self) -> str:
+        return f"ChatTemplate({self.source!r:.60})"
+
+    def render(
+        self,
+        messages: Sequence[Message],
+        *,
+        add_generation_prompt: bool = True,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        documents: Sequence[Mapping[str, Any]] | None = None,
+        variables: Mapping[str, Any] | None = None,
+        special_tokens: Mapping[str, str] | None = None,
+        now: datetime | None = None,
+    ) -> ChatPrompt:
+        """The prompt for ``messages``.
+
+        With a generation prompt, a last message of the assistant is left open, so that the model
+        goes on where it ends; without one, it is closed like every other.
+
+        Args:
+            messages: Dicts with ``role`` and ``content``.
+            add_generation_prompt: Whether the assistant's turn is opened at the end.
+            tools: JSON schemas of functions, for templates that describe them to the model.
+            documents: Texts to answer from, for templates that take them.
+            variables: More variables of the template, such as ``enable_thinking``.
+            special_tokens: ``bos_token``, ``eos_token`` and others that the template may write.
+            now: The time that ``strftime_now`` tells; None for the present.
+
+        Raises:
+            ParameterError: ``messages`` are no messages.
+            TemplateError: The template is broken, needs something it was not given, refuses these
+                messages, or ran for too long.
+        """
+        plain = checked_messages(messages)
+        given = {
+            **{name: _given(value) for name, value in (variables or {}).items()},
+            **(special_tokens or {}),
+            "tools": marked(_plain_list(tools, "tools")),
+            "documents": marked(_plain_list(documents, "documents")),
+            "add_generation_prompt": add_generation_prompt,
+        }
+        final = (
+            plain.pop()
+            if add_generation_prompt and plain and plain[-1]["role"] == "assistant"
+            else None
+        )
+        segments = self._run(self._adapted(plain), given, now or datetime.now())
+        prompt = ChatPrompt(segments)
+        return prompt if final is None else self._continued(prompt, as_text(final))
+
+    def _continued(self, prompt: ChatPrompt, final: Mapping[str, Any]) -> ChatPrompt:
+        """The prompt, with the beginning of the answer that is to be continued."""
+        text = str(final["content"] or "")
+        if self.reasoning is not None:
+            opened = self.reasoning.is_open_in(prompt)
+            text = self.reasoning.wrap(final.get("reasoning_content"), text, is_open=opened)
+        return ChatPrompt((*prompt.segments, (text, False))) if text else prompt
+
+    @cached_property
+    def reasoning(self) -> ReasoningTags | None:
+        """The tags that set reasoning apart, when the template knows any."""
+        return reasoning_tags(self.source)
+
+    # -- what the template takes --------------------------------------------------------------
+
+    def _adapted(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The messages in the shape that this template takes."""
+        if messages and messages[0]["role"] == "system" and not self._takes_system:
+            messages = without_system(messages)
+        if (
+            any(isinstance(message["content"], list) for message in messages)
+            and not self._takes_parts
+        ):
+            messages = [as_text(message) for message in messages]
+        return messages if self._takes_text else [as_parts(message) for message in messages]
+
+    @cached_property
+    def _takes_text(self) -> bool:
+        return _NEEDLE in self._probe(_NEEDLE) or _NEEDLE not in self._probe(_PARTS)
+
+    @cached_property
+    def _takes_parts(self) -> bool:
+        output = self._probe(_PARTS)
+        return _NEEDLE in output and "'type'" not in output and '"type"' not in output
+
+    @cached_property
+    def _takes_system(self) -> bool:
+        needle: Any = _NEEDLE if self._takes_text else _PARTS
+        return _NEEDLE in self._probe(_NEEDLE[:1], needle) or not self._probe(_NEEDLE[:1])
+
+    def _probe(self, content: Any, system: Any = None) -> str:
+        """What the template makes of one user message; nothing if it fails."""
+        messages = [{"role": "user", "content": content}]
+        if system is not None:
+            messages.insert(0, {"role": "system", "content": system})
+        given: dict[str, Any] = {"tools": None, "documents": None, "add_generation_prompt": True}
+        given |= {"bos_token": "", "eos_token": ""}
+        try:
+            return "".join(text for text, _ in self._run(messages, given, datetime.min))
+        except TemplateLimitError:
+            raise
+        except TemplateError:
+            return ""
+
+    # -- running it ---------------------------------------------------------------------------
+
+    @cached_property
+    def _compiled(self) -> Template:
+        from ._environment import TemplateEnvironment
+
+        with _translated_errors():
+            return TemplateEnvironment(self._filters).from_string(self.source)
+
+    def _run(
+        self, messages: list[dict[str, Any]], given: Mapping[str, Any], now: datetime
+    ) -> tuple[Segment, ...]:
+        from ._meter import Meter
+        from ._operations import concat, rendering
+
+        template = self._compiled
+        variables = {**given, "messages": [_marked_message(message) for message in messages]}
+        meter = Meter(self._limits, variables)
+        with rendering(meter, now), _translated_errors():
+            pieces = list(template.root_render_func(template.new_context(variables)))
+            return MarkedText.own(concat(pieces)).segments()
+
+
+def _marked_message(message: Mapping[str, Any]) -> dict[str, Any]:
+    # A role is part of the control tokens of many templates: '<|' + role + '|>'.
+    return {key: value if key == "role" else marked(value) for key, value in message.items()}
+
+
+def _given(value: Any) -> Any:
+    # A single word can't hold a control token, but templates make some of words: '<|' + mode + '|>'.
+    return value if isinstance(value, str) and _PLAIN_WORD.fullmatch(value) else marked(value)
+
+
+def _plain_list(values: Sequence[Mapping[str, Any]] | None, name: str) -> list[Any] | None:
+    if values is None:
+        return None
+    if isinstance(values, str | Mapping) or not all(isinstance(value, Mapping) for value in values):
+        message = f"{name} must be a list of dicts"
+        raise ParameterError(message)
+    return list(values)
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    """Whatever a template can raise, as a TemplateError; an interrupt passes."""
+    import jinja2
+
+    try:
+        yield
+    except (TemplateError, ParameterError):
+        raise
+    except jinja2.TemplateSyntaxError as exc:
+        if _NAME_IN_MESSAGE.search(exc.message or ""):
+            raise TemplateError(_explained(exc)) from exc
+        message = f"the chat template is malformed, line {exc.lineno}: {exc.message}"
+        raise TemplateError(message) from exc
+    except Exception as exc:
+        raise TemplateError(_explained(exc)) from exc
+
+
+def _explained(exc: Exception) -> str:
+    missing = _NAME_IN_MESSAGE.search(str(exc))
+    if missing is None:
+        return f"the chat template failed: {type(exc).__name__}: {str(exc)[:200]}"
+    variable, kind, name = missing.groups()
+    if variable is not None:
+        return (
+            f"the chat template needs {variable!r}, which it was not given;"
+            f" pass it with variables={{{variable!r}: ...}}"
+        )
+    if kind == "test":
+        return f"the chat template uses the test {name!r}, which does not exist; pass another with template="
+    return (
+        f"the chat template uses the filter {name!r}, which does not exist;"
+        f" pass it with template=ChatTemplate(source, filters={{{name!r}: ...}})"
+    )
