@@ -67,7 +67,10 @@ void pick_top_k(std::span<const float> logits, std::size_t k, std::vector<Candid
   std::ranges::sort_heap(picked, comes_before);
 }
 
-void pick_top_p(std::span<const float> logits, float p, std::vector<Candidate>& picked) {
+void pick_top_p(std::span<const float> logits,
+                float p,
+                float min_p,
+                std::vector<Candidate>& picked) {
   picked.clear();
   const Token best = best_token(logits);
   if (best < 0) return;
@@ -77,16 +80,19 @@ void pick_top_p(std::span<const float> logits, float p, std::vector<Candidate>& 
   wanted *= static_cast<double>(p);
 
   // Most of the vocabulary is many orders of magnitude less likely than the best token: it counts
-  // in the sum, but the flatter the distribution, the more of it must be sorted.
-  for (const float nearness : {4.0F, 8.0F, 16.0F, std::numeric_limits<float>::infinity()}) {
-    const float threshold = max - nearness;
+  // in the sum, but the flatter the distribution, the more of it must be sorted.  What min-p is
+  // going to drop need never be; the margin leaves the exact cut to it.
+  constexpr float kMargin = 0.01F;
+  const float enough = min_p > 0 ? kMargin - std::log(min_p) : -kLowest;
+  for (const float nearness : {4.0F, 8.0F, 16.0F, -kLowest}) {
+    const float threshold = max - std::min(nearness, enough);
     picked.clear();
     double sum = 0;
     for_each_above(logits, threshold, [&](Token token, float logit) {
       picked.push_back({token, logit});
       sum += std::exp(logit - max);
     });
-    if (sum >= wanted) break;
+    if (sum >= wanted || nearness >= enough) break;
   }
   std::ranges::sort(picked, comes_before);
   double sum = 0;

@@ -23,7 +23,11 @@ Token best_token(std::span<const float> logits);
 // The `k` largest logits, in descending order.
 void pick_top_k(std::span<const float> logits, std::size_t k, std::vector<Candidate>& picked);
 
-// The smallest set of tokens whose probabilities sum to `p` or more, in descending order.
-void pick_top_p(std::span<const float> logits, float p, std::vector<Candidate>& picked);
+// The smallest set of tokens whose probabilities sum to `p` or more, in descending order; without
+// those that are clearly less likely than `min_p` times the best one.
+void pick_top_p(std::span<const float> logits,
+                float p,
+                float min_p,
+                std::vector<Candidate>& picked);
 
 }  // namespace llmlocal

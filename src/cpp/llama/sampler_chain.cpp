@@ -27,6 +27,7 @@ SamplerChain::SamplerChain(const llama_vocab* vocab,
     : way_(choose_way(params, short_cuts)),
       top_k_(params.top_k),
       top_p_(params.top_p),
+      min_p_(params.min_p),
       bias_(params.logit_bias),
       penalties_(params),
       chain_remembers_(params.has_dry()) {
@@ -103,7 +104,7 @@ void SamplerChain::collect(std::span<const float> logits) {
   sorted_ = false;
   candidates_.clear();
   if (way_ == Way::kTopK) pick_top_k(logits, static_cast<std::size_t>(top_k_), picked_);
-  if (way_ == Way::kTopP) pick_top_p(logits, top_p_, picked_);
+  if (way_ == Way::kTopP) pick_top_p(logits, top_p_, min_p_, picked_);
   if (way_ != Way::kWhole) {
     for (const Candidate& each : picked_) candidates_.push_back({each.token, each.logit, 0});
     sorted_ = true;

@@ -49,6 +49,7 @@ class SamplerChain : public Sampler {
   Way way_;
   std::int32_t top_k_;
   float top_p_;
+  float min_p_;
   std::vector<std::pair<Token, float>> bias_;
   PenaltyWindow penalties_;
   std::unique_ptr<llama_sampler, Free> chain_;
