@@ -55,8 +55,7 @@ std::exception_ptr closed_error() {
   return std::make_exception_ptr(EngineClosedError("the model was closed"));
 }
 
-// The error as it should reach callers: ours as it is, anything else wrapped
-// with its text.
+// The error as it should reach callers: ours as it is, anything else wrapped with its text.
 std::exception_ptr as_engine_error(const std::exception_ptr& error) {
   try {
     std::rethrow_exception(error);
@@ -144,6 +143,7 @@ void Engine::step() {
   end_stopped();
   tidy_streams();
   admit();
+  publish_stats();
   const Position capacity = static_cast<Position>(decoder_->batch_capacity());
   const bool answering =
       std::ranges::any_of(running_, [](const auto& run) { return run->state().decoding; });
@@ -189,24 +189,31 @@ void Engine::tidy_streams() {
 void Engine::admit() {
   if (waiting_.empty()) return;
   pool_.grow(pool_.active() + static_cast<StreamId>(std::min<std::size_t>(waiting_.size(), 256)));
+  for (const auto& run : running_) {
+    if (pool_.length(run->stream()) < run->state().evaluated) run->start_over();
+  }
   // In the order of arrival; one that waits for its leader lets others pass.
   Waiting still_waiting;
-  for (auto& request : waiting_) {
-    const bool has_room = pool_.active() < pool_.streams();
-    if (!has_room || !admit_one(request)) still_waiting.push_back(std::move(request));
+  for (const auto& request : waiting_) {
+    // Not moved: whatever is thrown here, waiting_ still knows whom to wake.
+    if (!admit_one(request)) still_waiting.push_back(request);
   }
   waiting_ = std::move(still_waiting);
 }
 
-// False: it waits for a leader.
+// False: it waits for a stream or for a leader.
 bool Engine::admit_one(const std::shared_ptr<Request>& request) {
+  const bool has_room = pool_.active() < pool_.streams();
+  if (!has_room && !decoder_->copies_whole_only()) return false;
   const Tokens& prompt = request->spec().prompt;
   const std::vector<RunState> runs = run_states();
   if (const auto leader = find_leader(runs, prompt, pool_.held_prefix(prompt))) {
-    // Where a state can be adopted only as a whole, the leader makes a stop there.
+    // Where a state can be adopted only as a whole, the leader makes a stop there, also for those
+    // that must wait for a stream in any case.
     if (decoder_->copies_whole_only()) running_[leader->run]->pause_at(leader->shared);
     return false;
   }
+  if (!has_room) return false;
   std::unique_ptr<Sampler> sampler;
   try {
     sampler = decoder_->make_sampler(request->spec().sampling, prompt);
@@ -284,21 +291,21 @@ bool Engine::is_worth_a_checkpoint(const RunningRequest& run) const {
   return run.prompt_is_done() && decoder_->trim_floor(run.stream()) >= state.evaluated;
 }
 
-// The step's requests fail; the others go on.  Throws where the decoder is
-// beyond use.
+// The step's requests fail; the others go on.  Throws where the decoder is beyond use.
 void Engine::fail_step(const StepPlan& plan, const std::exception_ptr& error) {
   const Clock::time_point now = Clock::now();
   for (const RunPart& part : plan.parts) running_[part.run]->fail(error, now);
   for (const RunPart& part : plan.parts) pool_.clear(running_[part.run]->stream());
 }
 
-// Nobody waits for the result any more: asked while the decoder works.
+// Nobody waits for the result any more.  Asked many times while the decoder works, so the clock is
+// read only where it matters.
 bool Engine::step_is_pointless(const StepPlan& plan) const {
   if (closing_.load(std::memory_order_relaxed)) return true;
-  const Clock::time_point now = Clock::now();
   return std::ranges::all_of(plan.parts, [&](const RunPart& part) {
     const Request& request = running_[part.run]->request();
-    return request.is_cancelled() || request.is_late(now);
+    if (request.is_cancelled()) return true;
+    return request.has_deadline() && request.is_late(Clock::now());
   });
 }
 
@@ -324,7 +331,7 @@ void Engine::retire_finished() {
 
 void Engine::end_all(const std::exception_ptr& error) {
   const Clock::time_point now = Clock::now();
-  Waiting rest = std::move(waiting_);
+  Waiting rest = std::exchange(waiting_, {});
   {
     const std::lock_guard lock(mutex_);
     // An engine that failed says why; one that was closed has said so already.
@@ -334,8 +341,10 @@ void Engine::end_all(const std::exception_ptr& error) {
   }
   for (const auto& run : running_) {
     run->fail(error, now);
-    run->announce();
+    pool_.release(run->stream());
   }
+  publish_stats();
+  for (const auto& run : running_) run->announce();
   running_.clear();
   for (const auto& request : rest) {
     Outcome outcome = outcome_without_running(*request, FinishReason::kCancelled, now);

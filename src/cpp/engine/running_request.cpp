@@ -32,6 +32,14 @@ void RunningRequest::pause_at(Position position) {
   if (position > state_.evaluated && nearer) state_.pause_at = position;
 }
 
+void RunningRequest::start_over() {
+  replay_ = request_->spec().prompt;
+  replay_.insert(replay_.end(), answer_.begin(), answer_.end());
+  state_.prompt = replay_;
+  state_.evaluated = 0;
+  state_.decoding = false;
+}
+
 void RunningRequest::accept(Token token, const Decoder& decoder, Clock::time_point now) {
   if (!first_token_) first_token_ = now;
   StopMatcher::Result output;
@@ -41,12 +49,12 @@ void RunningRequest::accept(Token token, const Decoder& decoder, Clock::time_poi
     output = text_.flush();
     deliver_rest(std::move(output.text));
   } else {
-    ++generated_;
+    answer_.push_back(token);
     last_token_ = now;
     output = text_.push(decoder.piece(token));
     if (!output.match) {
       const bool full = state_.evaluated >= decoder.context_length();
-      is_over = full || generated_ >= request_->spec().max_tokens;
+      is_over = full || generated() >= request_->spec().max_tokens;
       if (is_over) {
         StopMatcher::Result rest = text_.flush();
         output.text += rest.text;
@@ -68,8 +76,7 @@ void RunningRequest::accept(Token token, const Decoder& decoder, Clock::time_poi
 
 void RunningRequest::end(FinishReason reason, Clock::time_point now) {
   if (is_over()) return;
-  // What was held back as the possible start of a stop string was text after
-  // all.
+  // What was held back as the possible start of a stop string was text after all.
   deliver_rest(text_.flush().text);
   Outcome outcome;
   outcome.reason = reason;
@@ -93,7 +100,8 @@ void RunningRequest::deliver_rest(std::string text) {
 }
 
 void RunningRequest::finish(Outcome outcome, Clock::time_point now) {
-  outcome.usage = {prompt_length(), cached_, generated_};
+  const auto prompt_tokens = static_cast<std::int32_t>(request_->spec().prompt.size());
+  outcome.usage = {prompt_tokens, cached_, generated()};
   Timings& timings = outcome.timings;
   const Clock::time_point submitted = request_->submitted();
   timings.queue_s = seconds(started_ - submitted);
@@ -101,8 +109,8 @@ void RunningRequest::finish(Outcome outcome, Clock::time_point now) {
   if (first_token_) {
     timings.prompt_s = seconds(*first_token_ - started_);
     timings.first_token_s = seconds(*first_token_ - submitted);
-    if (generated_ > 1) {
-      timings.per_token_s = seconds(last_token_ - *first_token_) / (generated_ - 1);
+    if (generated() > 1) {
+      timings.per_token_s = seconds(last_token_ - *first_token_) / (generated() - 1);
     }
   }
   outcome_ = std::move(outcome);

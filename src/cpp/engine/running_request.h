@@ -1,11 +1,11 @@
-// A request while it runs: how far it is, and how its tokens become events and
-// its end an outcome.
+// A request while it runs: how far it is, and how its tokens become events and its end an outcome.
 //
-// Used by the engine's thread only; the caller's side of the same request is
-// Request.
+// Used by the engine's thread only; the caller's side of the same request is Request.
 #pragma once
 
+#include <cstdint>
 #include <exception>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,7 +37,9 @@ class RunningRequest {
   void pause_at(Position position);
   // So many of its tokens were evaluated.
   void advance(Position tokens) { state_.evaluated += tokens; }
-  bool prompt_is_done() const { return state_.evaluated >= prompt_length(); }
+  bool prompt_is_done() const { return state_.evaluated >= std::ssize(state_.prompt); }
+  // Its stream lost all: the prompt and the answer so far are evaluated again, as one prompt.
+  void start_over();
 
   // Takes the sampled token; the request may be over then.
   void accept(Token token, const Decoder& decoder, Clock::time_point now);
@@ -50,7 +52,7 @@ class RunningRequest {
   void announce() { request_->channel().finish(std::move(*outcome_)); }
 
  private:
-  Position prompt_length() const { return static_cast<Position>(state_.prompt.size()); }
+  std::int32_t generated() const { return static_cast<std::int32_t>(answer_.size()); }
   void deliver(Token token, std::string text);
   void deliver_rest(std::string text);
   void finish(Outcome outcome, Clock::time_point now);
@@ -60,7 +62,8 @@ class RunningRequest {
   TextOutput text_;
   RunState state_;
   Position cached_;
-  std::int32_t generated_ = 0;
+  Tokens answer_;
+  Tokens replay_;  // What is evaluated again after start_over().
   Clock::time_point started_;
   std::optional<Clock::time_point> first_token_;
   Clock::time_point last_token_;

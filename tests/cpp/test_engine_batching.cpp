@@ -1,0 +1,153 @@
+// Whatever runs beside a request, and whatever is adopted for it, it gets the answer that it would
+// get alone.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "engine_fixture.h"
+
+namespace llmlocal::testing {
+namespace {
+
+// Requests that arrive, and are cancelled, in given steps: the engine's own thread does it in the
+// midst of the step, so a history is the same in every run.
+class Script {
+ public:
+  void submit_at(int step, RequestSpec spec) { arrivals_.emplace(step, std::move(spec)); }
+  void cancel_at(int step, std::size_t request) { cancels_.emplace(step, request); }
+  void run_on(Engine& engine) { engine_ = &engine; }
+
+  void on_step() {
+    const std::lock_guard lock(mutex_);
+    ++step_;
+    while (!arrivals_.empty() && arrivals_.begin()->first <= step_) submit_next();
+    for (; !cancels_.empty() && cancels_.begin()->first <= step_;
+         cancels_.erase(cancels_.begin())) {
+      const std::size_t request = cancels_.begin()->second;
+      if (request < submitted_.size()) submitted_[request]->cancel();
+    }
+  }
+
+  // The next of all requests, in the order of arrival; none after the last one.  Where the engine
+  // would run idle, its next request arrives now.
+  std::shared_ptr<Request> next() {
+    const std::lock_guard lock(mutex_);
+    if (given_ == submitted_.size() && !arrivals_.empty()) submit_next();
+    return given_ < submitted_.size() ? submitted_[given_++] : nullptr;
+  }
+
+ private:
+  void submit_next() {
+    std::vector<RequestSpec> specs;
+    specs.push_back(std::move(arrivals_.begin()->second));
+    arrivals_.erase(arrivals_.begin());
+    submitted_.push_back(engine_->submit(std::move(specs)).front());
+  }
+
+  std::mutex mutex_;  // Guards everything below.
+  Engine* engine_ = nullptr;
+  int step_ = 0;
+  std::multimap<int, RequestSpec> arrivals_;
+  std::multimap<int, std::size_t> cancels_;
+  std::vector<std::shared_ptr<Request>> submitted_;
+  std::size_t given_ = 0;
+};
+
+// Some prompts begin like others, some go on where the answer of another ends.
+RequestSpec random_spec(Random& random, const FakeModel& model, std::vector<Tokens>& past) {
+  Tokens prompt;
+  if (!past.empty() && random.chance(70)) {
+    prompt = random.pick(past);
+    if (random.chance(50))
+      prompt.resize(static_cast<std::size_t>(random.between(1, 80)) % prompt.size());
+  }
+  prompt = prompt + random_tokens(random, model, 1, random.chance(30) ? 60 : 10);
+  if (prompt.size() > 120) prompt.resize(120);
+  RequestSpec spec = spec_of(std::move(prompt), random.chance(10) ? 0 : random.between(1, 25));
+  for (int stops = random.below(3); stops > 0; --stops) {
+    spec.stops.push_back(model.piece(random.between(10, 20)) + model.piece(random.between(10, 20)));
+  }
+  past.push_back(spec.prompt + reference_answer(model, spec, 128).tokens);
+  return spec;
+}
+
+struct Case {
+  FakeOptions fake;
+  EngineOptions options;
+};
+
+Case random_case(Random& random, bool faulty) {
+  Case it;
+  it.fake.memory = random.pick(kAllKinds);
+  it.fake.context_length = 128;
+  it.fake.batch_capacity =
+      static_cast<std::size_t>(random.pick(std::vector<int>{1, 2, 7, 32, 300}));
+  it.fake.streams = random.chance(80) ? 1 : 2;
+  it.fake.model.answers_end = random.chance(50);
+  it.options.max_streams = random.between(1, 8);
+  it.options.kv_bytes = 1000 * kStreamBytes;
+  it.options.store_bytes =
+      static_cast<std::size_t>(random.pick(std::vector<int>{0, 2000, 1 << 20}));
+  if (!faulty) return it;
+  const auto dice = std::make_shared<Random>(static_cast<std::uint64_t>(random.below(1 << 30)));
+  it.fake.copy_works = it.fake.save_works =
+      it.fake.restore_works = [dice] { return dice->chance(70); };
+  it.fake.survives_growth = [dice](StreamId) { return dice->chance(50); };
+  it.fake.grows_to = random.between(2, 8);
+  return it;
+}
+
+void play(Random& random, bool faulty, int cancels) {
+  Case it = random_case(random, faulty);
+  const auto script = std::make_shared<Script>();
+  it.fake.on_decode = [script](const Batch&) { script->on_step(); };
+  std::vector<Tokens> past;
+  constexpr int kRequests = 20;
+  for (int i = 0; i < kRequests; ++i) {
+    // Some come together, some while others run, some when the engine has been idle.
+    script->submit_at(random.below(60), random_spec(random, it.fake.model, past));
+  }
+  for (; cancels > 0; --cancels) {
+    script->cancel_at(random.below(80), static_cast<std::size_t>(random.below(kRequests)));
+  }
+  EngineFixture fixture(it.fake, it.options);
+  script->run_on(fixture.engine());
+  while (const auto request = script->next()) {
+    const Result result = read_to_end(*request);
+    if (result.outcome.reason != FinishReason::kCancelled) {
+      fixture.check_is_right(request->spec(), result);
+      continue;
+    }
+    CHECK(request->is_cancelled());
+    CHECK(error_of(result.outcome) == "");
+    Tokens expected = fixture.reference(request->spec()).tokens;
+    expected.resize(std::min(expected.size(), result.tokens.size()));
+    CHECK(result.tokens == expected);
+  }
+  const EngineStats stats = fixture.engine().stats();
+  CHECK(stats.streams_active == 0);
+  CHECK(stats.waiting == 0);
+  CHECK(stats.requests == kRequests);
+  CHECK(stats.store_bytes <= stats.store_budget);
+}
+
+TEST_CASE("batching: any requests in any order get what each would get alone") {
+  for_random_cases(150, [](Random& random) { play(random, false, 0); });
+}
+
+TEST_CASE("batching: a cache that refuses and forgets makes it slower, never wrong") {
+  for_random_cases(150, [](Random& random) { play(random, true, 0); });
+}
+
+TEST_CASE("batching: requests that are cancelled disturb no other") {
+  for_random_cases(150, [](Random& random) { play(random, random.chance(30), 10); });
+}
+
+}  // namespace
+}  // namespace llmlocal::testing
