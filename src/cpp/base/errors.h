@@ -1,5 +1,4 @@
-// One struct per kind of failure.  The bindings map each to the Python class of
-// the same name.
+// One struct per kind of failure.  The bindings map each to the Python class of the same name.
 #pragma once
 
 #include <cstddef>

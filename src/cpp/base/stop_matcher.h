@@ -1,11 +1,9 @@
-// Finds stop strings in text that arrives piece by piece, and never lets a part
-// of one out.
+// Finds stop strings in text that arrives piece by piece, and never lets a part of one out.
 //
-// The match that is complete first wins; of two that end at the same byte, the
-// longer one.  So the result depends on the text alone, not on where its pieces
-// were cut.  One Knuth-Morris-Pratt automaton per stop string: O(bytes x
-// stops), and what is held back is the longest suffix that could still grow
-// into a stop string.
+// The match that is complete first wins; of two that end at the same byte, the longer one.  So the
+// result depends on the text alone, not on where its pieces were cut.  One Knuth-Morris-Pratt
+// automaton per stop string: O(bytes x stops), and what is held back is the longest suffix that
+// could still grow into a stop string.
 #pragma once
 
 #include <cstddef>

@@ -1,9 +1,8 @@
 // Turns the byte pieces of tokens into text that is always whole, valid UTF-8.
 //
-// A token may end in the middle of a character.  push() keeps such a beginning
-// back until the rest arrives; bytes that can never become a character turn
-// into U+FFFD, one for each maximal ill-formed part, which is what Python's
-// errors="replace" does.
+// A token may end in the middle of a character.  push() keeps such a beginning back until the rest
+// arrives; bytes that can never become a character turn into U+FFFD, one for each maximal
+// ill-formed part, which is what Python's errors="replace" does.
 #pragma once
 
 #include <string>
@@ -13,8 +12,7 @@ namespace llmlocal {
 
 class Utf8Assembler {
  public:
-  // Returns the text that these bytes complete; empty while a character is
-  // still open.
+  // Returns the text that these bytes complete; empty while a character is still open.
   std::string push(std::string_view bytes);
 
   // Ends the text: an open character becomes U+FFFD.

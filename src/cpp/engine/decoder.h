@@ -1,9 +1,8 @@
 // What the engine needs of a model: the one seam between policy and llama.cpp.
 //
-// A decoder keeps `streams()` sequences of up to `context_length()` tokens
-// each.  The engine decides what is in them; the decoder only does as it is
-// told.  All calls come from one thread. Tests drive the engine with a scripted
-// decoder instead of a model.
+// A decoder keeps `streams()` sequences of up to `context_length()` tokens each.  The engine
+// decides what is in them; the decoder only does as it is told.  All calls come from one thread.
+// Tests drive the engine with a scripted decoder instead of a model.
 #pragma once
 
 #include <cstddef>
@@ -35,9 +34,8 @@ class Sampler {
  public:
   virtual ~Sampler() = default;
 
-  // The next token, by the logits of the whole vocabulary; may overwrite them.
-  // The choice counts as seen by the penalties.  Throws EngineError if a logit
-  // is not a number.
+  // The next token, by the logits of the whole vocabulary; may overwrite them. The choice counts as
+  // seen by the penalties.  Throws EngineError if a logit is not a number.
   virtual Token sample(std::span<float> logits) = 0;
 };
 
@@ -84,8 +82,7 @@ class Decoder {
   virtual Position trim_floor(StreamId stream) const = 0;
   // The same for a copy of the stream, or a state saved from it.
   virtual Position copy_floor(StreamId stream) const = 0;
-  // Keeps the first `length` tokens.  False: it could not, and the stream is
-  // now empty.
+  // Keeps the first `length` tokens.  False: it could not, and the stream is now empty.
   virtual bool trim(StreamId stream, Position length) = 0;
   virtual void clear(StreamId stream) = 0;
   // Makes `to` hold what `from` holds.  False: it could not, and `to` is empty.

@@ -1,11 +1,9 @@
-// Runs many requests at once over one decoder: the thread, the queue and the
-// step.
+// Runs many requests at once over one decoder: the thread, the queue and the step.
 //
-// submit() may be called from any thread; the engine's own thread alone touches
-// the decoder.  A step takes out what was cancelled, lets in what waits,
-// evaluates one batch, samples and delivers.  Requests join and leave between
-// steps.  Whatever ends the thread, every consumer is woken with the reason. It
-// never calls Python.
+// submit() may be called from any thread; the engine's own thread alone touches the decoder.  A
+// step takes out what was cancelled, lets in what waits, evaluates one batch, samples and delivers.
+// Requests join and leave between steps.  Whatever ends the thread, every consumer is woken with
+// the reason. It never calls Python.
 #pragma once
 
 #include <atomic>

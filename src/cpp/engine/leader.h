@@ -1,5 +1,4 @@
-// Requests that arrive together with the same long text must not each evaluate
-// it.
+// Requests that arrive together with the same long text must not each evaluate it.
 //
 // One leads; the others wait until it has passed the shared part and adopt it.
 // Waiting never costs them time: prompts are evaluated in the order of

@@ -1,5 +1,4 @@
-// Where a request should run and what it should adopt: decisions only, no
-// effects.
+// Where a request should run and what it should adopt: decisions only, no effects.
 #pragma once
 
 #include <cstdint>
@@ -42,11 +41,10 @@ StreamMatch longest_to_continue(std::span<const StreamView> streams,
                                 std::span<const Token> prompt,
                                 Position limit);
 
-// The free stream to run in, or none.  A batch over streams with a gap between
-// them costs 20 to 40 % more, so the active ones are kept in one block if that
-// can be had.  Among the candidates comes first one that is continued without
-// loss, then an empty one, then one that need only be cut back to the `best`
-// usable prefix that there is anywhere, then the least recently used.
+// The free stream to run in, or none.  A batch over streams with a gap between them costs 20 to 40
+// % more, so the active ones are kept in one block if that can be had.  Among the candidates comes
+// first one that is continued without loss, then an empty one, then one that need only be cut back
+// to the `best` usable prefix that there is anywhere, then the least recently used.
 std::optional<StreamId> choose_stream(std::span<const StreamView> streams,
                                       std::span<const Token> prompt,
                                       Position limit,

@@ -1,8 +1,7 @@
 // Evaluated prefixes kept in RAM, for any later request to adopt.
 //
-// Least recently used entries go first when the byte budget is full.  An entry
-// that is a prefix of another and could not serve anything that the other can't
-// is dropped.
+// Least recently used entries go first when the byte budget is full.  An entry that is a prefix of
+// another and could not serve anything that the other can't is dropped.
 #pragma once
 
 #include <cstddef>

@@ -25,8 +25,7 @@ class ReadyQueue {
     changed_.notify_one();
   }
 
-  // Returns the requests with news since the last call; none when `timeout` has
-  // passed.
+  // Returns the requests with news since the last call; none when `timeout` has passed.
   std::vector<RequestId> wait(std::chrono::milliseconds timeout) {
     std::unique_lock lock(mutex_);
     changed_.wait_for(lock, timeout, [this] { return !ready_.empty(); });

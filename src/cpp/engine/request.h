@@ -1,5 +1,4 @@
-// One request as its caller sees it: what is asked for, how to stop it, where
-// its tokens arrive.
+// One request as its caller sees it: what is asked for, how to stop it, where its tokens arrive.
 #pragma once
 
 #include <atomic>
@@ -43,6 +42,7 @@ class Request {
   // Ends the request within one step.  Any thread, any number of times.
   void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
   bool is_cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
+  bool has_deadline() const { return deadline_ != Clock::time_point::max(); }
   bool is_late(Clock::time_point now) const { return now >= deadline_; }
 
  private:

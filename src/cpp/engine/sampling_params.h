@@ -1,7 +1,6 @@
-// How the next token is chosen.  Every field carries its range, its default and
-// the value that switches it off; the order in which they act is llama.cpp's:
-// logit bias, penalties, DRY, top-n-sigma, top-k, typical-p, top-p, min-p, XTC,
-// temperature, then the draw (or Mirostat).
+// How the next token is chosen.  Every field carries its range, its default and the value that
+// switches it off; the order in which they act is llama.cpp's: logit bias, penalties, DRY,
+// top-n-sigma, top-k, typical-p, top-p, min-p, XTC, temperature, then the draw (or Mirostat).
 #pragma once
 
 #include <cstdint>

@@ -5,8 +5,7 @@
 namespace llmlocal {
 namespace {
 
-// Slower news count at once, faster news by and by: a stall is worse than a
-// short piece.
+// Slower news count at once, faster news by and by: a stall is worse than a short piece.
 void learn(double& average, double seen) {
   const double weight = seen > average ? 0.5 : 0.2;
   average = average == 0 ? seen : average + weight * (seen - average);
@@ -29,8 +28,7 @@ Position StepPacer::prompt_budget() const {
   if (prompt_token_s_ == 0) return 2 * kMinPiece;
   const double bound = kMargin * std::max(kFloorSeconds, kAnswerSteps * answer_step_s_);
   const double room = std::max(bound - answer_step_s_, 0.0);
-  // A piece of any length may follow, but the decoder's own limit bounds it
-  // anyway.
+  // A piece of any length may follow, but the decoder's own limit bounds it anyway.
   const double tokens = std::min(room / prompt_token_s_, 65536.0);
   return std::max(kMinPiece, static_cast<Position>(tokens));
 }

@@ -1,5 +1,4 @@
-// How many prompt tokens a step may take while other requests wait for their
-// next token.
+// How many prompt tokens a step may take while other requests wait for their next token.
 //
 // Learns from the steps' times what an answer's step and a prompt's token cost
 // here, and keeps the step under max(4 answer steps, 150 ms): a long prompt
@@ -15,8 +14,7 @@ class StepPacer {
   // A step evaluated so many tokens in so long.
   void observe(Position answer_tokens, Position prompt_tokens, double seconds);
 
-  // The share of the next step for prompts, when answers are in it too; at
-  // least kMinPiece.
+  // The share of the next step for prompts, when answers are in it too; at least kMinPiece.
   Position prompt_budget() const;
 
   static constexpr Position kMinPiece = 16;

@@ -5,8 +5,7 @@
 namespace llmlocal {
 namespace {
 
-// Answers go in the order of their streams: neighbours in the cache, neighbours
-// in the batch.
+// Answers go in the order of their streams: neighbours in the cache, neighbours in the batch.
 std::vector<std::size_t> decoding_by_stream(std::span<const RunState> runs) {
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < runs.size(); ++i) {

@@ -1,5 +1,4 @@
-// What one step evaluates: the running requests' tokens first, then pieces of
-// prompts.
+// What one step evaluates: the running requests' tokens first, then pieces of prompts.
 //
 // A pure function of the requests' states, so it is tested without a model.
 #pragma once
@@ -38,9 +37,8 @@ struct StepPlan {
   Position answer_tokens = 0;
 };
 
-// `runs` in the order of their admission.  `prompt_budget`: tokens of prompts
-// that the step may take; `capacity`: rows that the batch may have, at least
-// one per run.
+// `runs` in the order of their admission.  `prompt_budget`: tokens of prompts that the step may
+// take; `capacity`: rows that the batch may have, at least one per run.
 StepPlan plan_step(std::span<const RunState> runs, Position prompt_budget, std::size_t capacity);
 
 }  // namespace llmlocal

@@ -140,8 +140,7 @@ void StreamPool::grow(StreamId wanted) {
     }
     streams_.resize(static_cast<std::size_t>(target));
   } catch (const OutOfMemoryError&) {
-    // Fewer at a time is slower, not wrong; and the next request need not try
-    // again.
+    // Fewer at a time is slower, not wrong; and the next request need not try again.
     max_streams_ = streams();
   }
 }

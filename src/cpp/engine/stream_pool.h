@@ -1,9 +1,8 @@
 // What the KV cache holds: which tokens are in which stream, which streams are
 // in use, and what was evicted to RAM.
 //
-// The only place that changes sequences of the decoder, so what it believes is
-// what is there. A free stream stays warm: its tokens can be continued in place
-// or copied elsewhere.
+// The only place that changes sequences of the decoder, so what it believes is what is there. A
+// free stream stays warm: its tokens can be continued in place or copied elsewhere.
 #pragma once
 
 #include <cstddef>
@@ -21,8 +20,7 @@ namespace llmlocal {
 
 class StreamPool {
  public:
-  // `max_streams`: how far it may grow.  `store_bytes`: RAM for evicted
-  // prefixes; 0 = none kept.
+  // `max_streams`: how far it may grow.  `store_bytes`: RAM for evicted prefixes; 0 = none kept.
   StreamPool(Decoder& decoder, StreamId max_streams, std::size_t store_bytes);
 
   struct Lease {
@@ -30,25 +28,21 @@ class StreamPool {
     Position reused = 0;  // Tokens of the prompt that are there already.
   };
 
-  // How many tokens of `prompt` are held somewhere; at least one is left to
-  // evaluate.
+  // How many tokens of `prompt` are held somewhere; at least one is left to evaluate.
   Position held_prefix(std::span<const Token> prompt) const;
 
-  // Takes a free stream and puts the longest held prefix of `prompt` into it.
-  // None: all in use.
+  // Takes a free stream and puts the longest held prefix of `prompt` into it. None: all in use.
   std::optional<Lease> acquire(std::span<const Token> prompt);
 
   // These tokens have been evaluated in the stream.
   void extend(StreamId stream, std::span<const Token> tokens);
-  // A step was cut short: cuts the stream back to what was there before it, or
-  // to nothing.
+  // A step was cut short: cuts the stream back to what was there before it, or to nothing.
   void roll_back(StreamId stream);
   // Forgets the stream's content.
   void clear(StreamId stream);
   // The stream's request is done; its content stays for reuse.
   void release(StreamId stream);
-  // Keeps a copy of the stream's present state in RAM, unless something covers
-  // it already.
+  // Keeps a copy of the stream's present state in RAM, unless something covers it already.
   void checkpoint(StreamId stream);
 
   // Adds streams, by doubling, until `wanted` are there or no more may be had.
@@ -79,8 +73,7 @@ class StreamPool {
   std::optional<Move> gap() const;
   Stream& at(StreamId stream) { return streams_[static_cast<std::size_t>(stream)]; }
   std::vector<StreamView> views() const;
-  // Saves what cutting the stream back to `keep` tokens would lose, if it is
-  // worth it.
+  // Saves what cutting the stream back to `keep` tokens would lose, if it is worth it.
   void save_tail(StreamId stream, Position keep);
   Position adopt(StreamId target, const StreamMatch& stream, const PrefixStore::Match& stored);
 

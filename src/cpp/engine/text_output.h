@@ -18,12 +18,10 @@ class TextOutput {
  public:
   explicit TextOutput(const std::vector<std::string>& stops) : stops_(stops) {}
 
-  // Returns the text that `piece` releases, and the stop string that it
-  // completes, if any.
+  // Returns the text that `piece` releases, and the stop string that it completes, if any.
   StopMatcher::Result push(std::string_view piece) { return stops_.push(utf8_.push(piece)); }
 
-  // Ends the text.  The last, replaced character may still complete a stop
-  // string.
+  // Ends the text.  The last, replaced character may still complete a stop string.
   StopMatcher::Result flush() {
     StopMatcher::Result result = stops_.push(utf8_.flush());
     if (!result.match) result.text += stops_.flush();

@@ -82,8 +82,7 @@ void ThreadGovernor::end_probe(double probed) {
     upwards_ = !upwards_;
     interval_ = std::min(interval_ * 2, kRarestProbe);
   }
-  // After a jump the new times are the usual ones, or every step would start a
-  // trial.
+  // After a jump the new times are the usual ones, or every step would start a trial.
   best_ = 0;
   probing_ = false;
   since_probe_ = 0;

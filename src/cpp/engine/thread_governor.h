@@ -1,11 +1,10 @@
 // How many threads the next step should use, from how long steps took.
 //
-// The threads of a step meet at a barrier after each operation.  Where another
-// process keeps a core busy, every barrier waits for the one thread that shares
-// it, and fewer threads are faster than all.  So the governor now and then
-// tries a neighbouring count for a few steps and keeps it if it is clearly
-// faster: soon after a step time has jumped, rarely while nothing changes. No
-// clock of its own.
+// The threads of a step meet at a barrier after each operation.  Where another process keeps a core
+// busy, every barrier waits for the one thread that shares it, and fewer threads are faster than
+// all.  So the governor now and then tries a neighbouring count for a few steps and keeps it if it
+// is clearly faster: soon after a step time has jumped, rarely while nothing changes. No clock of
+// its own.
 #pragma once
 
 #include <cstddef>
@@ -17,8 +16,7 @@ class ThreadGovernor {
  public:
   explicit ThreadGovernor(int max_threads);
 
-  // For steps that only evaluate answers; a step with prompts takes all
-  // threads.
+  // For steps that only evaluate answers; a step with prompts takes all threads.
   int threads() const { return ladder_[current_]; }
 
   // A step of `rows` answers took so long with threads().

@@ -1,10 +1,8 @@
-// Carries tokens and their text from the engine's thread to the one consumer of
-// a request.
+// Carries tokens and their text from the engine's thread to the one consumer of a request.
 //
-// The engine pushes and never waits.  The consumer takes everything that is
-// there at once, so it wakes up less often than tokens arrive; one that only
-// wants the end is not woken for tokens at all.  What is held is bounded by the
-// request's max_tokens.
+// The engine pushes and never waits.  The consumer takes everything that is there at once, so it
+// wakes up less often than tokens arrive; one that only wants the end is not woken for tokens at
+// all.  What is held is bounded by the request's max_tokens.
 #pragma once
 
 #include <chrono>
