@@ -144,7 +144,7 @@ def test_refuses(case: Refusal, server: Server, fetch_file: Fetcher, slot: Slot)
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
 def test_a_later_try_completes_what_was_refused(
-    case: Refusal, server: Server, fetch_file: Fetcher, slot: Slot
+    case: Refusal, server: Server, fetch_file: Fetcher
 ) -> None:
     server.files["/model.gguf"] = MODEL
     server.faults.extend(case.faults)

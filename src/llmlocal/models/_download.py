@@ -118,8 +118,8 @@ class _Download:
             self._retrying.has_answered = True
             verdict = judge(reply, plan.have, self._total(), is_encoded=is_encoded(reply))
             if self._accept(verdict, reply):
-                for block in transfer.blocks():
-                    self._write(block)
+                for pieces in transfer.batches():
+                    self._write(pieces)
         total = self._total()
         if total is not None and self._partial.size < total:
             reason = f"the connection ended at {self._partial.size} of {total} bytes"
@@ -174,8 +174,9 @@ class _Download:
             )
             raise ChecksumError(message)
 
-    def _write(self, block: bytes) -> None:
-        self._partial.append(block)
+    def _write(self, pieces: list[bytes]) -> None:
+        for piece in pieces:
+            self._partial.append(piece)
         self._tick()
         total = self._total()
         if total is not None and self._partial.size > total:
@@ -184,9 +185,13 @@ class _Download:
             raise ChecksumError(message)
 
     def _is_whole(self) -> bool:
-        """Whether an earlier try has all the bytes already, so that nothing need be asked."""
-        total = self._total()
-        return bool(total) and self._partial.size == total and self._plan().have == total
+        """Whether an earlier try has all the bytes and a digest to judge them by.
+
+        Without one the server is asked whether it still has the same file.
+        """
+        total, promised = self._total(), self._promised()
+        is_complete = total is not None and self._partial.size == total
+        return is_complete and promised.pin_content and self._plan().have == total
 
     def _total(self) -> int | None:
         origin = self._partial.origin

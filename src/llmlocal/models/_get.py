@@ -67,8 +67,8 @@ def _try(
         if isinstance(verdict, Retry):
             raise PassingError(verdict.reason, verdict.after_s)
         body = b""
-        for block in transfer.blocks():
-            body += block
+        for pieces in transfer.batches():
+            body += b"".join(pieces)
             if len(body) > MAX_BYTES:
                 message = f"{shown(url)} sends more than {MAX_BYTES} bytes"
                 raise DownloadError(message)

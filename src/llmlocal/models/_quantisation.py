@@ -11,7 +11,7 @@ __all__ = ["choose_file", "quantisations"]
 
 _PREFERRED = ("Q4_K_M", "Q4_0", "Q4_K_S", "Q5_K_M", "Q8_0")
 _QUANTISATION = re.compile(
-    r"(?:^|[-._/])((?:UD-)?(?:I?Q\d|TQ\d|MXFP4|NVFP4|BF16|F16|F32)[A-Z0-9_]*)(?=$|[-._/])",
+    r"(?:^|[-._/])((?:UD-)?(?:I?Q\d|TQ\d|MXFP4|NVFP4|BF16|F16|F32)[A-Z0-9_]*)(?=$|[-./])",
     re.IGNORECASE,
 )
 
@@ -48,5 +48,5 @@ def _models(paths: Iterable[str]) -> list[str]:
 
 
 def _has(path: str, quantisation: str) -> bool:
-    pattern = rf"(?:^|[-._/]){re.escape(quantisation)}(?:$|[-._/])"
+    pattern = rf"(?:^|[-._/]){re.escape(quantisation)}(?:$|[-./])"
     return re.search(pattern, whole_name(part_names(path)[0]), re.IGNORECASE) is not None

@@ -84,8 +84,8 @@ class RemoteFile:
             skip = self._accept(reply)
             body = b""
             # Without range support the file begins anew; it is closed once enough has come.
-            for block in transfer.blocks():
-                body += block
+            for pieces in transfer.batches():
+                body += b"".join(pieces)
                 if len(body) >= skip + self._block_bytes:
                     break
         if len(body) <= skip:

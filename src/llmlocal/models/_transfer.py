@@ -1,34 +1,25 @@
 """One HTTP exchange on a thread of its own, so that its caller is never stuck in a socket.
 
-The caller takes blocks as they come, and in between is told several times a second that time
-passes: that is when progress is shown and a wish to stop is heard, also while the server is
-silent.  Reading from the network also goes on while the caller hashes and writes.
+The caller takes what has come, and in between is told several times a second that time passes:
+that is when progress is shown and a wish to stop is heard, also while the server is silent.
+Reading from the network also goes on while the caller hashes and writes.
 """
 
 from __future__ import annotations
 
 import contextlib
-import queue
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from ._http import Reply, Request, open_reply
 from ._policy import Policy
 
-if TYPE_CHECKING:
-    import httpx
+__all__ = ["Transfer", "is_encoded"]
 
-__all__ = ["Transfer"]
-
-BLOCK_BYTES = 1 << 20
-QUEUED_BLOCKS = 4
-
-
-class _End:
-    """Stands at the end of the queue."""
+MAX_WAITING_BYTES = 2 << 20
+"""The thread reads ahead of its caller by so much."""
 
 
 class Transfer:
@@ -40,17 +31,17 @@ class Transfer:
         tick: Called in the caller's thread while nothing comes; what it raises passes through.
     """
 
-    def __init__(
-        self,
-        request: Request,
-        policy: Policy,
-        tick: Callable[[], None],
-    ) -> None:
+    def __init__(self, request: Request, policy: Policy, tick: Callable[[], None]) -> None:
         self._request = request
         self._tick_s = policy.tick_s
         self._tick = tick
-        self._queue: queue.Queue[Reply | bytes | Exception | _End] = queue.Queue(QUEUED_BLOCKS)
-        self._closed = threading.Event()
+        self._changed = threading.Condition()  # Guards all below; told of every change.
+        self._reply: Reply | None = None
+        self._pieces: list[bytes] = []
+        self._waiting_bytes = 0
+        self._error: Exception | None = None
+        self._is_done = False
+        self._is_closed = False
         self._socket: socket.socket | None = None
         self._thread = threading.Thread(target=self._work, name="llmlocal-download", daemon=True)
 
@@ -73,79 +64,85 @@ class Transfer:
             DownloadError: A redirect cannot be followed.
             httpx.HTTPError: The connection failed.
         """
-        item = self._next()
-        assert isinstance(item, Reply)
-        return item
+        with self._changed:
+            self._wait_until(lambda: self._reply is not None or self._is_done)
+            if self._reply is None:
+                assert self._error is not None
+                raise self._error
+            return self._reply
 
-    def blocks(self) -> Iterator[bytes]:
+    def batches(self) -> Iterator[list[bytes]]:
         """The answer's body, as it comes, decoded if the server has encoded it.
 
         Raises:
             httpx.HTTPError: The connection failed; all that had come was yielded before.
         """
-        while isinstance(item := self._next(), bytes):
-            yield item
+        while pieces := self._take():
+            yield pieces
+        if self._error is not None:
+            raise self._error
 
     def close(self) -> None:
         """End it, wherever it is; a thread that is still connecting ends by its own time limit."""
-        self._closed.set()
-        if self._socket is not None:
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+            connected = self._socket
+        if connected is not None:
             with contextlib.suppress(OSError):  # It may be closed already.
-                self._socket.shutdown(socket.SHUT_RDWR)
+                connected.shutdown(socket.SHUT_RDWR)
             self._thread.join()
 
-    def _next(self) -> Reply | bytes | _End:
-        while True:
+    def _take(self) -> list[bytes]:
+        """All that has come; nothing once all has been taken."""
+        with self._changed:
+            self._wait_until(lambda: bool(self._pieces) or self._is_done)
+            pieces, self._pieces = self._pieces, []
+            self._waiting_bytes = 0
+            self._changed.notify_all()
+            return pieces
+
+    def _wait_until(self, is_so: Callable[[], bool]) -> None:
+        while not self._changed.wait_for(is_so, self._tick_s):
+            self._changed.release()
             try:
-                item = self._queue.get(timeout=self._tick_s)
-            except queue.Empty:
                 self._tick()
-                continue
-            if isinstance(item, Exception):
-                raise item
-            return item
+            finally:
+                self._changed.acquire()
 
     def _work(self) -> None:
+        error = None
         try:
             self._exchange()
-            self._put(_End())
         except Exception as exc:  # noqa: BLE001 - it is raised in the caller's thread
-            self._put(exc)
+            error = exc
+        with self._changed:
+            self._error = error
+            self._is_done = True
+            self._changed.notify_all()
 
     def _exchange(self) -> None:
         response, reply = open_reply(self._request)
         with contextlib.closing(response):
-            stream = response.extensions["network_stream"]
-            self._socket = stream.get_extra_info("socket")
-            self._put(reply)
+            with self._changed:
+                self._socket = response.extensions["network_stream"].get_extra_info("socket")
+                self._reply = reply
+                self._changed.notify_all()
             if response.is_success:
-                self._read(response, is_encoded=is_encoded(reply))
+                self._read(response.iter_bytes() if is_encoded(reply) else response.iter_raw())
 
-    def _read(self, response: httpx.Response, *, is_encoded: bool) -> None:
-        pieces: list[bytes] = []
-        size = 0
-        try:
-            for piece in response.iter_bytes() if is_encoded else response.iter_raw():
-                pieces.append(piece)
-                size += len(piece)
-                # An idle caller gets what there is; a busy one gets large blocks.
-                if size >= BLOCK_BYTES or self._queue.empty():
-                    self._put(b"".join(pieces))
-                    pieces.clear()
-                    size = 0
-                if self._closed.is_set():
+    def _read(self, pieces: Iterator[bytes]) -> None:
+        for piece in pieces:
+            with self._changed:
+                self._changed.wait_for(self._has_room)
+                if self._is_closed:
                     return
-        finally:
-            if pieces:  # Also when the connection breaks: every byte that came counts.
-                self._put(b"".join(pieces))
+                self._pieces.append(piece)
+                self._waiting_bytes += len(piece)
+                self._changed.notify_all()
 
-    def _put(self, item: Reply | bytes | Exception | _End) -> None:
-        while not self._closed.is_set():
-            try:
-                self._queue.put(item, timeout=self._tick_s)
-            except queue.Full:
-                continue
-            return
+    def _has_room(self) -> bool:
+        return self._is_closed or self._waiting_bytes < MAX_WAITING_BYTES
 
 
 def is_encoded(reply: Reply) -> bool:
