@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._messages import Message, checked_messages
-from ._prompt import ChatPrompt, encode_prompt
+from ._prompt import ChatPrompt, SegmentEncoder, encode_prompt
 from ._reasoning import Part, ReasoningSplitter, ReasoningTags
 from ._template import ChatTemplate
 
@@ -14,6 +14,7 @@ __all__ = [
     "Part",
     "ReasoningSplitter",
     "ReasoningTags",
+    "SegmentEncoder",
     "checked_messages",
     "encode_prompt",
 ]

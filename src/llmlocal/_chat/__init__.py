@@ -1,0 +1,21 @@
+"""Chats: a conversation as a value, its answers, and their streams."""
+
+from __future__ import annotations
+
+from llmlocal._chat._model import ChatModel, as_messages, find_template, render
+from llmlocal._chat._overflow import Overflow
+from llmlocal._chat._reply import ChatReply
+from llmlocal._chat._session import ChatSession
+from llmlocal._chat._stream import AsyncChatStream, ChatStream
+
+__all__ = [
+    "AsyncChatStream",
+    "ChatModel",
+    "ChatReply",
+    "ChatSession",
+    "ChatStream",
+    "Overflow",
+    "as_messages",
+    "find_template",
+    "render",
+]

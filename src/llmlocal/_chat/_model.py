@@ -1,0 +1,165 @@
+"""What a chat needs of a model, and which template it uses."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
+
+from llmlocal._templates import ChatPrompt, ChatTemplate, Message, SegmentEncoder
+from llmlocal.errors import ParameterError, TemplateError
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from llmlocal._options import Options
+    from llmlocal._reply import TokenCallback
+    from llmlocal._types import Completion
+
+__all__ = ["AsyncTextStream", "ChatModel", "TextStream", "as_messages", "find_template", "render"]
+
+
+class TextStream(Iterator[str], Protocol):
+    """Text that arrives: :class:`llmlocal.Stream`."""
+
+    @property
+    def result(self) -> Completion: ...
+
+    def cancel(self) -> None: ...
+
+
+class AsyncTextStream(Protocol):
+    """Text that arrives in an event loop: :class:`llmlocal.AsyncStream`."""
+
+    def __aiter__(self) -> AsyncIterator[str]: ...
+
+    def __anext__(self) -> Awaitable[str]: ...
+
+    def result(self) -> Awaitable[Completion]: ...
+
+    def cancel(self) -> None: ...
+
+
+class ChatModel(SegmentEncoder, Protocol):
+    """What a chat needs of a model: :class:`llmlocal.LLM`."""
+
+    @property
+    def metadata(self) -> Mapping[str, str]: ...
+
+    @property
+    def n_ctx(self) -> int: ...
+
+    @property
+    def eos_token(self) -> str: ...
+
+    def chat_template(self, name: str | None = None) -> str | None: ...
+
+    @overload
+    def generate(
+        self,
+        prompt: Sequence[int],
+        *,
+        streaming: Literal[False] = False,
+        callback: TokenCallback | None = None,
+        **options: Unpack[Options],
+    ) -> Completion: ...
+    @overload
+    def generate(
+        self,
+        prompt: Sequence[int],
+        *,
+        streaming: Literal[True],
+        callback: TokenCallback | None = None,
+        **options: Unpack[Options],
+    ) -> TextStream: ...
+
+    async def agenerate(
+        self,
+        prompt: Sequence[int],
+        *,
+        callback: TokenCallback | None = None,
+        **options: Unpack[Options],
+    ) -> Completion: ...
+
+    def astream(
+        self,
+        prompt: Sequence[int],
+        *,
+        callback: TokenCallback | None = None,
+        **options: Unpack[Options],
+    ) -> AsyncTextStream: ...
+
+
+def find_template(
+    model: ChatModel, template: str | ChatTemplate | None = None, *, with_tools: bool = False
+) -> ChatTemplate:
+    """The template to use.
+
+    Args:
+        model: Whose file may hold templates.
+        template: A template, its text, or its name in the file; None for the file's own.
+        with_tools: Whether tools are passed; some files have a template of its own for that.
+
+    Raises:
+        TemplateError: There is none, or none of this name.
+    """
+    if isinstance(template, ChatTemplate):
+        return template
+    if template is None:
+        source = (model.chat_template("tool_use") if with_tools else None) or model.chat_template()
+        if source is None:
+            raise TemplateError(
+                "the model's file has no chat template; pass one with template=,"
+                " or continue a text with generate()"
+            )
+        return _parsed(source)
+    if "{" in template:
+        return _parsed(template)
+    source = model.chat_template(template)
+    if source is None:
+        names = ", ".join(_names(model)) or "none"
+        raise TemplateError(f"the model's file has no chat template {template!r}; it has: {names}")
+    return _parsed(source)
+
+
+def _names(model: ChatModel) -> list[str]:
+    prefix = "tokenizer.chat_template."
+    return [key.removeprefix(prefix) for key in model.metadata if key.startswith(prefix)]
+
+
+@lru_cache(maxsize=64)
+def _parsed(source: str) -> ChatTemplate:
+    return ChatTemplate(source)
+
+
+def render(
+    model: ChatModel,
+    messages: Sequence[Message],
+    *,
+    template: str | ChatTemplate | None = None,
+    add_generation_prompt: bool = True,
+    tools: Sequence[Mapping[str, Any]] | None = None,
+    documents: Sequence[Mapping[str, Any]] | None = None,
+    variables: Mapping[str, Any] | None = None,
+) -> ChatPrompt:
+    """The prompt that the model would be given for ``messages``; see :meth:`ChatTemplate.render`."""
+    return find_template(model, template, with_tools=bool(tools)).render(
+        messages,
+        add_generation_prompt=add_generation_prompt,
+        tools=tools,
+        documents=documents,
+        variables=variables,
+        special_tokens={"bos_token": model.bos_token, "eos_token": model.eos_token},
+    )
+
+
+def as_messages(prompt: str | Sequence[Message], system: str | None = None) -> list[Message]:
+    """A question, or a conversation, as messages; ``system`` goes before them."""
+    messages: list[Message] = (
+        [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [*prompt]
+    )
+    if system is None:
+        return messages
+    if messages and messages[0].get("role") == "system":
+        raise ParameterError("both system= and a system message in messages; give one of them")
+    return [{"role": "system", "content": system}, *messages]

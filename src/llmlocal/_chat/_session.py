@@ -1,0 +1,377 @@
+"""A conversation: a value that remembers what was said, and asks the model for the next answer."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args, overload
+
+from llmlocal._chat._model import ChatModel, as_messages, find_template, render
+from llmlocal._chat._overflow import Overflow, choose_first, room_for_answer, turn_starts
+from llmlocal._chat._reply import ChatReply
+from llmlocal._chat._stream import AsyncChatStream, ChatStream
+from llmlocal._chat._turn import Busy, Prompt, Turn
+from llmlocal._templates import (
+    ChatPrompt,
+    ChatTemplate,
+    Message,
+    ReasoningSplitter,
+    checked_messages,
+    encode_prompt,
+)
+from llmlocal.errors import ParameterError
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from llmlocal._options import Options
+    from llmlocal._reply import TokenCallback
+
+__all__ = ["ChatSession"]
+
+_FORMAT = "llmlocal chat session, version 1"
+
+
+class ChatSession:
+    """A conversation with a model.  Make it with :meth:`llmlocal.LLM.chat_session`.
+
+    A session is a value: any number share one model, in any number of threads, and alternate
+    freely; what they have in common, and what each said before, is not evaluated again.  Only one
+    caller at a time may use the same session.
+
+    Args:
+        model: The model that answers.
+        system: An instruction that comes first; None for none (a template may have one of its own).
+        messages: A conversation to go on with, as dicts with ``role`` and ``content``.
+        template: A chat template, its text, or its name in the model's file; None for the file's.
+        tools: JSON schemas of functions, for templates that describe them to the model.
+        documents: Texts to answer from, for templates that take them.
+        variables: More variables of the template, such as ``{"enable_thinking": False}``.
+        overflow: What to do when the conversation outgrows the context: ``"error"`` raises a
+            :class:`llmlocal.ContextOverflowError`; ``"drop_oldest"`` leaves whole turns out of the
+            prompt, the oldest first and never the system message, and says so in the reply.
+        **options: Defaults for all answers of this session, as in :meth:`llmlocal.LLM.generate`;
+            ``max_tokens`` is None here: until the model ends, or the context is full.
+
+    Attributes:
+        history: The messages, oldest first: plain dicts that may be read and edited between
+            answers.  An answer that was cut has a ``partial`` key with the reason.
+
+    Raises:
+        ParameterError: ``messages`` are no messages, or ``overflow`` is neither of the two.
+
+    Example:
+        >>> session = llm.chat_session(system="You are terse.")
+        >>> session.generate("Name a fruit.")
+        'Apple.'
+        >>> session.generate("Another one.").usage.cached_tokens > 0
+        True
+        >>> [message["role"] for message in session.history]
+        ['system', 'user', 'assistant', 'user', 'assistant']
+    """
+
+    def __init__(
+        self,
+        model: ChatModel,
+        *,
+        system: str | None = None,
+        messages: Sequence[Message] = (),
+        template: str | ChatTemplate | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        documents: Sequence[Mapping[str, Any]] | None = None,
+        variables: Mapping[str, Any] | None = None,
+        overflow: Overflow = "error",
+        **options: Unpack[Options],
+    ) -> None:
+        if overflow not in get_args(Overflow):
+            raise ParameterError(f"overflow must be 'error' or 'drop_oldest', got {overflow!r}")
+        self._model = model
+        self.history = _checked(as_messages(messages, system))
+        self.template = template
+        self.tools = tools
+        self.documents = documents
+        self.variables = dict(variables or {})
+        self.overflow: Overflow = overflow
+        self.options: Options = options
+        # Where the prompt begins after the system message, once the conversation has outgrown
+        # the context.
+        self._first = 0
+        self._busy = Busy()
+
+    def __repr__(self) -> str:
+        return f"<ChatSession {len(self.history)} messages>"
+
+    # --- Answers ---------------------------------------------------------------------------------
+
+    @overload
+    def generate(
+        self,
+        prompt: str | Message | None = None,
+        *,
+        streaming: Literal[False] = False,
+        callback: TokenCallback | None = None,
+        **options: Unpack[Options],
+    ) -> ChatReply: ...
+    @overload
+    def generate(
+        self,
+        prompt: str | Message | None = None,
+        *,
+        streaming: Literal[True],
+        callback: TokenCallback | None = None,
+        **options: Unpack[Options],
+    ) -> ChatStream: ...
+    @overload
+    def generate(
+        self,
+        prompt: str | Message | None = None,
+        *,
+        streaming: bool,
+        callback: TokenCallback | None = None,
+        **options: Unpack[Options],
+    ) -> ChatReply | ChatStream: ...
+    def generate(
+        self,
+        prompt: str | Message | None = None,
+        *,
+        streaming: bool = False,
+        callback: TokenCallback | None = None,
+        **options: Unpack[Options],
+    ) -> ChatReply | ChatStream:
+        """Say something, and get the answer.  Both are in the history afterwards.
+
+        A turn that fails, or is cut before the first word, leaves the history as it was.
+
+        Args:
+            prompt: What the user says, or any message as a dict.  None: answer the history as it
+                is; a last message of the assistant is continued then.
+            streaming: Return the answer piece by piece while the model writes it.
+            callback: As in :meth:`llmlocal.LLM.generate`; sees the raw text, reasoning included.
+            **options: As in :meth:`llmlocal.LLM.generate`.
+
+        Returns:
+            A :class:`llmlocal.ChatReply`, which is a ``str``; with ``streaming`` a
+            :class:`llmlocal.ChatStream`.
+
+        Raises:
+            RequestError: This session is answering already.
+            ContextOverflowError: The conversation, or with ``overflow="drop_oldest"`` its last turn,
+                does not fit in the context.
+            TemplateError: The template is missing or broken, or refuses these messages.
+            ParameterError: An option is out of its range.
+        """
+        turn = self._turn(prompt)
+        try:
+            request, sent = self._prepare(prompt, options)
+            turn.start(sent)
+            if streaming:
+                stream = self._model.generate(
+                    sent.tokens, streaming=True, callback=callback, **request
+                )
+                return ChatStream(stream, turn)
+            completion = self._model.generate(sent.tokens, callback=callback, **request)
+        except BaseException:
+            turn.fail()
+            raise
+        turn.feed(completion)
+        turn.feed_end()
+        return turn.finish(completion)
+
+    async def agenerate(
+        self,
+        prompt: str | Message | None = None,
+        *,
+        callback: TokenCallback | None = None,
+        **options: Unpack[Options],
+    ) -> ChatReply:
+        """Say something, and get the answer, without blocking the event loop; see :meth:`generate`.
+
+        Cancelling the task stops the model, and leaves the history as it was.
+        """
+        import asyncio
+
+        turn = self._turn(prompt)
+        try:
+            request, sent = await asyncio.to_thread(self._prepare, prompt, options)
+            turn.start(sent)
+            completion = await self._model.agenerate(sent.tokens, callback=callback, **request)
+        except BaseException:
+            turn.fail()
+            raise
+        turn.feed(completion)
+        turn.feed_end()
+        return turn.finish(completion)
+
+    def astream(
+        self,
+        prompt: str | Message | None = None,
+        *,
+        callback: TokenCallback | None = None,
+        **options: Unpack[Options],
+    ) -> AsyncChatStream:
+        """Say something, and get the answer piece by piece in an ``async for`` loop."""
+        return AsyncChatStream(
+            lambda: self._turn(prompt),
+            lambda: self._prepare(prompt, options),
+            lambda tokens, request: self._model.astream(tokens, callback=callback, **request),
+        )
+
+    # --- The conversation ------------------------------------------------------------------------
+
+    @property
+    def system(self) -> str | None:
+        """The instruction that comes first, or None.  May be set."""
+        if self.history and self.history[0]["role"] == "system":
+            return cast("str", self.history[0]["content"])
+        return None
+
+    @system.setter
+    def system(self, text: str | None) -> None:
+        with self._busy:
+            if self.system is not None:
+                del self.history[0]
+            if text is not None:
+                self.history.insert(0, {"role": "system", "content": text})
+
+    def undo(self) -> list[dict[str, Any]]:
+        """Take back the last thing the user said, and all that came after it.
+
+        Returns:
+            The messages that were taken back, oldest first; none if there were none.
+        """
+        with self._busy:
+            start = turn_starts(self.history)[-1]
+            taken = self.history[start:]
+            del self.history[start:]
+            self._first = 0  # there is room again for what was dropped
+            return taken
+
+    def fork(self) -> ChatSession:
+        """Another session that has had the same conversation, to go on in another way."""
+        twin = copy.copy(self)
+        twin.history = copy.deepcopy(self.history)
+        twin.variables = dict(self.variables)
+        twin.options = self.options.copy()
+        twin._busy = Busy()
+        return twin
+
+    def to_json(self) -> str:
+        """The session as JSON text: the conversation and the settings, not the model."""
+        return json.dumps(
+            {
+                "format": _FORMAT,
+                "messages": self.history,
+                "template": self.template.source
+                if isinstance(self.template, ChatTemplate)
+                else self.template,
+                "tools": self.tools,
+                "documents": self.documents,
+                "variables": self.variables,
+                "overflow": self.overflow,
+                "options": self.options,
+                "first": self._first,
+            },
+            ensure_ascii=False,
+            indent=1,
+        )
+
+    @classmethod
+    def from_json(cls, model: ChatModel, text: str) -> ChatSession:
+        """The session that :meth:`to_json` gave, to go on with ``model``.
+
+        Raises:
+            ParameterError: ``text`` is not such a session; says why.
+        """
+        try:
+            saved = json.loads(text)
+            if saved["format"] != _FORMAT:
+                raise ParameterError(f"this is {saved['format']!r}, not a {_FORMAT!r}")
+            options = dict(saved["options"])
+            if "logit_bias" in options:  # JSON has no numbers for keys
+                options["logit_bias"] = {int(k): v for k, v in options["logit_bias"].items()}
+            names = ("messages", "template", "tools", "documents", "variables", "overflow")
+            session = cls(model, **{name: saved[name] for name in names}, **options)
+            session._first = int(saved["first"])
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
+            raise ParameterError(f"this is not a saved chat session: {exc}") from exc
+        return session
+
+    # --- How it works ----------------------------------------------------------------------------
+
+    def _turn(self, prompt: str | Message | None) -> Turn:
+        added = _added(prompt)
+        return Turn(self._busy, lambda reply: self._record(added, reply))
+
+    def _prepare(self, prompt: str | Message | None, options: Options) -> tuple[Options, Prompt]:
+        """What to ask the model for, and the prompt."""
+        request: Options = {"max_tokens": None, **self.options, **options}
+        messages = [*self.history, *_added(prompt)]
+        if not messages:
+            raise ParameterError("there is nothing to answer: the history is empty")
+        n_head = next((i for i, m in enumerate(messages) if m["role"] != "system"), len(messages))
+        encoded: dict[int, tuple[ChatPrompt, list[int]]] = {}
+
+        def count_from(first: int) -> int:
+            text = self._render([*messages[:n_head], *messages[first:]])
+            encoded[first] = text, encode_prompt(self._model, text)
+            return len(encoded[first][1])
+
+        if self.overflow == "error":
+            first = n_head
+            count_from(first)
+        else:
+            room = self._model.n_ctx - room_for_answer(self._model.n_ctx, request["max_tokens"])
+            starts = [n_head, *(i for i in turn_starts(messages) if i > n_head)]
+            first = self._first = choose_first(starts, self._first, room, count_from)
+        text, tokens = encoded[first]
+        return request, Prompt(tokens, self._splitter(text, messages[-1]), first - n_head)
+
+    def _render(self, messages: Sequence[Message]) -> ChatPrompt:
+        return render(
+            self._model,
+            messages,
+            template=self.template,
+            tools=self.tools,
+            documents=self.documents,
+            variables=self.variables,
+        )
+
+    def _splitter(self, prompt: ChatPrompt, last: Message) -> ReasoningSplitter:
+        tags = find_template(self._model, self.template, with_tools=bool(self.tools)).reasoning
+        if tags is None or last["role"] != "assistant":
+            return ReasoningSplitter(tags, is_open=tags is not None and tags.is_open_in(prompt))
+        if last["content"]:  # an answer has begun: the rest is answer too
+            return ReasoningSplitter(None)
+        return ReasoningSplitter(
+            tags, is_open="reasoning_content" in last or tags.is_open_in(prompt)
+        )
+
+    def _record(self, added: list[dict[str, Any]], reply: ChatReply) -> None:
+        if reply.is_partial and not reply and not reply.reasoning:
+            return
+        if not added and self.history[-1]["role"] == "assistant":
+            self.history[-1] = _joined(self.history[-1], reply.message)
+        else:
+            self.history += [*added, reply.message]
+
+
+def _added(prompt: str | Message | None) -> list[dict[str, Any]]:
+    if prompt is None:
+        return []
+    return _checked(as_messages(prompt if isinstance(prompt, str) else [prompt]))
+
+
+def _checked(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Copies of the messages, which are what they should be."""
+    checked_messages(messages)
+    return [copy.deepcopy(dict(message)) for message in messages]
+
+
+def _joined(begun: dict[str, Any], rest: dict[str, Any]) -> dict[str, Any]:
+    """A message that was continued."""
+    joined = {key: value for key, value in begun.items() if key != "partial"} | rest
+    for key in ("content", "reasoning_content"):
+        if begun.get(key):
+            joined[key] = begun[key] + rest.get(key, "")
+    return joined

@@ -1,0 +1,153 @@
+"""A chat model without a model: tokens are characters, and the answers are given in advance."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from llmlocal._types import Completion, FinishReason, Usage
+from llmlocal.errors import ContextOverflowError
+
+TEMPLATE = (
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+THINKING = TEMPLATE + "{# <think> #}"
+
+
+class FakeModel:
+    """Answers with ``answers`` in turn, piece by piece.
+
+    Attributes:
+        prompts: The prompts it was given, as text.
+        options: The options that came with each.
+        on_piece: Called before each piece, with its number.
+    """
+
+    def __init__(
+        self,
+        *answers: str | Sequence[str] | BaseException,
+        template: str | None = TEMPLATE,
+        n_ctx: int = 10_000,
+        finish_reason: FinishReason = "stop",
+    ) -> None:
+        self.answers = list(answers) or ["ok"] * 1000
+        self.template = template
+        self.named: dict[str, str] = {}
+        self.n_ctx = n_ctx
+        self.finish_reason: FinishReason = finish_reason
+        self.bos_token, self.eos_token, self.add_bos = "", "", False
+        self.prompts: list[str] = []
+        self.options: list[dict[str, Any]] = []
+        self.on_piece: Callable[[int], None] = lambda _: None
+        self.cancelled = threading.Event()
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        return {f"tokenizer.chat_template.{name}": text for name, text in self.named.items()}
+
+    def chat_template(self, name: str | None = None) -> str | None:
+        return self.named.get(name) if name else self.template
+
+    def encode_segments(self, segments: Iterable[tuple[str, bool]], /) -> list[int]:
+        return [ord(char) for text, _ in segments for char in text]
+
+    def generate(
+        self,
+        prompt: Sequence[int],
+        *,
+        streaming: bool = False,
+        callback: Any = None,
+        **options: Any,
+    ) -> Any:
+        stream = FakeStream(self, prompt, callback, options)
+        return stream if streaming else stream.result
+
+    async def agenerate(
+        self, prompt: Sequence[int], *, callback: Any = None, **options: Any
+    ) -> Completion:
+        return FakeStream(self, prompt, callback, options).result
+
+    def astream(
+        self, prompt: Sequence[int], *, callback: Any = None, **options: Any
+    ) -> FakeAsyncStream:
+        return FakeAsyncStream(FakeStream(self, prompt, callback, options))
+
+
+class FakeStream:
+    """One answer."""
+
+    def __init__(
+        self, model: FakeModel, prompt: Sequence[int], callback: Any, options: Any
+    ) -> None:
+        if len(prompt) >= model.n_ctx:
+            message = f"prompt has {len(prompt)} tokens, context holds {model.n_ctx}"
+            raise ContextOverflowError(message, n_prompt=len(prompt), n_ctx=model.n_ctx)
+        model.prompts.append("".join(map(chr, prompt)))
+        model.options.append(options)
+        answer = model.answers.pop(0)
+        self._error = answer if isinstance(answer, BaseException) else None
+        self._pieces = [] if isinstance(answer, BaseException) else list(answer)
+        self._model = model
+        self._callback = callback
+        self._prompt_tokens = len(prompt)
+        self._is_cancelled = False
+        self._texts: list[str] = []
+        self._iterator = self._run()
+
+    def _run(self) -> Iterator[str]:
+        for number, piece in enumerate(self._pieces):
+            self._model.on_piece(number)
+            if self._is_cancelled:
+                return
+            self._texts.append(piece)
+            if self._callback is not None and not self._callback(ord(piece[0]), piece):
+                self._is_cancelled = True
+                return
+            yield piece
+        if self._error is not None:
+            raise self._error
+
+    def __iter__(self) -> FakeStream:
+        return self
+
+    def __next__(self) -> str:
+        return next(self._iterator)
+
+    def cancel(self) -> None:
+        self._is_cancelled = True
+        self._model.cancelled.set()
+
+    @property
+    def result(self) -> Completion:
+        for _ in self._iterator:
+            pass
+        return Completion(
+            "".join(self._texts),
+            finish_reason="cancelled" if self._is_cancelled else self._model.finish_reason,
+            usage=Usage(self._prompt_tokens, 0, len(self._texts)),
+            seed=7,
+        )
+
+
+class FakeAsyncStream:
+    """One answer, in an event loop."""
+
+    def __init__(self, stream: FakeStream) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> FakeAsyncStream:
+        return self
+
+    async def __anext__(self) -> str:
+        piece = next(self._stream, None)
+        if piece is None:
+            raise StopAsyncIteration
+        return piece
+
+    async def result(self) -> Completion:
+        return self._stream.result
+
+    def cancel(self) -> None:
+        self._stream.cancel()
