@@ -104,7 +104,7 @@ def gemma(*, seed: int = 2, vocab: Vocab | None = None) -> TinyModel:
     for layer in range(4):
         weights.attention(layer, key_heads=2)
         weights.feed_forward(layer)
-        weights.norm(f"blk.{layer}.attn_q_norm", WIDTH // HEADS, 2.0)
+        weights.norm(f"blk.{layer}.attn_q_norm", WIDTH // HEADS)
         weights.norm(f"blk.{layer}.attn_k_norm", WIDTH // HEADS)
         weights.norm(f"blk.{layer}.post_attention_norm", WIDTH)
         weights.norm(f"blk.{layer}.post_ffw_norm", WIDTH)
@@ -206,10 +206,10 @@ class _Weights:
         block = f"blk.{layer}"
         keys = WIDTH // HEADS * key_heads
         self.norm(f"{block}.attn_norm", WIDTH)
-        self.matrix(f"{block}.attn_q", WIDTH, WIDTH, 2.0)  # Sharp: some tokens matter, most don't.
+        self.matrix(f"{block}.attn_q", WIDTH, WIDTH)
         self.matrix(f"{block}.attn_k", WIDTH, keys)
         self.matrix(f"{block}.attn_v", WIDTH, keys)
-        self.matrix(f"{block}.attn_output", WIDTH, WIDTH, 3.0)
+        self.matrix(f"{block}.attn_output", WIDTH, WIDTH, 2.0)
 
     def feed_forward(self, layer: int) -> None:
         block = f"blk.{layer}"
@@ -227,7 +227,8 @@ class _Weights:
         self.matrix(f"{block}.ssm_x", _INNER, _STEP_RANK + 2 * _STATE, 2.0)
         self.matrix(f"{block}.ssm_dt", _STEP_RANK, _INNER)
         self.tensors[f"{block}.ssm_dt.bias"] = self._draw((_INNER,), 0.5)
-        decay = -np.arange(1, _STATE + 1, dtype=np.float32) / np.float32(4)
+        # From a state that lasts for hundreds of tokens to one that is gone after the next.
+        decay = -np.geomspace(1 / 512, 1, _STATE).astype(np.float32)
         self.tensors[f"{block}.ssm_a"] = decay[None, :].repeat(_INNER, axis=0)
         self.tensors[f"{block}.ssm_d"] = 1 + self._draw((_INNER,), 0.1)
         self.matrix(f"{block}.ssm_out", _INNER, WIDTH, 3.0)

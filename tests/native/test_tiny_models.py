@@ -9,6 +9,7 @@ import pytest
 
 from ..conftest import OpenTiny, TinyPath
 from ..tiny_models import MODELS
+from .reference import Reference, tokens
 
 KINDS = {
     "llama": (False, False, 0),
@@ -39,6 +40,17 @@ def test_greedy_text_wanders(name: str, open_tiny: OpenTiny) -> None:
         assert "\ufffd" not in text
     for first, second in itertools.combinations(texts, 2):
         assert first[:20] != second[:20]
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("place", [0, 50, 90])
+def test_every_part_of_a_prompt_matters(name: str, place: int, reference: Reference) -> None:
+    changed = 0
+    for seed in range(5):
+        prompt = tokens(100, seed)
+        other = [*prompt[:place], *tokens(1, seed + 1000), *prompt[place + 1 :]]
+        changed += reference.answer(name, prompt, 30) != reference.answer(name, other, 30)
+    assert changed >= 4
 
 
 @pytest.mark.parametrize("name", MODELS)
