@@ -47,15 +47,33 @@ def _cgroup_quota(
         lines = membership.read_text().splitlines()
     except OSError:
         return None
-    own = next((line[3:].lstrip("/") for line in lines if line.startswith("0::")), "")
-    group = root / own
-    limits = [_quota_of(each) for each in (group, *group.parents) if each.is_relative_to(root)]
+    limits = [_quota_of(group) for line in lines for group in _groups(line, root)]
     return min((limit for limit in limits if limit is not None), default=None)
 
 
+def _groups(line: str, root: Path) -> list[Path]:
+    """The folders of a group that can limit the CPU, and of all the groups that it is in.
+
+    Args:
+        line: Of /proc/self/cgroup, ``number:controllers:path``; version 2 names no controllers.
+        root: Where the groups are mounted.
+    """
+    _, _, rest = line.partition(":")
+    controllers, _, path = rest.partition(":")
+    if controllers and "cpu" not in controllers.split(","):
+        return []
+    top = root / "cpu" if controllers else root
+    # Inside a container the path may be the host's; the container's own limit is at the top.
+    group = top / path.lstrip("/")
+    return [each for each in (group, *group.parents) if each.is_relative_to(top)]
+
+
 def _quota_of(group: Path) -> float | None:
-    try:
-        quota, period = (group / "cpu.max").read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):
-        return None
+    # Version 2 has both numbers in one file, version 1 in two.
+    for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+        try:
+            quota, period = " ".join((group / name).read_text() for name in names).split()
+            return None if quota in ("max", "-1") else int(quota) / int(period)
+        except (OSError, ValueError):
+            continue
+    return None
