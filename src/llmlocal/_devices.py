@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -85,10 +86,11 @@ def devices() -> list[Device]:
     return found
 
 
+# Words, as a whole, of a device's description.
 _VENDORS = {
-    "nvidia": ("nvidia", "geforce", "quadro", "tesla"),
-    "amd": ("amd", "radeon"),
-    "intel": ("intel", "arc"),
+    "nvidia": {"nvidia", "geforce", "quadro", "tesla"},
+    "amd": {"amd", "radeon"},
+    "intel": {"intel", "arc"},
 }
 # Names of the same thing: what GPT4All called kompute is Vulkan today.
 _ALIASES = {"kompute": "vulkan", "rocm": "hip", "mtl": "metal"}
@@ -106,10 +108,7 @@ def select(wanted: str | Sequence[str], available: Sequence[Device]) -> DeviceCh
         DeviceError: Nothing there answers to the name; the message lists what does.
     """
     if not isinstance(wanted, str):
-        chosen = [device for each in wanted for device in select(each, available).offload]
-        if len(set(chosen)) != len(chosen):
-            raise DeviceError(f"device={list(wanted)!r} names a device twice")
-        return DeviceChoice(tuple(chosen))
+        return _select_several(wanted, available)
     name = wanted.strip().lower()
     if name == "cpu":
         return DeviceChoice(())
@@ -117,19 +116,28 @@ def select(wanted: str | Sequence[str], available: Sequence[Device]) -> DeviceCh
     gpus = gpus or [device for device in available if device.type == "igpu"]
     if name == "auto":
         return DeviceChoice(tuple(gpus))
-    matches = gpus[:1] if name == "gpu" else [d for d in available if _answers_to(d, name)]
+    matches = gpus if name == "gpu" else [d for d in available if _answers_to(d, name)]
     if not matches:
         raise DeviceError(f"there is no device {wanted!r}; {_what_there_is(available)}")
     return DeviceChoice(tuple(matches[:1]))
 
 
+def _select_several(wanted: object, available: Sequence[Device]) -> DeviceChoice:
+    if not isinstance(wanted, Sequence) or not wanted:
+        raise DeviceError(f"device must be a name or a list of names, got {wanted!r}")
+    chosen = [device for each in wanted for device in select(each, available).offload]
+    if len(set(chosen)) != len(chosen):
+        raise DeviceError(f"device={list(wanted)!r} names a device twice")
+    return DeviceChoice(tuple(chosen))
+
+
 def _answers_to(device: Device, name: str) -> bool:
-    if device.type == "cpu":
+    if device.type == "cpu" or not name:  # A device may have no description.
         return False
     if name in (device.name.lower(), device.description.lower()):
         return True
     if name in _VENDORS:
-        return any(word in device.description.lower() for word in _VENDORS[name])
+        return not _VENDORS[name].isdisjoint(re.findall("[a-z]+", device.description.lower()))
     backend, _, which = name.partition(":")
     if _ALIASES.get(backend, backend) != _ALIASES.get(device.backend, device.backend):
         return False
