@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 __all__ = ["Completion", "FinishReason", "Timings", "Usage"]
 
@@ -80,7 +80,6 @@ class Completion(str):  # noqa: SLOT000 - a subclass adds facts of its own
         timings: Timings | None = None,
         seed: int = 0,
         tokens: tuple[int, ...] = (),
-        **_: Any,  # A subclass's own facts pass through.
     ) -> Completion:
         self = super().__new__(cls, text)
         self.finish_reason = finish_reason
@@ -90,6 +89,3 @@ class Completion(str):  # noqa: SLOT000 - a subclass adds facts of its own
         self.seed = seed
         self.tokens = tokens
         return self
-
-    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, Any]]:
-        return (str(self),), dict(self.__dict__)
