@@ -122,7 +122,7 @@ def test_a_broken_file_of_the_users_own_is_an_error(
 def test_a_named_file_of_the_users_own_has_to_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLMLOCAL_CATALOG", "/no/such/file.json")
 
-    with pytest.raises(ModelError, match="LLMLOCAL_CATALOG names /no/such/file.json"):
+    with pytest.raises(ModelError, match=r"LLMLOCAL_CATALOG names /no/such/file.json"):
         models.catalog()
 
 
@@ -212,7 +212,10 @@ def test_a_refresh_of_other_than_text_is_refused(server: Server) -> None:
     ("spoil", "reason"),
     [
         (lambda server: setattr(server, "always", Fault(status=404)), "404 Not Found"),
-        (lambda server: setattr(server, "always", Fault(body=b"x" * 33_000_000)), "more than 32000000"),
+        (
+            lambda server: setattr(server, "always", Fault(body=b"x" * 33_000_000)),
+            "more than 32000000",
+        ),
     ],
 )
 def test_a_refresh_that_fails_is_an_error(

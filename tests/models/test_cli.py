@@ -84,7 +84,12 @@ def test_models_are_listed_as_an_aligned_table(run: Run, home: Path) -> None:
 
 
 def test_a_catalog_model_on_disk_is_one_row(run: Run, home: Path, tmp_path: Path) -> None:
-    card = {"name": "tiny", "filename": "tiny.gguf", "size_bytes": len(MODEL), "sha256": digest(MODEL)}
+    card = {
+        "name": "tiny",
+        "filename": "tiny.gguf",
+        "size_bytes": len(MODEL),
+        "sha256": digest(MODEL),
+    }
     (tmp_path / "home" / "catalog.json").write_text(json.dumps({"version": 1, "models": [card]}))
     (home / "tiny.gguf").write_bytes(MODEL)
     blob = Path.home() / ".ollama" / "models" / "blobs" / f"sha256-{digest(MODEL)}"
@@ -143,7 +148,9 @@ def test_pull_prints_the_path(run: Run, server: Server, home: Path) -> None:
     url = f"{server.url}/model.gguf"
 
     assert run("pull", url) == (0, f"{home / 'model.gguf'}\n", "")
-    code, output, _ = run("pull", url, "--sha256", digest(MODEL), "--size", str(len(MODEL)), "--json")
+    code, output, _ = run(
+        "pull", url, "--sha256", digest(MODEL), "--size", str(len(MODEL)), "--json"
+    )
     assert (code, json.loads(output)) == (0, {"path": str(home / "model.gguf")})
     assert len(server.requests) == 1
 

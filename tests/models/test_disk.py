@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import namedtuple
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -17,6 +18,7 @@ from llmlocal.errors import ChecksumError, DownloadError
 from llmlocal.models import _disk
 from llmlocal.models._card import Checks
 from llmlocal.models._disk import readable_size
+from llmlocal.models._partial import Partial
 from llmlocal.models._record import Record, read_record, write_record
 from llmlocal.models._slot import Slot
 
@@ -45,6 +47,24 @@ try:
 except DownloadError as exc:
     print(slot.part.stat().st_size, exc)
 """
+
+
+class FullAfter:
+    """A file on a disk that has room for so many bytes."""
+
+    def __init__(self, file: BinaryIO, room: int) -> None:
+        self._file = file
+        self._room = room
+
+    def write(self, data: memoryview) -> int:
+        if not self._room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        count = self._file.write(data[: self._room])
+        self._room -= count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def run(command: list[str], url: str, folder: Path, limit: int | None = None) -> str:
@@ -131,6 +151,46 @@ def test_a_file_system_with_small_files_leaves_a_part_to_resume(
     assert "is full (File too large)" in output
     assert fetch_file(f"{server.url}/model.gguf").read_bytes() == MODEL
     assert server.requests[-1].headers["range"] == f"bytes={HALF}-"
+
+
+def test_a_write_that_fails_leaves_bytes_and_digest_in_step(slot: Slot) -> None:
+    with Partial(slot, Checks(sha256=digest(MODEL))) as partial:
+        partial.open(lambda *_: None)
+        partial.append(MODEL[:1000])
+        opened = partial._opened()
+        partial._file = FullAfter(opened, 500)  # type: ignore[assignment]  # writes alone are used
+        with pytest.raises(DownloadError, match="is full"):
+            partial.append(MODEL[1000:])
+        assert partial.size == 1500
+        opened.close()
+    assert slot.part.read_bytes() == MODEL[:1500]
+
+    with Partial(slot, Checks(sha256=digest(MODEL))) as partial:
+        partial.open(lambda *_: None)
+        partial.append(MODEL[1500:])
+        assert partial.finish(partial.checks, "test").read_bytes() == MODEL
+        with pytest.raises(DownloadError, match="closed"):
+            partial.append(b"more")
+
+
+def test_a_lock_that_cannot_be_made_is_an_error(
+    server: Server, fetch_file: Fetcher, slot: Slot
+) -> None:
+    slot.lock.mkdir(parents=True)
+
+    with pytest.raises(DownloadError, match="cannot write to"):
+        fetch_file(f"{server.url}/model.gguf")
+
+
+def test_a_note_that_cannot_be_written_is_an_error(
+    server: Server, fetch_file: Fetcher, slot: Slot
+) -> None:
+    server.files["/model.gguf"] = MODEL
+    slot.origin.mkdir(parents=True)
+    (slot.origin / "in the way").touch()
+
+    with pytest.raises(DownloadError, match="cannot write to"):
+        fetch_file(f"{server.url}/model.gguf", checks=Checks(sha256=digest(MODEL)))
 
 
 def test_a_folder_that_cannot_be_made_is_named(

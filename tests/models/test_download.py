@@ -62,6 +62,8 @@ SURVIVED = [
     Case("compressed", [Fault(encode=True)], requests=1),
     Case("compressed, cut", [Fault(encode=True, cut_after=200)]),
     Case("compressed when resumed", [CUT, Fault(encode=True)], PINNED, requests=3),
+    Case("compressed, says it, is not", [Fault(headers={"Content-Encoding": "gzip"})]),
+    Case("no length, no bytes", [Fault(drop_length=True, cut_after=0)], PINNED),
     Case("no length", [Fault(drop_length=True)], requests=1),
 ]  # fmt: skip
 

@@ -8,7 +8,12 @@ import pytest
 
 from llmlocal import models
 from llmlocal._progress import Progress
-from llmlocal.errors import DownloadCancelledError, DownloadError, ModelLoadError, ModelNotFoundError
+from llmlocal.errors import (
+    DownloadCancelledError,
+    DownloadError,
+    ModelLoadError,
+    ModelNotFoundError,
+)
 from llmlocal.models._remote import FIRST_BLOCK_BYTES, RemoteFile
 
 from .conftest import QUICK
@@ -138,8 +143,13 @@ def test_a_remote_split_model_is_counted_whole(hub: Hub) -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    [Fault(status=503, headers={"Retry-After": "0"}), Fault(cut_after=0), Fault(shift_range=5)],
-    ids=["unavailable", "cut", "another range"],
+    [
+        Fault(status=503, headers={"Retry-After": "0"}),
+        Fault(cut_after=0),
+        Fault(cut_after=0, drop_length=True),
+        Fault(shift_range=5),
+    ],
+    ids=["unavailable", "cut", "empty", "another range"],
 )
 def test_a_remote_header_survives_faults(fault: Fault, server: Server) -> None:
     server.files["/model.gguf"] = MODEL
@@ -161,6 +171,16 @@ def test_a_remote_file_is_read_to_its_end(server: Server) -> None:
         assert file.size == len(body)
 
 
+def test_a_remote_file_of_unknown_length_is_read_to_its_end(server: Server) -> None:
+    body = small_model(FIRST_BLOCK_BYTES)[:FIRST_BLOCK_BYTES]
+    server.files["/model.gguf"] = body
+
+    with RemoteFile(f"{server.url}/model.gguf", lambda *_: None, policy=QUICK) as file:
+        assert file.read(1) == body
+        file.size = None
+        assert file.read(1) == b""
+
+
 def test_a_remote_file_that_is_cut_short_is_an_error(server: Server) -> None:
     server.files["/model.gguf"] = MODEL[:1_200_000]
 
@@ -173,7 +193,7 @@ def test_a_remote_file_that_is_empty_is_an_error(server: Server) -> None:
 
     with (
         RemoteFile(f"{server.url}/model.gguf", lambda *_: None, policy=QUICK) as file,
-        pytest.raises(DownloadError, match="no such part|ended before"),
+        pytest.raises(DownloadError, match=r"no such part|ended before"),
     ):
         file.read(1)
 

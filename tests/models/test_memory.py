@@ -261,6 +261,19 @@ def test_the_machine_has_memory() -> None:
     assert 0 < available <= total
 
 
+def test_where_the_free_memory_is_not_known_all_of_it_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    total = _machine.total_bytes()
+
+    def refuse(_path: Path) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+
+    assert _machine.available_bytes() == total
+
+
 @pytest.mark.parametrize(
     ("limit", "used", "total", "available"),
     [("1000000\n", "400000\n", 1_000_000, 600_000), ("max\n", "400000\n", None, None)],

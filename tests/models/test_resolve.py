@@ -70,6 +70,13 @@ def test_a_path_that_is_not_there_is_an_error(name: str | Path) -> None:
         models.resolve(name)
 
 
+@pytest.mark.parametrize("name", ["x" * 5000, "x/" * 3000 + "y", "a\ud800b"], ids=range(3))
+def test_a_name_that_no_file_can_have_is_an_error(name: str) -> None:
+    for each in (name, f"./{name}"):
+        with pytest.raises(ModelNotFoundError, match=r"no file|does not exist"):
+            models.resolve(each, progress=False)
+
+
 def test_a_folder_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFoundError, match=r"is a folder; name a \.gguf file in it"):
         models.resolve(tmp_path)
@@ -106,6 +113,19 @@ def test_a_catalog_url_finds_the_file_on_disk(home: Path) -> None:
     path = put(home / "Tiny.Q4_0.gguf")
 
     assert models.resolve("https://models.invalid/Tiny.Q4_0.gguf", allow_download=False) == path
+
+
+def test_a_catalog_file_is_found_by_its_place_on_the_hub(home: Path) -> None:
+    card = {
+        "name": "tiny",
+        "filename": "m.gguf",
+        "sources": [{"https": "https://huggingface.co/o/r/resolve/main/m.gguf"}],
+    }
+    (home.parent / "catalog.json").write_text(json.dumps({"version": 1, "models": [card]}))
+    path = put(home / "m.gguf")
+
+    for name in ("hf:o/r/m.gguf", "https://huggingface.co/o/r/blob/main/m.gguf"):
+        assert models.resolve(name, allow_download=False) == path
 
 
 @pytest.mark.usefixtures("catalog_of")
@@ -314,6 +334,46 @@ def test_the_callers_digest_is_the_judge_of_a_file_on_disk(server: Server, home:
     assert server.requests == []
     assert models.pull(url, sha256=digest(MODEL).upper(), progress=False) == path
     assert path.read_bytes() == MODEL
+
+
+def test_the_callers_size_is_the_judge_of_a_file_on_disk(server: Server, home: Path) -> None:
+    server.files["/model.gguf"] = MODEL
+    path = put(home / "model.gguf", MODEL + b"more")
+
+    models.pull(f"{server.url}/model.gguf", size=len(MODEL), progress=False)
+
+    assert path.read_bytes() == MODEL
+
+
+def test_a_split_model_of_the_catalog_is_one_model(server: Server, home: Path) -> None:
+    bodies = [small_model(seed=number) for number in (1, 2)]
+    for number, body in enumerate(bodies, 1):
+        server.files[f"/m-0000{number}-of-00002.gguf"] = body
+    card = {
+        "name": "tiny",
+        "filename": "m-00001-of-00002.gguf",
+        "size_bytes": sum(map(len, bodies)),
+        "sources": [{"https": f"{server.url}/m-00001-of-00002.gguf"}],
+    }
+    (home.parent / "catalog.json").write_text(json.dumps({"version": 1, "models": [card]}))
+
+    path = models.pull("tiny", progress=False)
+
+    assert path == models.resolve("tiny", allow_download=False) == home / "m-00001-of-00002.gguf"
+    assert path.with_name("m-00002-of-00002.gguf").read_bytes() == bodies[1]
+
+
+def test_a_part_of_a_split_model_is_resumed_by_the_hubs_digest(hub: Hub, home: Path) -> None:
+    bodies = [small_model(seed=number) for number in (1, 2)]
+    for number, body in enumerate(bodies, 1):
+        hub.add("owner/repo", f"m-Q4_0-0000{number}-of-00002.gguf", body)
+    put(home / "owner" / "repo" / "m-Q4_0-00002-of-00002.gguf.part", bodies[1][:5000])
+    seen: list[Progress] = []
+
+    models.pull("hf:owner/repo:Q4_0", progress=seen.append)
+
+    assert Progress("verify", 5000, 5000) in seen
+    assert hub.back.bytes_sent == sum(map(len, bodies)) - 5000
 
 
 def test_a_file_on_disk_is_kept_until_the_right_one_is_complete(server: Server, home: Path) -> None:

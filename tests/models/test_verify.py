@@ -116,7 +116,9 @@ def test_a_split_model_is_verified_whole(hub: Hub) -> None:
         hub.add("owner/repo", f"m-Q4_0-0000{number}-of-00002.gguf", small_model(seed=number))
     path = models.pull("hf:owner/repo:Q4_0", progress=False)
 
-    assert [result.against for result in models.verify(path.name, progress=False)] == ["download"] * 2
+    assert [result.against for result in models.verify(path.name, progress=False)] == [
+        "download"
+    ] * 2
     damage(path.with_name("m-Q4_0-00002-of-00002.gguf"))
     with pytest.raises(ChecksumError, match="00002-of-00002"):
         models.verify("hf:owner/repo:Q4_0", progress=False)
@@ -177,7 +179,11 @@ def test_what_a_broken_off_download_left_can_be_removed(form: str, hub: Hub, hom
     server = hub.back
     server.files["/model.gguf"] = MODEL
     url = hub.add("owner/repo", "model.gguf", MODEL)
-    card = {"name": "tiny", "filename": "model.gguf", "sources": [{"https": f"{server.url}/model.gguf"}]}
+    card = {
+        "name": "tiny",
+        "filename": "model.gguf",
+        "sources": [{"https": f"{server.url}/model.gguf"}],
+    }
     if form == "card":
         put(home.parent / "catalog.json", json.dumps({"version": 1, "models": [card]}).encode())
     name = {"url": f"{server.url}/model.gguf", "hub": url, "card": "tiny"}[form]
@@ -193,7 +199,7 @@ def test_what_a_broken_off_download_left_can_be_removed(form: str, hub: Hub, hom
 
 def test_a_name_that_means_nothing_cannot_be_removed(tmp_path: Path) -> None:
     for name in ("gone", "hf:owner/repo:Q4_0", str(tmp_path / "gone.gguf")):
-        with pytest.raises(ModelNotFoundError, match="gone|repo"):
+        with pytest.raises(ModelNotFoundError, match=r"gone|repo"):
             models.remove(name)
 
 
@@ -206,7 +212,9 @@ def test_a_file_outside_the_folder_is_left_alone(tmp_path: Path) -> None:
     assert path.exists()
 
 
-def test_a_folder_that_cannot_be_written_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(home / "mine.gguf")
 
     def refuse(_path: Path, missing_ok: bool = False) -> None:
@@ -215,7 +223,7 @@ def test_a_folder_that_cannot_be_written_is_named(home: Path, monkeypatch: pytes
 
     monkeypatch.setattr(Path, "unlink", refuse)
 
-    with pytest.raises(DownloadError, match="cannot remove .*Read-only file system"):
+    with pytest.raises(DownloadError, match=r"cannot remove .*Read-only file system"):
         models.remove("mine")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from .._progress import ProgressOption, Stage, reporter
 from ..errors import ModelNotFoundError, ParameterError
 from ._card import NO_CHECKS, Checks
+from ._disk import file_size
 from ._fetch import Order, fetch
 from ._hub import missing_message
 from ._locate import label_of
@@ -78,7 +79,8 @@ def _fetch_one(order: Order, reference: Reference, expected: Checks, report: Rep
 def _is_there(order: Order, expected: Checks, report: Report) -> bool:
     """Whether the wanted file is on disk; read only if the caller said what its bytes are."""
     target = order.slot.target
-    if not target.is_file() or order.checks.size not in {None, target.stat().st_size}:
+    size = file_size(target)
+    if size is None or order.checks.size not in {None, size}:
         return False
     return expected == NO_CHECKS or is_promised(target, order.slot, expected, report)
 

@@ -11,6 +11,7 @@ from ..errors import DownloadError
 
 __all__ = [
     "disk_error",
+    "file_size",
     "make_folder",
     "readable_size",
     "remove_if_there",
@@ -46,6 +47,14 @@ def disk_error(error: OSError, folder: Path) -> DownloadError:
         f"cannot write to {folder} ({error.strerror or error}); choose another folder with "
         "model_path or LLMLOCAL_HOME"
     )
+
+
+def file_size(path: Path) -> int | None:
+    """The size of a regular file; None if it is none, or cannot be looked at."""
+    try:
+        return path.stat().st_size if path.is_file() else None
+    except OSError:  # For instance a name that is too long.
+        return None
 
 
 def make_folder(folder: Path) -> None:

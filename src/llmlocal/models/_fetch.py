@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..errors import ChecksumError, DownloadCancelledError, DownloadError
 from ._card import Checks, PipSource, Source
+from ._disk import file_size
 from ._download import fetch_url
 from ._lock import locked
 from ._partial import Partial
@@ -64,7 +65,7 @@ def fetch(order: Order, report: Report, is_there: Callable[[], bool]) -> Path:
         DownloadCancelledError: The report's receiver said to stop.
     """
     slot = order.slot
-    with locked(slot, lambda: report("download", _arrived(slot), order.checks.size)):
+    with locked(slot, lambda: report("download", file_size(slot.part) or 0, order.checks.size)):
         if is_there():
             return slot.target
         failures: list[DownloadError] = []
@@ -104,13 +105,6 @@ def _fetch_once(order: Order, source: Source, report: Report) -> Path:
             if partial.is_patchwork:
                 raise _PatchworkError from exc
             raise
-
-
-def _arrived(slot: Slot) -> int:
-    try:
-        return slot.part.stat().st_size
-    except OSError:
-        return 0
 
 
 def _summary(slot: Slot, failures: Sequence[DownloadError]) -> DownloadError:

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ._disk import file_size
+
 __all__ = ["ForeignModel", "foreign_models"]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -127,7 +129,7 @@ def _ollama(folder: Path) -> Iterator[ForeignModel]:
         if digest is None:
             continue
         blob = folder / "blobs" / f"sha256-{digest}"
-        if not _is_file(blob):
+        if file_size(blob) is None:
             continue
         prefix = "" if host == "registry.ollama.ai" else f"{host}/"
         prefix += "" if namespace == "library" else f"{namespace}/"
@@ -147,7 +149,7 @@ def _ollama_digest(manifest: Path) -> str | None:
 
 
 def _gguf_files(folder: Path, pattern: str) -> list[Path]:
-    return [path for path in _listed(folder, pattern) if path.suffix == ".gguf" and _is_file(path)]
+    return [path for path in _listed(folder, f"{pattern}.gguf") if file_size(path) is not None]
 
 
 def _listed(folder: Path, pattern: str) -> list[Path]:
@@ -155,13 +157,6 @@ def _listed(folder: Path, pattern: str) -> list[Path]:
         return sorted(folder.glob(pattern))
     except OSError:
         return []
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:
-        return False
 
 
 def _read(path: Path) -> str:

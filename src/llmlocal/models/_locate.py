@@ -8,6 +8,7 @@ from pathlib import Path
 from ..errors import DownloadError, ModelNotFoundError
 from ._card import HttpsSource, ModelCard
 from ._catalog import find_card, load_cards, suggestions
+from ._disk import file_size
 from ._record import read_record
 from ._reference import (
     HubFile,
@@ -56,7 +57,7 @@ def locate(reference: Reference, store: Store) -> InstalledModel | None:
         return _locate_url(reference, store)
     if isinstance(reference, HubFile):
         found = store.of_hub_file(reference)
-    elif Path(reference.name).is_file():
+    elif file_size(Path(reference.name)) is not None:
         found = installed_at(Path(reference.name).absolute())
     else:
         found = store.named(reference.name)

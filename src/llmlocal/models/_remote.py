@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from ..errors import DownloadError
 from ._http import Reply, Request, make_client
 from ._policy import PATIENT, Policy
 from ._refusal import refusal
@@ -13,7 +12,7 @@ from ._retry import PassingError, Retrying, sorted_errors
 from ._token import token_for
 from ._transfer import Transfer, is_encoded
 from ._url import shown
-from ._verdict import Refuse, Retry, Write, judge
+from ._verdict import Complete, Refuse, Retry, Write, judge
 
 __all__ = ["RemoteFile"]
 
@@ -81,7 +80,10 @@ class RemoteFile:
         ):
             reply = transfer.reply()
             self._retrying.has_answered = True
-            skip = self._accept(reply)
+            verdict = judge(reply, self._position, self.size, is_encoded=is_encoded(reply))
+            if isinstance(verdict, Complete):
+                return b""
+            skip = self._accept(verdict, reply)
             body = b""
             # Without range support the file begins anew; it is closed once enough has come.
             for pieces in transfer.batches():
@@ -93,16 +95,12 @@ class RemoteFile:
             raise PassingError(message)
         return body[skip : skip + self._block_bytes]
 
-    def _accept(self, reply: Reply) -> int:
+    def _accept(self, verdict: Write | Retry | Refuse, reply: Reply) -> int:
         """How many bytes of the body to skip."""
-        verdict = judge(reply, self._position, self.size, is_encoded=is_encoded(reply))
         if isinstance(verdict, Refuse):
             raise refusal(self._url, verdict, reply, had_token=self._token is not None)
         if isinstance(verdict, Retry):
             raise PassingError(verdict.reason, verdict.after_s)
-        if not isinstance(verdict, Write):
-            message = f"{shown(self._url)} ends before its header does"
-            raise DownloadError(message)
         self.size = verdict.total or self.size
         return self._position - verdict.start
 

@@ -8,7 +8,7 @@ from ..errors import DownloadError, ModelError
 from ._disk import remove_if_there
 from ._locate import card_of, locate, not_found
 from ._lock import locked
-from ._reference import HubFile, PathReference, Reference, UrlReference, parse_reference
+from ._reference import HubFile, Reference, UrlReference, parse_reference
 from ._slot import Slot
 from ._split import part_names
 from ._store import Store
@@ -49,8 +49,6 @@ def _slots(reference: Reference, store: Store) -> list[Slot]:
             message = f"{found.path} is not in {store.root}, so it is left alone"
             raise ModelError(message)
         return slots
-    if isinstance(reference, PathReference):
-        return []
     card = card_of(reference)
     if card is not None:
         relative = card.filename

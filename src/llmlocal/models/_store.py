@@ -5,6 +5,7 @@ Looking things up here costs no request, ever.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from ..errors import ModelNotFoundError, ParameterError
 from ._card import ModelCard
+from ._disk import file_size
 from ._foreign import ForeignModel, foreign_models
 from ._home import models_folder
 from ._names import safe_relative
@@ -124,7 +126,7 @@ class Store:
         return self._first(
             lambda found: (
                 (card.sha256 is not None and found.sha256 == card.sha256)
-                or (found.path.name == card.filename and card.size_bytes == _size(found.path))
+                or (found.path.name == card.filename and card.size_bytes == file_size(found.path))
             )
         )
 
@@ -177,10 +179,11 @@ def installed_at(path: Path) -> InstalledModel:
     first = path.with_name(part_names(path.name)[0])
     model = _installed(whole_name(first.name), first, "path")
     if model is None:
-        missing = [each for each in _parts(first) if not each.is_file()]
+        missing = [each for each in _parts(first) if file_size(each) is None]
         message = f"{missing[0].absolute()} does not exist"
-        if path.is_dir():
-            message = f"{path.absolute()} is a folder; name a .gguf file in it"
+        with contextlib.suppress(OSError):  # For instance a name that is too long.
+            if path.is_dir():
+                message = f"{path.absolute()} is a folder; name a .gguf file in it"
         raise ModelNotFoundError(message)
     return model
 
@@ -206,7 +209,7 @@ def _installed(
 ) -> InstalledModel | None:
     """The model, unless one of its files is missing."""
     paths = _parts(path)
-    sizes = [_size(each) for each in paths]
+    sizes = [file_size(each) for each in paths]
     if any(size is None for size in sizes):
         return None
     total = sum(size or 0 for size in sizes)
@@ -215,13 +218,6 @@ def _installed(
 
 def _parts(path: Path) -> tuple[Path, ...]:
     return tuple(path.with_name(name) for name in part_names(path.name))
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size if path.is_file() else None
-    except OSError:
-        return None
 
 
 def _key(name: str) -> str:
