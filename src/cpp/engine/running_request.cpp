@@ -64,12 +64,7 @@ void RunningRequest::accept(Token token, const Decoder& decoder, Clock::time_poi
     }
     deliver(token, std::move(output.text));
   }
-  if (is_over) {
-    Outcome outcome;
-    outcome.reason = reason;
-    outcome.stop_match = std::move(output.match);
-    finish(std::move(outcome), now);
-  }
+  if (is_over) finish(reason, now).stop_match = std::move(output.match);
   state_.decoding = true;
   state_.next = token;
 }
@@ -78,17 +73,12 @@ void RunningRequest::end(FinishReason reason, Clock::time_point now) {
   if (is_over()) return;
   // What was held back as the possible start of a stop string was text after all.
   deliver_rest(text_.flush().text);
-  Outcome outcome;
-  outcome.reason = reason;
-  finish(std::move(outcome), now);
+  finish(reason, now);
 }
 
 void RunningRequest::fail(std::exception_ptr error, Clock::time_point now) {
   if (is_over()) return;
-  Outcome outcome;
-  outcome.reason = FinishReason::kCancelled;
-  outcome.error = std::move(error);
-  finish(std::move(outcome), now);
+  finish(FinishReason::kCancelled, now).error = std::move(error);
 }
 
 void RunningRequest::deliver(Token token, std::string text) {
@@ -99,7 +89,9 @@ void RunningRequest::deliver_rest(std::string text) {
   if (!text.empty()) deliver(TokenEvent::kNoToken, std::move(text));
 }
 
-void RunningRequest::finish(Outcome outcome, Clock::time_point now) {
+Outcome& RunningRequest::finish(FinishReason reason, Clock::time_point now) {
+  Outcome& outcome = outcome_.emplace();
+  outcome.reason = reason;
   const auto prompt_tokens = static_cast<std::int32_t>(request_->spec().prompt.size());
   outcome.usage = {prompt_tokens, cached_, generated()};
   Timings& timings = outcome.timings;
@@ -113,7 +105,7 @@ void RunningRequest::finish(Outcome outcome, Clock::time_point now) {
       timings.per_token_s = seconds(last_token_ - *first_token_) / (generated() - 1);
     }
   }
-  outcome_ = std::move(outcome);
+  return outcome;
 }
 
 Outcome outcome_without_running(const Request& request,

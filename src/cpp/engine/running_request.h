@@ -55,7 +55,8 @@ class RunningRequest {
   std::int32_t generated() const { return static_cast<std::int32_t>(answer_.size()); }
   void deliver(Token token, std::string text);
   void deliver_rest(std::string text);
-  void finish(Outcome outcome, Clock::time_point now);
+  // The outcome, for what only the caller knows.
+  Outcome& finish(FinishReason reason, Clock::time_point now);
 
   std::shared_ptr<Request> request_;
   std::unique_ptr<Sampler> sampler_;
