@@ -16,6 +16,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from llmlocal import models as models
     from llmlocal._async import AsyncStream as AsyncStream
+    from llmlocal._chat import AsyncChatStream as AsyncChatStream
+    from llmlocal._chat import ChatReply as ChatReply
+    from llmlocal._chat import ChatSession as ChatSession
+    from llmlocal._chat import ChatStream as ChatStream
     from llmlocal._devices import Device as Device
     from llmlocal._devices import devices as devices
     from llmlocal._llm import LLM as LLM
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from llmlocal._progress import Progress as Progress
     from llmlocal._stats import Stats as Stats
     from llmlocal._stream import Stream as Stream
+    from llmlocal._templates import ChatTemplate as ChatTemplate
     from llmlocal._types import Completion as Completion
     from llmlocal._types import Timings as Timings
     from llmlocal._types import Usage as Usage
@@ -44,7 +49,12 @@ if TYPE_CHECKING:
     from llmlocal.errors import TemplateError as TemplateError
 
 _HOMES = {
+    "AsyncChatStream": "_chat",
     "AsyncStream": "_async",
+    "ChatReply": "_chat",
+    "ChatSession": "_chat",
+    "ChatStream": "_chat",
+    "ChatTemplate": "_templates",
     "Completion": "_types",
     "Device": "_devices",
     "LLM": "_llm",

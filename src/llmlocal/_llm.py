@@ -29,7 +29,17 @@ from llmlocal.errors import EngineClosedError, ParameterError
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from llmlocal._chat import (
+        AsyncChatStream,
+        ChatOptions,
+        ChatReply,
+        ChatSession,
+        ChatStream,
+        ConversationOptions,
+        RenderOptions,
+    )
     from llmlocal._options import Options
+    from llmlocal._templates import ChatPrompt, ChatTemplate, Message
     from llmlocal._types import Completion
 
 __all__ = ["LLM"]
@@ -295,6 +305,122 @@ class LLM:
         if not prompt:
             raise ParameterError("prompt must not be empty")
         return self.tokenize(prompt)
+
+    # --- Chatting --------------------------------------------------------------------------------
+
+    @overload
+    def chat(
+        self,
+        messages: str | Sequence[Message],
+        *,
+        streaming: Literal[False] = False,
+        callback: TokenCallback | None = None,
+        **options: Unpack[ChatOptions],
+    ) -> ChatReply: ...
+    @overload
+    def chat(
+        self,
+        messages: str | Sequence[Message],
+        *,
+        streaming: Literal[True],
+        callback: TokenCallback | None = None,
+        **options: Unpack[ChatOptions],
+    ) -> ChatStream: ...
+    def chat(
+        self,
+        messages: str | Sequence[Message],
+        *,
+        streaming: bool = False,
+        callback: TokenCallback | None = None,
+        **options: Unpack[ChatOptions],
+    ) -> ChatReply | ChatStream:
+        """Answer a question, or a conversation, through the model's own chat template.
+
+        Nothing is remembered from call to call; for that there is :meth:`chat_session`.
+
+        Args:
+            messages: What the user says; or a conversation, as dicts with ``role`` and ``content``.
+                A last message of the assistant is continued.
+            streaming: Return the answer piece by piece while it is generated.
+            callback: As in :meth:`generate`.
+            **options: ``system``, ``template``, ``tools``, ``documents``, ``variables`` and
+                ``overflow`` as in :class:`llmlocal.ChatSession`, and all of :meth:`generate`'s;
+                ``max_tokens`` is None by default: until the model ends its answer.
+
+        Returns:
+            A :class:`llmlocal.ChatReply`, which is a ``str``; with ``streaming`` a
+            :class:`llmlocal.ChatStream`.
+
+        Raises:
+            TemplateError: The model has no chat template, or it refuses these messages.
+            ContextOverflowError: The conversation does not fit in the context.
+
+        Example:
+            >>> llm.chat("Name three colors.", system="You are terse.", max_tokens=20)
+        """
+        session = self._one_off(messages, options)
+        if streaming:
+            return session.generate(streaming=True, callback=callback)
+        return session.generate(callback=callback)
+
+    async def achat(
+        self,
+        messages: str | Sequence[Message],
+        *,
+        callback: TokenCallback | None = None,
+        **options: Unpack[ChatOptions],
+    ) -> ChatReply:
+        """Answer a question without blocking the event loop; see :meth:`chat`."""
+        return await self._one_off(messages, options).agenerate(callback=callback)
+
+    def astream_chat(
+        self,
+        messages: str | Sequence[Message],
+        *,
+        callback: TokenCallback | None = None,
+        **options: Unpack[ChatOptions],
+    ) -> AsyncChatStream:
+        """Answer a question, piece by piece, in an ``async for`` loop; see :meth:`chat`."""
+        return self._one_off(messages, options).astream(callback=callback)
+
+    def chat_session(
+        self,
+        system: str | None = None,
+        template: str | ChatTemplate | None = None,
+        *,
+        messages: Sequence[Message] = (),
+        **options: Unpack[ConversationOptions],
+    ) -> ChatSession:
+        """A conversation that remembers; any number of them share the model.
+
+        Args:
+            system: An instruction that comes first.
+            template: A chat template, its text, or its name in the file; None = the file's own.
+            messages: A conversation to go on from.
+            **options: What else :class:`llmlocal.ChatSession` takes; defaults for all answers.
+        """
+        from llmlocal._chat import ChatSession
+
+        return ChatSession(self, system=system, template=template, messages=messages, **options)
+
+    def render(
+        self,
+        messages: str | Sequence[Message],
+        **options: Unpack[RenderOptions],
+    ) -> ChatPrompt:
+        """The prompt that :meth:`chat` would give the model, without generating.
+
+        Returns:
+            A ``str`` whose ``segments`` tell what the template wrote and what the conversation.
+        """
+        from llmlocal._chat import as_messages, render
+
+        return render(self, as_messages(messages), **options)
+
+    def _one_off(self, messages: str | Sequence[Message], options: ChatOptions) -> ChatSession:
+        from llmlocal._chat import ChatSession, as_messages
+
+        return ChatSession(self, messages=as_messages(messages), **options)
 
     # --- Text and tokens -------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llmlocal._chat._model import ChatModel, as_messages, find_template, render
+from llmlocal._chat._options import ChatOptions, ConversationOptions, RenderOptions
 from llmlocal._chat._overflow import Overflow
 from llmlocal._chat._reply import ChatReply
 from llmlocal._chat._session import ChatSession
@@ -11,10 +12,13 @@ from llmlocal._chat._stream import AsyncChatStream, ChatStream
 __all__ = [
     "AsyncChatStream",
     "ChatModel",
+    "ChatOptions",
     "ChatReply",
     "ChatSession",
     "ChatStream",
+    "ConversationOptions",
     "Overflow",
+    "RenderOptions",
     "as_messages",
     "find_template",
     "render",

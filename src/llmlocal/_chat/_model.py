@@ -59,19 +59,19 @@ class ChatModel(SegmentEncoder, Protocol):
         self,
         prompt: Sequence[int],
         *,
-        streaming: Literal[False] = False,
+        streaming: Literal[True],
         callback: TokenCallback | None = None,
         **options: Unpack[Options],
-    ) -> Completion: ...
+    ) -> TextStream: ...
     @overload
     def generate(
         self,
         prompt: Sequence[int],
         *,
-        streaming: Literal[True],
+        streaming: Literal[False] = False,
         callback: TokenCallback | None = None,
         **options: Unpack[Options],
-    ) -> TextStream: ...
+    ) -> Completion: ...
 
     async def agenerate(
         self,

@@ -306,9 +306,14 @@ class ChatSession:
     def _prepare(self, prompt: str | Message | None, options: Options) -> tuple[Options, Prompt]:
         """What to ask the model for, and the prompt."""
         request: Options = {"max_tokens": None, **self.options, **options}
-        messages = [*self.history, *_added(prompt)]
-        if not messages:
+        added = _added(prompt)
+        if not self.history and not added:
             raise ParameterError("there is nothing to answer: the history is empty")
+        return request, self._compose(added, request["max_tokens"])
+
+    def _compose(self, added: list[dict[str, Any]], max_tokens: int | None) -> Prompt:
+        """The prompt for the history and what is added to it."""
+        messages = [*self.history, *added]
         n_head = next((i for i, m in enumerate(messages) if m["role"] != "system"), len(messages))
         encoded: dict[int, tuple[ChatPrompt, list[int]]] = {}
 
@@ -321,11 +326,11 @@ class ChatSession:
             first = n_head
             count_from(first)
         else:
-            room = self._model.n_ctx - room_for_answer(self._model.n_ctx, request["max_tokens"])
             starts = [n_head, *(i for i in turn_starts(messages) if i > n_head)]
+            room = self._model.n_ctx - room_for_answer(self._model.n_ctx, max_tokens)
             first = self._first = choose_first(starts, self._first, room, count_from)
         text, tokens = encoded[first]
-        return request, Prompt(tokens, self._splitter(text, messages[-1]), first - n_head)
+        return Prompt(text, tokens, self._splitter(text, messages[-1]), first - n_head)
 
     def _render(self, messages: Sequence[Message]) -> ChatPrompt:
         return render(

@@ -52,11 +52,13 @@ class Prompt:
     """What a turn sends to the model.
 
     Attributes:
-        tokens: The prompt.
+        text: The prompt.
+        tokens: The same, encoded.
         splitter: For the text that comes back.
         dropped_messages: Messages of the conversation that are not in it.
     """
 
+    text: str
     tokens: list[int]
     splitter: ReasoningSplitter
     dropped_messages: int

@@ -16,7 +16,7 @@ from llmlocal.cli._model_options import (
 from llmlocal.errors import ParameterError
 
 if TYPE_CHECKING:
-    from llmlocal import Completion
+    from llmlocal import LLM, ChatStream, Completion, Stream
     from llmlocal.cli.models import SubParsers
 
 __all__ = ["register"]
@@ -28,6 +28,10 @@ def register(subparsers: SubParsers) -> None:
     parser = subparsers.add_parser("run", help=text, description=text.capitalize() + ".")
     add_model_options(parser)
     parser.add_argument("prompt", nargs="?", help="default: standard input")
+    parser.add_argument("--system", metavar="TEXT", help="instruction that comes before the prompt")
+    parser.add_argument(
+        "--raw", action="store_true", help="continue the prompt as it is, without a chat template"
+    )
     parser.add_argument("--stats", action="store_true", help="print figures at the end")
     add_sampling_options(parser)
     parser.set_defaults(run=_run)
@@ -38,9 +42,7 @@ def _run(arguments: argparse.Namespace) -> int:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
     prompt = _read_prompt(arguments.prompt)
     with open_model(arguments) as llm:
-        options = sampling_options(arguments)
-        stream = llm.generate(prompt, streaming=True, **options)
-        with stream:
+        with _ask(llm, prompt, arguments) as stream:
             for piece in stream:
                 print(piece, end="", flush=True)
             print()
@@ -48,6 +50,15 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.stats:
         print(_figures(result), file=sys.stderr)
     return 0
+
+
+def _ask(llm: LLM, prompt: str, arguments: argparse.Namespace) -> Stream | ChatStream:
+    options = sampling_options(arguments)
+    if arguments.raw or llm.chat_template() is None:
+        if arguments.system:
+            raise ParameterError("--system needs a chat template, and none is used here")
+        return llm.generate(prompt, streaming=True, **options)
+    return llm.chat(prompt, streaming=True, system=arguments.system, **options)
 
 
 def _read_prompt(given: str | None) -> str:
