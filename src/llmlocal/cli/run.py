@@ -41,12 +41,11 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.verbose:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
     prompt = _read_prompt(arguments.prompt)
-    with open_model(arguments) as llm:
-        with _ask(llm, prompt, arguments) as stream:
-            for piece in stream:
-                print(piece, end="", flush=True)
-            print()
-            result = stream.result
+    with open_model(arguments) as llm, _ask(llm, prompt, arguments) as stream:
+        for piece in stream:
+            print(piece, end="", flush=True)
+        print()
+        result = stream.result
     if arguments.stats:
         print(_figures(result), file=sys.stderr)
     return 0
