@@ -59,18 +59,38 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model,
                          model_->description() + ")");
   }
   const double each = bytes_per_value(kv_type_of(options_.kv_type));
-  stream_bytes_ =
-      model_->kv_bytes_per_token(each, each) * static_cast<std::size_t>(options_.context_length);
   pool_ = make_thread_pool(options_.threads);
-  context_ = make_context(streams_);
+  stream_bytes_ = keeps_whole_only() ? measure_stream_bytes()
+                                     : model_->kv_bytes_per_token(each, each) *
+                                           static_cast<std::size_t>(options_.context_length);
+  context_ = make_context(streams_, options_.context_length);
 }
 
-LlamaDecoder::Context LlamaDecoder::make_context(StreamId streams) {
+// Recurrent layers have states of many kinds, and where they are mixed with attention, only some
+// layers keep something for each token.  So llama.cpp is asked: by how much the saved state of a
+// sequence grows with its second token.
+std::size_t LlamaDecoder::measure_stream_bytes() {
+  const Context probe = make_context(1, 2);
+  llama_set_n_threads(probe.get(), 1, 1);
+  return guarded("measuring a stream", [&] {
+    std::array<std::size_t, 2> sizes{};
+    for (std::size_t& size : sizes) {
+      llama_token token = 0;
+      if (llama_decode(probe.get(), llama_batch_get_one(&token, 1)) != 0) {
+        throw EngineError("a trial step failed");
+      }
+      size = llama_state_seq_get_size(probe.get(), 0);
+    }
+    const std::size_t each_token = sizes[1] - sizes[0];
+    return sizes[0] + each_token * static_cast<std::size_t>(options_.context_length - 1);
+  });
+}
+
+LlamaDecoder::Context LlamaDecoder::make_context(StreamId streams, Position length) {
   const auto count = static_cast<std::size_t>(streams);
   const std::size_t needed = count * stream_bytes_;
   const std::string what = "a KV cache for " + std::to_string(streams) + " x " +
-                           std::to_string(options_.context_length) + " tokens (" +
-                           megabytes(needed) + ")";
+                           std::to_string(length) + " tokens (" + megabytes(needed) + ")";
   const std::size_t free = free_memory();
   if (!options_.offload && free > 0 && needed > free) {
     throw OutOfMemoryError("not enough memory for " + what + ": " + megabytes(free) +
@@ -78,8 +98,7 @@ LlamaDecoder::Context LlamaDecoder::make_context(StreamId streams) {
   }
   // Each stream is padded to 256 tokens, so that every one of them holds what was asked for.
   constexpr std::size_t kPad = 256;
-  const std::size_t padded =
-      (static_cast<std::size_t>(options_.context_length) + kPad - 1) / kPad * kPad;
+  const std::size_t padded = (static_cast<std::size_t>(length) + kPad - 1) / kPad * kPad;
   if (padded * count > UINT32_MAX / 2) throw OutOfMemoryError("there is no room for " + what);
 
   llama_context_params params = llama_context_default_params();
@@ -273,7 +292,7 @@ std::vector<bool> LlamaDecoder::grow(StreamId streams) {
   for (StreamId id = 0; id < streams_; ++id) {
     blobs.push_back(length(id) > 0 ? save(id) : std::nullopt);
   }
-  context_ = make_context(streams);
+  context_ = make_context(streams, options_.context_length);
   streams_ = streams;
   std::vector<bool> survived;
   for (StreamId id = 0; id < static_cast<StreamId>(blobs.size()); ++id) {

@@ -67,7 +67,8 @@ class LlamaDecoder : public Decoder {
   };
   using Context = std::unique_ptr<llama_context, Free>;
 
-  Context make_context(StreamId streams);
+  Context make_context(StreamId streams, Position length);
+  std::size_t measure_stream_bytes();
   llama_memory_t memory() const { return llama_get_memory(context_.get()); }
   Position length(StreamId stream) const;
   bool keeps_whole_only() const { return model_->is_recurrent() || model_->is_hybrid(); }
