@@ -1,0 +1,97 @@
+# ruff: noqa: D102 - the base class says what each method is for
+"""llama-bench and llama-batched-bench: llama.cpp's own measure of itself, the limit for all.
+
+They make up their tokens and sample none, so a prompt's text does not matter to them, only its
+length.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.adapters.adapter import GREEDY, Adapter, Sampling, Settings, UnsupportedError
+from benchmarks.adapters.serve import serve
+
+
+class LlamaBench(Adapter):
+    """A program for each measurement; the model is loaded again each time, and not counted."""
+
+    def open(self, settings: Settings) -> None:
+        self._settings = settings
+        self._bench = str(settings.options["llama-bench"])
+        self._batched = str(settings.options["llama-batched-bench"])
+        self._version = "unknown"
+
+    def version(self) -> str:
+        return self._version
+
+    def measure_decode(
+        self, prompt: str, tokens: int, sampling: Sampling = GREEDY, depth: int = 0
+    ) -> dict[str, Any]:
+        """Tokens a second of an answer on top of `depth` tokens; the prompt is not looked at."""
+        del prompt, sampling
+        result = self._run("-p", "0", "-n", str(tokens), "-d", str(depth))
+        return {"tokens_per_s": result["avg_ts"], "tokens": tokens}
+
+    def measure_prefill(self, text: str, tokens: int) -> dict[str, Any]:
+        """Tokens a second of a prompt of so many tokens."""
+        del text
+        result = self._run("-p", str(tokens), "-n", "0")
+        return {"tokens_per_s": result["avg_ts"], "first_token_s": tokens / result["avg_ts"]}
+
+    def measure_together(
+        self, prompts: Sequence[str], tokens: int, prompt_tokens: int = 0, at_once: int = 8
+    ) -> dict[str, Any]:
+        """The same number of requests in rounds of `at_once`, each with a prompt of its own."""
+        if prompt_tokens <= 0:
+            raise UnsupportedError("needs the length of the prompts")
+        rounds = -(-len(prompts) // at_once)
+        n_ctx = at_once * (prompt_tokens + tokens)
+        done = subprocess.run(
+            [
+                self._batched,
+                *("-m", self._settings.model),
+                *("-c", str(n_ctx), "-b", "2048", "-ub", "512"),
+                *("-npp", str(prompt_tokens), "-ntg", str(tokens), "-npl", str(at_once)),
+                *("-t", str(self._settings.n_threads), "-tb", str(self._settings.n_threads)),
+                *("-ngl", "0", "--output-format", "jsonl"),
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        result = _json_line(done.stdout)
+        seconds = rounds * float(result["t"])
+        count = len(prompts) * tokens
+        return {"seconds": seconds, "tokens_per_s": count / seconds, "tokens": count}
+
+    def _run(self, *arguments: str) -> Mapping[str, Any]:
+        done = subprocess.run(
+            [
+                self._bench,
+                *("-m", self._settings.model, "-t", str(self._settings.n_threads)),
+                *("-ngl", "0", "-r", "1", "-o", "json"),
+                *arguments,
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        result: Mapping[str, Any] = json.loads(done.stdout)[0]
+        self._version = str(result.get("build_commit", "unknown"))
+        return result
+
+
+def _json_line(output: str) -> Mapping[str, Any]:
+    lines = [line for line in output.splitlines() if line.startswith("{")]
+    if not lines:
+        raise RuntimeError("llama-batched-bench printed no result")
+    found: Mapping[str, Any] = json.loads(lines[-1])
+    return found
+
+
+if __name__ == "__main__":
+    serve(LlamaBench())

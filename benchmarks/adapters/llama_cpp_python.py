@@ -1,0 +1,70 @@
+# ruff: noqa: D102 - the base class says what each method is for
+"""llama-cpp-python: one sequence, one request at a time; a prefix of the last one is kept."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from typing import Any
+
+from benchmarks.adapters.adapter import GREEDY, Adapter, Sampling, Settings
+from benchmarks.adapters.serve import serve
+
+
+class LlamaCppPython(Adapter):
+    """One ``Llama``."""
+
+    def open(self, settings: Settings) -> None:
+        module = importlib.import_module("llama_cpp")
+        self._llama: Any = module.Llama(
+            settings.model,
+            n_ctx=settings.n_ctx,
+            n_threads=settings.n_threads,
+            n_threads_batch=settings.n_threads,
+            n_gpu_layers=0,
+            verbose=False,
+            **settings.options,
+        )
+        self._messages: dict[str, list[dict[str, str]]] = {}
+
+    def close(self) -> None:
+        self._llama.close()
+
+    def version(self) -> str:
+        return str(importlib.import_module("llama_cpp").__version__)
+
+    def count(self, text: str) -> int:
+        return len(self._llama.tokenize(text.encode(), special=True))
+
+    def complete(self, prompt: str, max_tokens: int, sampling: Sampling) -> tuple[str, int]:
+        answer = self._llama.create_completion(prompt, max_tokens=max_tokens, **_renamed(sampling))
+        return answer["choices"][0]["text"], answer["usage"]["completion_tokens"]
+
+    def stream(self, prompt: str, max_tokens: int, sampling: Sampling) -> Iterator[str]:
+        pieces = self._llama.create_completion(
+            prompt, max_tokens=max_tokens, stream=True, **_renamed(sampling)
+        )
+        # The last piece has the reason of the end, and no text.
+        yield from (text for piece in pieces if (text := piece["choices"][0]["text"]))
+
+    def chat(self, conversation: str, text: str, max_tokens: int) -> Iterator[str]:
+        messages = self._messages.setdefault(conversation, [])
+        messages.append({"role": "user", "content": text})
+        answer = ""
+        for piece in self._llama.create_chat_completion(
+            messages, max_tokens=max_tokens, stream=True, **_renamed(GREEDY)
+        ):
+            if content := piece["choices"][0]["delta"].get("content"):
+                answer += content
+                yield content
+        messages.append({"role": "assistant", "content": answer})
+
+
+def _renamed(sampling: Sampling) -> dict[str, Any]:
+    values: dict[str, Any] = {"repeat_penalty": 1.0, **sampling}
+    values["temperature"] = values.pop("temp", 0.7)
+    return values
+
+
+if __name__ == "__main__":
+    serve(LlamaCppPython())

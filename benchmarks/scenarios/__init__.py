@@ -1,0 +1,60 @@
+"""The scenarios by name, in the order in which a report shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from benchmarks.scenarios.arrival import ARRIVAL
+from benchmarks.scenarios.chat import CHAT, INTERLEAVE
+from benchmarks.scenarios.contended import CONTENDED
+from benchmarks.scenarios.download import DOWNLOAD
+from benchmarks.scenarios.growth import GROWTH
+from benchmarks.scenarios.held import HELD
+from benchmarks.scenarios.memory import MEMORY
+from benchmarks.scenarios.overhead import OVERHEAD
+from benchmarks.scenarios.sampling import SAMPLING
+from benchmarks.scenarios.scenario import Scenario
+from benchmarks.scenarios.single import DECODE, PREFILL, STREAM
+from benchmarks.scenarios.startup import COLD, IMPORT, LOAD
+from benchmarks.scenarios.together import CONCURRENT, PREFIX
+
+__all__ = ["QUICK", "SCENARIOS"]
+
+SCENARIOS: Mapping[str, Scenario] = {
+    scenario.name: scenario
+    for scenario in (
+        DECODE,
+        STREAM,
+        PREFILL,
+        CHAT,
+        INTERLEAVE,
+        CONCURRENT,
+        PREFIX,
+        ARRIVAL,
+        HELD,
+        COLD,
+        IMPORT,
+        LOAD,
+        SAMPLING,
+        OVERHEAD,
+        CONTENDED,
+        MEMORY,
+        DOWNLOAD,
+        *GROWTH,
+    )
+}
+
+QUICK = (
+    "decode",
+    "prefill",
+    "concurrent",
+    "prefix",
+    "arrival",
+    "held",
+    "contended",
+    "sampling",
+    "overhead",
+    "import",
+    "cold",
+)
+"""What the bars need, in minutes."""

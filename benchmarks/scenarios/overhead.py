@@ -1,0 +1,56 @@
+"""What a token costs beyond llama.cpp, seen with a model so small that nothing hides it.
+
+The CPU time of the whole process for each token, less what llama-bench, which only evaluates, takes
+for a token of the same model with one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.scenarios.scenario import Context, Metric, Scenario, Task
+from benchmarks.session import Session
+from benchmarks.synthetic import SHAPES, ensure_model
+from benchmarks.systems import LIMIT, OURS, Entrant
+from benchmarks.workloads import counting
+
+__all__ = ["OVERHEAD", "STREAMED", "WHOLE"]
+
+WHOLE = f"{OURS}, taken as a whole"
+STREAMED = f"{OURS}, read piece by piece"
+_TOKENS = 1000
+
+
+def _overhead(context: Context) -> Sequence[Task]:
+    model = ensure_model(SHAPES["tiny"], context.folder)
+    settings = context.settings(model=str(model), n_ctx=2048, n_threads=1, n_parallel=1)
+
+    def ours(*, streaming: bool) -> Any:
+        def work(session: Session, turn: int) -> dict[str, Any]:
+            return session.ask("cpu", prompt=counting(turn), tokens=_TOKENS, streaming=streaming)
+
+        return work
+
+    def limit(session: Session, turn: int) -> dict[str, Any]:
+        del turn
+        rate = session.ask("decode", prompt="", tokens=_TOKENS)["tokens_per_s"]
+        return {"cpu_us": 1e6 / rate}
+
+    entrant = Entrant(OURS, OURS, settings)
+    tasks = [
+        Task(WHOLE, entrant, ours(streaming=False)),
+        Task(STREAMED, entrant, ours(streaming=True)),
+    ]
+    if LIMIT in context.systems:
+        tasks.append(Task(LIMIT, Entrant(LIMIT, LIMIT, settings), limit))
+    return tasks
+
+
+OVERHEAD = Scenario(
+    "overhead",
+    f"CPU time of a token of a tiny model, one thread, {_TOKENS} tokens in a row",
+    (Metric("cpu_us", "µs/token", "lower"),),
+    _overhead,
+    rounds=(9, 7),
+)

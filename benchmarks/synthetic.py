@@ -1,0 +1,184 @@
+"""Writes GGUF files of any shape with seeded random weights: sizes beyond what can be downloaded.
+
+They answer nonsense at the true speed of such a model. Weights are made and written one tensor at
+a time, so that a model larger than memory can be written, and are quantised by chance rather than
+by rounding: a block's scale is set, and its digits are drawn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import gguf
+import numpy as np
+
+from benchmarks.workloads import WORDS
+
+__all__ = ["SHAPES", "Shape", "ensure_model", "parameters", "vocabulary", "write_model"]
+
+_Q4_0_BLOCK = 32
+_Q4_0_BYTES = 18
+_SPREAD_OF_DIGITS = 4.61  # Standard deviation of -8 .. 7, drawn evenly.
+_SEED = 20
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The shape of a Llama-like model.
+
+    Attributes:
+        layers: Blocks.
+        width: Embedding length, a multiple of 32.
+        inner: Feed-forward length, a multiple of 32.
+        heads: Attention heads; `width` is a multiple of it.
+        kv_heads: Heads of keys and values; `heads` is a multiple of it.
+        vocab: Tokens, at least about 1,000.
+        context: Tokens that it claims to be trained for.
+    """
+
+    layers: int
+    width: int
+    inner: int
+    heads: int
+    kv_heads: int
+    vocab: int
+    context: int = 8192
+
+
+SHAPES: Mapping[str, Shape] = {
+    # One layer of next to nothing: what is left is what a token costs beyond the model.
+    "tiny": Shape(layers=1, width=64, inner=128, heads=2, kv_heads=1, vocab=4096),
+    # Small, so that a large vocabulary is most of it.
+    "small": Shape(layers=4, width=256, inner=704, heads=4, kv_heads=2, vocab=32000),
+    # TinyLlama's: 1.1 billion parameters, 620 MB: bound by memory bandwidth.
+    "1b": Shape(layers=22, width=2048, inner=5632, heads=32, kv_heads=4, vocab=32000),
+}
+
+
+def parameters(shape: Shape) -> int:
+    """The number of weights, norms included."""
+    return sum(int(np.prod(size)) for _, size in _tensors(shape))
+
+
+def ensure_model(shape: Shape, folder: Path) -> Path:
+    """The file of this shape in a folder, written if it is not there."""
+    digest = hashlib.sha256(repr((asdict(shape), _SEED, 1)).encode()).hexdigest()[:8]
+    path = folder / f"random-{shape.layers}x{shape.width}-v{shape.vocab}-{digest}.gguf"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".part")
+        write_model(unfinished, shape, seed=_SEED)
+        unfinished.replace(path)
+    return path
+
+
+def write_model(path: Path, shape: Shape, *, seed: int) -> None:
+    """Write a model's file."""
+    writer = gguf.GGUFWriter(str(path), "llama")
+    _write_header(writer, shape)
+    for name, size in _tensors(shape):
+        if len(size) == 1:
+            writer.add_tensor_info(name, size, np.dtype(np.float32), 4 * size[0])
+        else:
+            shape_in_bytes = gguf.quant_shape_to_byte_shape(size, gguf.GGMLQuantizationType.Q4_0)
+            writer.add_tensor_info(
+                name,
+                shape_in_bytes,
+                np.dtype(np.uint8),
+                int(np.prod(shape_in_bytes)),
+                raw_dtype=gguf.GGMLQuantizationType.Q4_0,
+            )
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    random = np.random.default_rng(seed)
+    for _, size in _tensors(shape):
+        writer.write_tensor_data(
+            np.ones(size, np.float32) if len(size) == 1 else random_q4_0(random, size)
+        )
+    writer.close()
+
+
+def random_q4_0(random: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
+    """Weights as Q4_0 blocks, (rows, bytes) uint8, of variance 1 / row length."""
+    rows, length = size
+    blocks = random.integers(0, 256, (rows, length // _Q4_0_BLOCK, _Q4_0_BYTES), dtype=np.uint8)
+    scale = np.array([1 / (_SPREAD_OF_DIGITS * np.sqrt(length))], np.float16)
+    blocks[:, :, :2] = scale.view(np.uint8)
+    return blocks.reshape(rows, -1)
+
+
+def vocabulary(size: int) -> Iterator[tuple[str, int, float]]:
+    """Tokens with their kinds and scores: special ones, bytes, words, and fillers up to `size`.
+
+    A word is built up letter by letter, and every beginning of a word is a token, so the tokenizer
+    finds its way from letters to whole words.
+    """
+    kinds = gguf.TokenType
+    yield "<unk>", kinds.UNKNOWN, 0.0
+    yield "<s>", kinds.CONTROL, 0.0
+    yield "</s>", kinds.CONTROL, 0.0
+    for value in range(256):
+        yield f"<0x{value:02X}>", kinds.BYTE, 0.0
+    pieces = dict.fromkeys(
+        form[:end]
+        for word in (*WORDS, *map(str.capitalize, WORDS))
+        for form in (word, f"\u2581{word}")
+        for end in range(1, len(form) + 1)
+    )
+    pieces.update(dict.fromkeys("0123456789.,:?\n\u2581"))
+    if size < 3 + 256 + len(pieces):
+        raise ValueError(f"vocab must be at least {3 + 256 + len(pieces)}, got {size}")
+    for piece in pieces:
+        yield piece, kinds.NORMAL, float(len(piece))
+    for number in range(size - 3 - 256 - len(pieces)):
+        yield f"\u2581filler{number}", kinds.NORMAL, -1e6
+
+
+def _write_header(writer: gguf.GGUFWriter, shape: Shape) -> None:
+    writer.add_name("random weights")
+    writer.add_context_length(shape.context)
+    writer.add_embedding_length(shape.width)
+    writer.add_block_count(shape.layers)
+    writer.add_feed_forward_length(shape.inner)
+    writer.add_head_count(shape.heads)
+    writer.add_head_count_kv(shape.kv_heads)
+    writer.add_rope_dimension_count(shape.width // shape.heads)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(shape.vocab)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q4_0)
+    tokens, kinds, scores = zip(*vocabulary(shape.vocab), strict=True)
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(list(tokens))
+    writer.add_token_types(list(kinds))
+    writer.add_token_scores(list(scores))
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_unk_token_id(0)
+    writer.add_add_bos_token(True)
+    writer.add_chat_template(
+        "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
+        "{% if add_generation_prompt %}assistant: {% endif %}"
+    )
+
+
+def _tensors(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Names and sizes, the longest axis of memory last."""
+    width, kv_width = shape.width, shape.width // shape.heads * shape.kv_heads
+    yield "token_embd.weight", (shape.vocab, width)
+    for layer in range(shape.layers):
+        block = f"blk.{layer}."
+        yield f"{block}attn_norm.weight", (width,)
+        yield f"{block}attn_q.weight", (width, width)
+        yield f"{block}attn_k.weight", (kv_width, width)
+        yield f"{block}attn_v.weight", (kv_width, width)
+        yield f"{block}attn_output.weight", (width, width)
+        yield f"{block}ffn_norm.weight", (width,)
+        yield f"{block}ffn_gate.weight", (shape.inner, width)
+        yield f"{block}ffn_up.weight", (shape.inner, width)
+        yield f"{block}ffn_down.weight", (width, shape.inner)
+    yield "output_norm.weight", (width,)
+    yield "output.weight", (shape.vocab, width)
