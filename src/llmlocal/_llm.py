@@ -13,12 +13,13 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Literal, cast, overload
 
-from llmlocal import _core, _runtime
+from llmlocal import _core
 from llmlocal._async import AsyncStream, Waker
 from llmlocal._budget import choose_budget, choose_context
-from llmlocal._devices import DeviceChoice, devices, select
 from llmlocal._log import follow_log_level, pass_on_log
+from llmlocal._memory_use import MemoryUse, memory_by_device
 from llmlocal._options import RequestOptions, recommended_options
+from llmlocal._placement import PlacementOptions, place
 from llmlocal._progress import Progress, ProgressOption, reporter
 from llmlocal._reply import Reply, TokenCallback
 from llmlocal._stats import Stats
@@ -62,8 +63,9 @@ class LLM:
             ``hf:owner/repo/file.gguf``, or a URL.
         model_path: A folder to look in, and to download to, first.  Default: the usual places.
         allow_download: Fetch the model if it is not there.
-        device: ``"auto"`` (GPUs if there are any), ``"cpu"``, ``"gpu"``, a vendor, a backend such
-            as ``"cuda"`` or ``"vulkan:1"``, a name from :func:`llmlocal.devices`, or a list.
+        device: ``"auto"`` (all GPUs if there are any), ``"cpu"``, ``"gpu"``, a vendor, a backend
+            such as ``"cuda"`` or ``"vulkan:1"``, a name from :func:`llmlocal.devices`, or a list of
+            these to split the model over.
         n_ctx: Tokens that prompt and answer of one request may have together, >= 1.  Default: what
             the model was trained for, up to 4,096.
         n_threads: CPU threads, 1 to 512.  Default: the physical cores this process may use.
@@ -72,7 +74,15 @@ class LLM:
         kv_type: Type of the numbers in the KV cache: ``"f16"``, ``"f32"``, ``"bf16"``, or, for less
             memory and some loss, ``"q8_0"``, ``"q5_1"``, ``"q5_0"``, ``"q4_1"``, ``"q4_0"``,
             ``"iq4_nl"``.
-        n_gpu_layers: Layers to keep on the device, >= 0, or ``"auto"`` for all.
+        n_gpu_layers: Layers to keep on the devices, >= 0, the output layer included; or ``"auto"``
+            for as many as their free memory holds.
+        rpc_servers: Servers that lend their devices, as ``"host:port"``; see ``llmlocal
+            rpc-server``.  For trusted networks only.
+        split_mode: How several devices share the model: ``"layer"``, or ``"row"`` for the rows of
+            each matrix where a backend can.
+        tensor_split: Each device's share of the layers, in any unit.  Default: by free memory.
+        tensor_placement: Patterns of tensor names and the device for them, such as
+            ``{"ffn_(up|down|gate)_exps": "cpu"}`` for the experts of a large mixture.
         kv_cache_bytes: What the KV cache may take as it grows with the requests that run at once;
             one request's share is always there.  Default: a quarter of the free memory.
         prefix_cache_bytes: RAM for evaluated prefixes beyond the KV cache; 0 = none are kept.
@@ -87,7 +97,7 @@ class LLM:
         DownloadError: It could not be downloaded.
         ModelLoadError: The file is not a model that can be run; says why.
         LoadCancelledError: ``progress`` returned False.
-        DeviceError: There is no such device.
+        DeviceError: There is no such device, it is too small, or an RPC server does not answer.
         OutOfMemoryError: The weights or the context do not fit.
         ParameterError: An argument is out of its range.
 
@@ -109,6 +119,10 @@ class LLM:
         n_parallel: int = 8,
         kv_type: str = "f16",
         n_gpu_layers: int | Literal["auto"] = "auto",
+        rpc_servers: Sequence[str] = (),
+        split_mode: Literal["layer", "row"] = "layer",
+        tensor_split: Sequence[float] | None = None,
+        tensor_placement: Mapping[str, str] | None = None,
         kv_cache_bytes: int | None = None,
         prefix_cache_bytes: int | None = None,
         use_mmap: bool = True,
@@ -127,22 +141,25 @@ class LLM:
         ):
             _check(name, 0 if size is None else size, 0, 2**63 - 1)
         _check("n_ctx", 1 if n_ctx is None else n_ctx, 1, 2**31 - 1)
-        layers = -1 if n_gpu_layers == "auto" else n_gpu_layers
-        _check("n_gpu_layers", max(layers, 0), 0, 2**31 - 1)
+        placing = PlacementOptions(
+            device, rpc_servers, n_gpu_layers, split_mode, tensor_split, tensor_placement or {}
+        )
 
         path = models.resolve(
             model, model_path=model_path, allow_download=allow_download, progress=progress
         )
-        _runtime.start()
+        placement = place(path, placing, n_ctx=n_ctx, n_batch=n_batch, kv_type=kv_type)
+        self._choice = placement.choice
         follow_log_level(verbose=verbose)
-        self._choice: DeviceChoice = select(device, devices())
-        offload = bool(self._choice.offload) and layers != 0
         try:
             with reporter(progress, path.name) as report:
                 self._model: _core.Model | None = _core.Model.load(
                     str(path),
                     devices=[each.name for each in self._choice.offload],
-                    gpu_layers=layers,
+                    gpu_layers=placement.layers,
+                    split_mode=split_mode,
+                    tensor_split=placement.counts,
+                    placements=placement.tensors,
                     use_mmap=use_mmap,
                     check_tensors=False,
                     vocab_only=False,
@@ -150,21 +167,30 @@ class LLM:
                         report(Progress("load", int(done * 1000), 1000)) is not False
                     ),
                 )
+            self._layers = (self._model.offloaded_layers, self._model.offloadable_layers)
             self._path = os.fspath(path)
             self._metadata = MappingProxyType(self._model.metadata)
-            self._tokenizer = _core.Tokenizer(self._model)
+            tokenizer = _core.Tokenizer(self._model)
+            self._tokenizer: _core.Tokenizer | None = tokenizer
+            self._bos_token = tokenizer.token_text(tokenizer.bos)
+            self._eos_token = tokenizer.token_text(tokenizer.eos)
+            self._add_bos = tokenizer.adds_bos
             self._n_ctx = choose_context(n_ctx, self._model.training_context)
             self._n_threads = threads
             self._defaults: Options = recommended_options(self._metadata)
-            budget = choose_budget(_core.free_memory(), kv_cache_bytes, prefix_cache_bytes)
+            budget = choose_budget(
+                _core.free_memory(),
+                placement.context_limit if kv_cache_bytes is None else kv_cache_bytes,
+                prefix_cache_bytes,
+            )
             self._engine = _core.Engine(
                 self._model,
-                self._tokenizer,
+                tokenizer,
                 context_length=self._n_ctx,
                 batch=n_batch,
                 threads=threads,
                 kv_type=kv_type,
-                offload=offload,
+                offload=placement.layers > 0,
                 max_streams=n_parallel,
                 kv_bytes=budget.kv_bytes,
                 store_bytes=budget.prefix_bytes,
@@ -444,8 +470,7 @@ class LLM:
         Control tokens are recognised inside trusted segments only, so that what a user wrote can't
         pass for one.  Otherwise the borders between segments leave no trace in the result.
         """
-        self._open_model()
-        return self._tokenizer.encode(list(segments), add_special=add_special)
+        return self._open_tokenizer().encode(list(segments), add_special=add_special)
 
     def detokenize(self, tokens: Sequence[int], *, special: bool = False) -> str:
         """The text that tokens stand for; incomplete characters become U+FFFD.
@@ -457,8 +482,8 @@ class LLM:
         Raises:
             ParameterError: An id is not in the vocabulary.
         """
-        self._open_model()
-        return self._tokenizer.decode(_token_ids(tokens), special=special).decode(errors="replace")
+        text = self._open_tokenizer().decode(_token_ids(tokens), special=special)
+        return text.decode(errors="replace")
 
     def count_tokens(self, text: str) -> int:
         """How many tokens :meth:`generate` would take a prompt for."""
@@ -471,17 +496,17 @@ class LLM:
     @property
     def bos_token(self) -> str:
         """The text of the token that begins a text; empty if the model has none."""
-        return self._tokenizer.token_text(self._tokenizer.bos)
+        return self._bos_token
 
     @property
     def eos_token(self) -> str:
         """The text of the token that ends a text; empty if the model has none."""
-        return self._tokenizer.token_text(self._tokenizer.eos)
+        return self._eos_token
 
     @property
     def add_bos(self) -> bool:
         """Whether the model wants its texts to begin with :attr:`bos_token`."""
-        return self._tokenizer.adds_bos
+        return self._add_bos
 
     # --- Facts -----------------------------------------------------------------------------------
 
@@ -515,6 +540,26 @@ class LLM:
         """The software behind :attr:`device`: ``"cpu"``, ``"cuda"``, ``"vulkan"``, ..."""
         return self._choice.backend
 
+    @property
+    def offloaded_layers(self) -> int:
+        """Layers of the model that are on :attr:`device`, the output layer included; 0 = none."""
+        return self._layers[0]
+
+    @property
+    def offloadable_layers(self) -> int:
+        """What :attr:`offloaded_layers` is if the whole model is on devices."""
+        return self._layers[1]
+
+    def memory(self) -> dict[str, MemoryUse]:
+        """The memory that it takes now, by the name of the device; ``"CPU"`` is the main memory."""
+        model = self._open_model()
+        return memory_by_device(
+            model.buffer_sizes,
+            self._engine.context_sizes(),
+            self.stats().store_bytes,
+            model.device_buffers,
+        )
+
     def stats(self) -> Stats:
         """What the engine holds now, and has done so far."""
         return Stats.of(self._engine.stats())
@@ -531,7 +576,8 @@ class LLM:
         Callers that wait for a request get an :class:`llmlocal.EngineClosedError`.
         """
         self._finalizer()
-        self._model = None
+        # The tokenizer holds the model too.
+        self._model = self._tokenizer = None
         pass_on_log()
 
     def __enter__(self) -> LLM:
@@ -554,6 +600,12 @@ class LLM:
         if model is None:
             raise EngineClosedError("the model was closed")
         return model
+
+    def _open_tokenizer(self) -> _core.Tokenizer:
+        tokenizer = self._tokenizer
+        if tokenizer is None:
+            raise EngineClosedError("the model was closed")
+        return tokenizer
 
 
 def _shut_down(engine: _core.Engine, waker: Waker) -> None:

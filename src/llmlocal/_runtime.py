@@ -1,34 +1,67 @@
-"""Starts the native side once: llama.cpp with the backends in the package's own folder.
+"""Starts the native side, once for the process and in two steps.
 
-Backends of other packages are found through the entry-point group ``llmlocal.backends``; each
-names an attribute that holds the path of one shared library.
+The CPU comes first and alone, so that a model on the CPU wakes no GPU driver; the rest follows when
+somebody asks for devices.  GPU backends are files in the package's own ``lib/gpu`` or come as
+plugins; see ``_plugins``.
 """
 
 from __future__ import annotations
 
 import logging
-from functools import cache
-from importlib.metadata import entry_points
+import threading
 from pathlib import Path
 
-from llmlocal import _core
+from llmlocal import __version__, _core
+from llmlocal._plugins import Plugin, Skipped, find_plugins, installed_entry_points
+from llmlocal.errors import LLMLocalError
 
-__all__ = ["start"]
+__all__ = ["cpu_library", "load_plugins", "start", "start_gpus"]
 
 _logger = logging.getLogger("llmlocal")
+_lock = threading.Lock()  # Guards _skipped.
+_skipped: tuple[Skipped, ...] | None = None
 
 
-@cache
-def start() -> tuple[str, ...]:
-    """Start llama.cpp; return why backends could not be loaded, a line each."""
-    library_dir = Path(_core.__file__).parent / "lib"
-    plugins, problems = [], []
-    for entry in entry_points(group="llmlocal.backends"):
+def start() -> None:
+    """Start llama.cpp with the CPU, if it is not running yet.
+
+    Raises:
+        DeviceError: The package's own libraries are damaged.
+    """
+    _core.start_llama(str(_library_dir()))
+
+
+def cpu_library() -> Path | None:
+    """The library of CPU kernels that was chosen for this machine; None where they are linked in."""
+    chosen = _core.start_llama(str(_library_dir()))
+    return Path(chosen) if chosen else None
+
+
+def start_gpus() -> tuple[Skipped, ...]:
+    """Load all other backends, if they are not loaded yet; return those that could not be."""
+    global _skipped  # noqa: PLW0603 - the process has one native side
+    start()
+    with _lock:
+        if _skipped is None:
+            own = [Plugin(path.name, path) for path in sorted(_library_dir().glob("gpu/*ggml-*"))]
+            plugins, skipped = find_plugins(installed_entry_points(), __version__, Path.cwd())
+            _skipped = (*skipped, *load_plugins([*own, *plugins]))
+            for each in _skipped:
+                _logger.warning("a backend was not loaded: %s", each)
+        return _skipped
+
+
+def load_plugins(plugins: list[Plugin]) -> list[Skipped]:
+    """Load these, each by its path; return those that could not be."""
+    skipped = []
+    for plugin in plugins:
         try:
-            plugins.append(str(entry.load()))
-        except Exception as exc:  # noqa: BLE001 - somebody else's package: say so and go on
-            problems.append(f"{entry.name}: {exc}")
-    problems += _core.start_backends(str(library_dir), plugins)
-    for problem in problems:
-        _logger.warning("a backend was not loaded: %s", problem)
-    return tuple(problems)
+            _core.load_backend(str(plugin.path))
+        except LLMLocalError as exc:
+            skipped.append(Skipped(plugin.package, str(exc)))
+    return skipped
+
+
+def _library_dir() -> Path:
+    # Not beside this file: in an editable install the extension lies elsewhere.
+    return Path(_core.__file__).parent / "lib"

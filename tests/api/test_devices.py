@@ -69,11 +69,9 @@ MIXED = [CUDA0, ARC, RADEON, IRIS, BLAS, CPU]
         ("hip", [ARCTURUS, CPU], [ARCTURUS]),
         ("rocm:0", [ARCTURUS, CPU], [ARCTURUS]),
         ("metal", [APPLE, CPU], [APPLE]),
-        ("blas", MIXED, [BLAS]),
         (["cuda:1", "cuda:0"], NVIDIA_PAIR, [CUDA1, CUDA0]),
         (("cuda", "vulkan:1"), MIXED, [CUDA0, RADEON]),
         (["cpu"], MIXED, []),
-        (["cuda:0", "cpu"], MIXED, [CUDA0]),
     ],
 )
 def test_what_is_chosen(

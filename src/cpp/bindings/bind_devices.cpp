@@ -1,16 +1,17 @@
 #include "bindings/bindings.h"
 #include "llama/backend.h"
 #include "llama/devices.h"
+#include "llama/rpc.h"
 
 namespace llmlocal::python {
 
 void bind_devices(py::module_& module) {
-  module.def("start_backends",
-             &start_backends,
+  module.def("start_llama",
+             &start_llama,
              py::arg("library_dir"),
-             py::arg("plugins"),
              ReleaseGil(),
-             "Start llama.cpp once; return what could not be loaded.");
+             "Start llama.cpp on the CPU; return the library of CPU kernels, or an empty string.");
+  module.def("load_backend", &load_backend, py::arg("path"), ReleaseGil());
 
   py::class_<DeviceInfo>(module, "DeviceInfo")
       .def_readonly("name", &DeviceInfo::name)
@@ -22,7 +23,38 @@ void bind_devices(py::module_& module) {
       .def_readonly("memory_total", &DeviceInfo::memory_total);
 
   module.def("list_devices", &list_devices, ReleaseGil());
-  module.def("free_memory", &free_memory, "Free physical memory in bytes; 0 = unknown.");
+  module.def(
+      "free_memory", &free_memory, ReleaseGil(), "Free physical memory in bytes; 0 = unknown.");
+  module.def(
+      "rpc_devices",
+      [](std::string host, std::uint16_t port, double connect_s, double stall_s) {
+        const auto limit = [](double seconds) {
+          return TimeLimit(static_cast<TimeLimit::rep>(seconds * 1000));
+        };
+        return rpc_devices({std::move(host), port}, {limit(connect_s), limit(stall_s)});
+      },
+      py::arg("host"),
+      py::arg("port"),
+      py::kw_only(),
+      py::arg("connect_s"),
+      py::arg("stall_s"),
+      ReleaseGil(),
+      "The devices of an RPC server.");
+  module.def(
+      "serve_rpc",
+      [](std::string host,
+         std::uint16_t port,
+         int threads,
+         const std::vector<std::string>& devices) {
+        serve_rpc({std::move(host), port}, threads, devices);
+      },
+      py::arg("host"),
+      py::arg("port"),
+      py::kw_only(),
+      py::arg("threads"),
+      py::arg("devices"),
+      ReleaseGil(),
+      "Serve these devices until the process ends.");
 }
 
 }  // namespace llmlocal::python

@@ -13,9 +13,9 @@ class PyEngine {
            std::shared_ptr<Tokenizer> tokenizer,
            const DecoderOptions& decoder_options,
            const EngineOptions& engine_options)
-      : engine_(std::make_unique<Engine>(
+      : PyEngine(
             std::make_unique<LlamaDecoder>(std::move(model), std::move(tokenizer), decoder_options),
-            engine_options)) {}
+            engine_options) {}
   ~PyEngine() {
     const py::gil_scoped_release no_gil;
     if (engine_.is_home()) engine_.get().close();
@@ -27,11 +27,17 @@ class PyEngine {
     return engine_.get().submit(std::move(specs));
   }
   EngineStats stats() const { return engine_.get().stats(); }
+  BufferSizes context_sizes() const { return context_sizes_->get(); }
   void close() {
     if (engine_.is_home()) engine_.get().close();
   }
 
  private:
+  PyEngine(std::unique_ptr<LlamaDecoder> decoder, const EngineOptions& engine_options)
+      : context_sizes_(decoder->context_sizes()),
+        engine_(std::make_unique<Engine>(std::move(decoder), engine_options)) {}
+
+  std::shared_ptr<const ContextSizes> context_sizes_;
   ProcessBound<Engine> engine_;
 };
 
@@ -92,6 +98,7 @@ void bind_engine(py::module_& module) {
            ReleaseGil())
       .def("submit", &PyEngine::submit, py::arg("specs"), ReleaseGil())
       .def("stats", &PyEngine::stats, ReleaseGil())
+      .def("context_sizes", &PyEngine::context_sizes)
       .def("close", &PyEngine::close, ReleaseGil());
 }
 

@@ -1,3 +1,4 @@
+#include "base/errors.h"
 #include "bindings/bindings.h"
 #include "llama/model.h"
 
@@ -6,16 +7,29 @@ namespace {
 
 using Progress = std::function<bool(float)>;
 
-std::shared_ptr<const Model> load(const std::string& path,
-                                  std::vector<std::string> devices,
-                                  std::int32_t gpu_layers,
-                                  bool use_mmap,
-                                  bool check_tensors,
-                                  bool vocab_only,
-                                  Progress on_progress) {
+SplitMode split_mode_of(const std::string& name) {
+  if (name == "layer") return SplitMode::kLayer;
+  if (name == "row") return SplitMode::kRow;
+  throw ParameterError("split_mode must be 'layer' or 'row', got '" + name + "'");
+}
+
+std::shared_ptr<const Model> load(
+    const std::string& path,
+    std::vector<std::string> devices,
+    std::int32_t gpu_layers,
+    const std::string& split_mode,
+    std::vector<float> tensor_split,
+    const std::vector<std::pair<std::string, std::string>>& placements,
+    bool use_mmap,
+    bool check_tensors,
+    bool vocab_only,
+    Progress on_progress) {
   ModelOptions options;
   options.devices = std::move(devices);
   options.gpu_layers = gpu_layers;
+  options.split_mode = split_mode_of(split_mode);
+  options.tensor_split = std::move(tensor_split);
+  for (const auto& [pattern, device] : placements) options.placements.push_back({pattern, device});
   options.use_mmap = use_mmap;
   options.check_tensors = check_tensors;
   options.vocab_only = vocab_only;
@@ -40,6 +54,9 @@ void bind_model(py::module_& module) {
           [](const std::string& path,
              std::vector<std::string> devices,
              std::int32_t gpu_layers,
+             const std::string& split_mode,
+             std::vector<float> tensor_split,
+             const std::vector<std::pair<std::string, std::string>>& placements,
              bool use_mmap,
              bool check_tensors,
              bool vocab_only,
@@ -47,6 +64,9 @@ void bind_model(py::module_& module) {
             return std::const_pointer_cast<Model>(load(path,
                                                        std::move(devices),
                                                        gpu_layers,
+                                                       split_mode,
+                                                       std::move(tensor_split),
+                                                       placements,
                                                        use_mmap,
                                                        check_tensors,
                                                        vocab_only,
@@ -56,6 +76,9 @@ void bind_model(py::module_& module) {
           py::kw_only(),
           py::arg("devices"),
           py::arg("gpu_layers"),
+          py::arg("split_mode"),
+          py::arg("tensor_split"),
+          py::arg("placements"),
           py::arg("use_mmap"),
           py::arg("check_tensors"),
           py::arg("vocab_only"),
@@ -76,6 +99,10 @@ void bind_model(py::module_& module) {
       .def_property_readonly("parameters", &Model::parameters)
       .def_property_readonly("training_context", &Model::training_context)
       .def_property_readonly("layers", &Model::layers)
+      .def_property_readonly("offloaded_layers", &Model::offloaded_layers)
+      .def_property_readonly("offloadable_layers", &Model::offloadable_layers)
+      .def_property_readonly("buffer_sizes", &Model::buffer_sizes)
+      .def_property_readonly("device_buffers", &Model::device_buffers)
       .def_property_readonly("sliding_window", &Model::sliding_window)
       .def_property_readonly("is_recurrent", &Model::is_recurrent)
       .def_property_readonly("is_hybrid", &Model::is_hybrid)

@@ -4,33 +4,82 @@
 #include <llama.h>
 
 #include <mutex>
+#include <shared_mutex>
 
+#include "base/errors.h"
 #include "llama/guard.h"
 #include "llama/log.h"
 
 namespace llmlocal {
+namespace {
 
-const std::vector<std::string>& start_backends(const std::string& library_dir,
-                                               const std::vector<std::string>& plugins) {
+std::shared_mutex& registry_mutex() {
+  static auto* const mutex = new std::shared_mutex;  // NOLINT(*-owning-memory): outlives all
+  return *mutex;
+}
+
+thread_local int uses_on_this_thread = 0;
+
+// "loaded CPU backend from PATH" -> PATH.
+std::string loaded_cpu_library(const std::string& log) {
+  const std::string marker = "loaded CPU backend from ";
+  const std::size_t at = log.rfind(marker);
+  if (at == std::string::npos) return {};
+  const std::size_t start = at + marker.size();
+  return log.substr(start, log.find("; ", start) - start);
+}
+
+}  // namespace
+
+RegistryUse::RegistryUse() {
+  if (uses_on_this_thread == 0) registry_mutex().lock_shared();
+  ++uses_on_this_thread;
+}
+RegistryUse::~RegistryUse() {
+  --uses_on_this_thread;
+  if (uses_on_this_thread == 0) registry_mutex().unlock_shared();
+}
+
+RegistryChange::RegistryChange() {
+  if (uses_on_this_thread > 0) {
+    throw DeviceError("devices can't be added while this thread loads a model");
+  }
+  registry_mutex().lock();
+  ++uses_on_this_thread;  // A change may walk the list too.
+}
+RegistryChange::~RegistryChange() {
+  --uses_on_this_thread;
+  registry_mutex().unlock();
+}
+
+const std::string& start_llama(const std::string& library_dir) {
   static std::once_flag started;
-  static std::vector<std::string> problems;
+  static std::string cpu_library;
   std::call_once(started, [&] {
     install_abort_handler();
     install_log_sink();
-    // A build with the CPU kernels linked in has registered them by now.  Anything else is taken
-    // from the given folder: ggml's own search would also look into the current directory.
-    const ErrorLines errors;
+    const RegistryChange change;
+    const ErrorLines log(LogLevel::kInfo);
+    // A build with the CPU kernels linked in has registered them by now.
     ggml_backend_load_all_from_path(library_dir.c_str());
-    if (!errors.text().empty()) problems.push_back(errors.text());
-    for (const std::string& plugin : plugins) {
-      const ErrorLines why;
-      if (ggml_backend_load(plugin.c_str()) == nullptr) {
-        problems.push_back(plugin + ": " + (why.text().empty() ? "not a backend" : why.text()));
-      }
-    }
     llama_backend_init();
+    cpu_library = loaded_cpu_library(log.text());
+    if (!ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU)) {
+      throw DeviceError("no CPU backend could be loaded from " + library_dir +
+                        "; the installation is damaged: install llmlocal again");
+    }
   });
-  return problems;
+  return cpu_library;
+}
+
+void load_backend(const std::string& path) {
+  const RegistryChange change;
+  const ErrorLines log(LogLevel::kInfo);
+  const bool is_loaded =
+      guarded("loading a backend", [&] { return ggml_backend_load(path.c_str()) != nullptr; });
+  if (!is_loaded) {
+    throw DeviceError(log.text().empty() ? path + " is not a backend of llama.cpp" : log.text());
+  }
 }
 
 }  // namespace llmlocal

@@ -1,8 +1,10 @@
 #include "llama/devices.h"
 
 #include <ggml-backend.h>
+#include <llama.h>
 
 #include "base/errors.h"
+#include "llama/backend.h"
 #include "llama/guard.h"
 
 namespace llmlocal {
@@ -25,7 +27,9 @@ std::string text(const char* value) {
   return value ? value : "";
 }
 
-DeviceInfo describe(ggml_backend_dev_t device) {
+}  // namespace
+
+DeviceInfo describe_device(ggml_backend_dev_t device) {
   ggml_backend_dev_props props{};
   ggml_backend_dev_get_props(device, &props);
   DeviceInfo info;
@@ -39,19 +43,21 @@ DeviceInfo describe(ggml_backend_dev_t device) {
   return info;
 }
 
-}  // namespace
-
 std::vector<DeviceInfo> list_devices() {
+  const RegistryUse use;
   return guarded("listing devices", [] {
     std::vector<DeviceInfo> devices;
     for (std::size_t i = 0; i < ggml_backend_dev_count(); ++i) {
-      devices.push_back(describe(ggml_backend_dev_get(i)));
+      ggml_backend_dev_t device = ggml_backend_dev_get(i);
+      const std::string backend = text(ggml_backend_reg_name(ggml_backend_dev_backend_reg(device)));
+      if (backend != "RPC") devices.push_back(describe_device(device));
     }
     return devices;
   });
 }
 
 std::vector<ggml_backend_dev_t> find_devices(const std::vector<std::string>& names) {
+  const RegistryUse use;
   std::vector<ggml_backend_dev_t> devices;
   for (const std::string& name : names) {
     ggml_backend_dev_t device = ggml_backend_dev_by_name(name.c_str());
@@ -61,7 +67,13 @@ std::vector<ggml_backend_dev_t> find_devices(const std::vector<std::string>& nam
   return devices;
 }
 
+std::string system_info() {
+  const RegistryUse use;
+  return llama_print_system_info();
+}
+
 std::size_t free_memory() {
+  const RegistryUse use;
   ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
   if (!cpu) return 0;
   std::size_t free = 0;

@@ -19,11 +19,17 @@ struct DeviceInfo {
   std::size_t memory_total = 0;  // Bytes.
 };
 
-// All devices, in llama.cpp's order; the figures are those of now.
+// The devices of this machine, in llama.cpp's order; the figures are those of now.  Remote ones are
+// told by rpc_devices(), since asking for their figures is a request to a server.
 std::vector<DeviceInfo> list_devices();
+
+DeviceInfo describe_device(ggml_backend_device* device);
 
 // The devices of these names.  Throws DeviceError for one that is not there.
 std::vector<ggml_backend_device*> find_devices(const std::vector<std::string>& names);
+
+// What the loaded backends were built with and found on this machine: "CPU : AVX2 = 1 | ...".
+std::string system_info();
 
 // Free physical memory in bytes, as the CPU backend sees it; 0 where unknown.
 std::size_t free_memory();

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/errors.h"
+#include "llama/backend.h"
 #include "llama/devices.h"
 #include "llama/guard.h"
 #include "llama/log.h"
@@ -119,14 +120,18 @@ LlamaDecoder::Context LlamaDecoder::make_context(StreamId streams, Position leng
   params.abort_callback = should_abort;
   params.abort_callback_data = this;
 
+  const RegistryUse use;
+  const ErrorLines log(LogLevel::kInfo, ErrorLines::Then::kPassOn);
   const ErrorLines errors;
   Context context(guarded("making the context",
                           [&] { return llama_init_from_model(model_->handle(), params); }));
+  require_devices();
   if (!context) {
     throw OutOfMemoryError("there is no room for " + what + ": " +
                            (errors.text().empty() ? "llama.cpp gave no reason" : errors.text()));
   }
   if (pool_) llama_attach_threadpool(context.get(), pool_.get(), pool_.get());
+  context_sizes_->set(told_buffer_sizes(log.text()));
   return context;
 }
 
@@ -166,6 +171,7 @@ DecodeStatus LlamaDecoder::decode(const Batch& batch) {
   const ErrorLines errors(LogLevel::kWarning);
   const std::int32_t result =
       guarded("evaluating a step", [&] { return llama_decode(context_.get(), rows); });
+  require_devices();
   if (result == 0) return DecodeStatus::kOk;
   if (result == 2) return DecodeStatus::kAborted;
   throw EngineError("evaluating a step failed (" + std::to_string(result) + ")" +
@@ -176,8 +182,16 @@ std::span<float> LlamaDecoder::logits(std::size_t row) {
   float* logits = guarded("reading logits", [&] {
     return llama_get_logits_ith(context_.get(), static_cast<std::int32_t>(row));
   });
+  // Steps of remote devices end when their results are read.
+  require_devices();
   if (!logits) throw EngineError("a step gave no logits for row " + std::to_string(row));
   return {logits, static_cast<std::size_t>(vocab_size())};
+}
+
+void LlamaDecoder::require_devices() const {
+  if (const auto loss = model_->lost_device()) {
+    throw EngineError(*loss + "; what it held is gone, so close this model and load it again");
+  }
 }
 
 std::unique_ptr<Sampler> LlamaDecoder::make_sampler(const SamplingParams& params,

@@ -7,12 +7,15 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/decoder.h"
+#include "llama/buffer_sizes.h"
 #include "llama/model.h"
 #include "llama/state_bytes.h"
 #include "llama/thread_pool.h"
@@ -28,12 +31,32 @@ struct DecoderOptions {
   bool offload = false;         // Keep the KV cache on the model's devices.
 };
 
+// Bytes beside the weights, by the name of the buffer's type; readable while the decoder works.
+class ContextSizes {
+ public:
+  void set(BufferSizes sizes) {
+    const std::lock_guard lock(mutex_);
+    sizes_ = std::move(sizes);
+  }
+  BufferSizes get() const {
+    const std::lock_guard lock(mutex_);
+    return sizes_;
+  }
+
+ private:
+  mutable std::mutex mutex_;  // Guards sizes_.
+  BufferSizes sizes_;
+};
+
 class LlamaDecoder : public Decoder {
  public:
   // Throws ParameterError, OutOfMemoryError or EngineError with llama.cpp's reason.
   LlamaDecoder(std::shared_ptr<const Model> model,
                std::shared_ptr<const Tokenizer> tokenizer,
                const DecoderOptions& options);
+
+  // Grows with the streams; outlives the decoder.
+  std::shared_ptr<const ContextSizes> context_sizes() const { return context_sizes_; }
 
   Position context_length() const override { return options_.context_length; }
   std::size_t batch_capacity() const override;
@@ -71,6 +94,7 @@ class LlamaDecoder : public Decoder {
   std::size_t measure_stream_bytes();
   llama_memory_t memory() const { return llama_get_memory(context_.get()); }
   Position length(StreamId stream) const;
+  void require_devices() const;
   bool keeps_whole_only() const { return model_->is_recurrent() || model_->is_hybrid(); }
   StateLayout layout_of(StreamId stream, std::size_t state_size) const;
   static bool should_abort(void* self);
@@ -79,6 +103,7 @@ class LlamaDecoder : public Decoder {
   std::shared_ptr<const Tokenizer> tokenizer_;
   DecoderOptions options_;
   std::size_t stream_bytes_ = 0;
+  std::shared_ptr<ContextSizes> context_sizes_ = std::make_shared<ContextSizes>();
   std::function<bool()> abort_check_;
   ThreadPool pool_;
   StreamId streams_ = 1;

@@ -66,11 +66,8 @@ LogLevel level_of(ggml_log_level level) {
 void finish_line() {
   LogLine line = std::exchange(open_line, {});
   if (line.text.empty()) return;
-  if (collecting && collecting->wants(line.level)) {
-    collecting->add(line.text);
-  } else if (line.level >= lowest_kept.load(std::memory_order_relaxed)) {
-    sink().add(std::move(line));
-  }
+  if (collecting && collecting->take(line)) return;
+  if (line.level >= lowest_kept.load(std::memory_order_relaxed)) sink().add(std::move(line));
 }
 
 void on_log(ggml_log_level level, const char* text, void* /*user_data*/) {
@@ -117,9 +114,18 @@ std::vector<LogLine> drain_log() {
   return sink().drain();
 }
 
-ErrorLines::ErrorLines(LogLevel from) : from_(from), outer_(std::exchange(collecting, this)) {}
+ErrorLines::ErrorLines(LogLevel from, Then then)
+    : from_(from), then_(then), outer_(std::exchange(collecting, this)) {}
 ErrorLines::~ErrorLines() {
   collecting = outer_;
+}
+
+bool ErrorLines::take(const LogLine& line) {
+  if (line.level >= from_) {
+    lines_.push_back(line.text);
+    if (then_ == Then::kKeepHere) return true;
+  }
+  return outer_ && outer_->take(line);
 }
 
 std::string ErrorLines::text() const {

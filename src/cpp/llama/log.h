@@ -29,7 +29,10 @@ std::vector<LogLine> drain_log();
 // calls whose failure is told by an exception, or is no failure to us.
 class ErrorLines {
  public:
-  explicit ErrorLines(LogLevel from = LogLevel::kError);
+  // What is to become of a line after it was collected.
+  enum class Then { kKeepHere, kPassOn };
+
+  explicit ErrorLines(LogLevel from = LogLevel::kError, Then then = Then::kKeepHere);
   ~ErrorLines();
   ErrorLines(const ErrorLines&) = delete;
   ErrorLines& operator=(const ErrorLines&) = delete;
@@ -37,11 +40,13 @@ class ErrorLines {
   // The lines, joined by "; ", without the names of C++ functions in front; empty if none came.
   std::string text() const;
 
-  bool wants(LogLevel level) const { return level >= from_; }
-  void add(const std::string& line) { lines_.push_back(line); }
+  // Takes the line if it is wanted, here or in a collector outside this one.  True: it goes no
+  // further.
+  bool take(const LogLine& line);
 
  private:
   LogLevel from_;
+  Then then_;
   std::vector<std::string> lines_;
   ErrorLines* outer_;
 };

@@ -8,11 +8,13 @@
 #include <charconv>
 #include <filesystem>
 #include <fstream>
+#include <regex>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "base/errors.h"
+#include "llama/backend.h"
 #include "llama/devices.h"
 #include "llama/guard.h"
 #include "llama/log.h"
@@ -87,6 +89,30 @@ struct ProgressRelay {
   }
 };
 
+constexpr std::size_t kMostDevices = 16;  // llama.cpp always reads so many shares.
+
+std::vector<float> padded_split(const ModelOptions& options) {
+  std::vector<float> split = options.tensor_split;
+  split.resize(std::max(kMostDevices, llama_max_devices()), 0.0F);
+  return split;
+}
+
+// The placements as llama.cpp takes them; refers to the options.
+std::vector<llama_model_tensor_buft_override> overrides_of(const ModelOptions& options) {
+  std::vector<llama_model_tensor_buft_override> overrides;
+  for (const TensorPlacement& each : options.placements) {
+    try {
+      const std::regex checked(each.pattern);
+    } catch (const std::regex_error& error) {
+      throw ParameterError("'" + each.pattern + "' is not a pattern: " + error.what());
+    }
+    ggml_backend_dev_t device = find_devices({each.device}).front();
+    overrides.push_back({each.pattern.c_str(), ggml_backend_dev_buffer_type(device)});
+  }
+  overrides.push_back({nullptr, nullptr});
+  return overrides;
+}
+
 }  // namespace
 
 void Model::Free::operator()(llama_model* model) const {
@@ -95,12 +121,20 @@ void Model::Free::operator()(llama_model* model) const {
 
 std::shared_ptr<const Model> Model::load(const std::string& path, const ModelOptions& options) {
   check_file(path);
+  const RegistryUse use;
   std::vector<ggml_backend_dev_t> devices = find_devices(options.devices);
   devices.push_back(nullptr);  // The list's end; an empty list means the CPU alone.
+  const RpcWatch watch(options.devices);
+  const std::vector<float> split = padded_split(options);
+  const auto overrides = overrides_of(options);
 
   llama_model_params params = llama_model_default_params();
   params.devices = devices.data();
   params.n_gpu_layers = options.devices.empty() ? 0 : options.gpu_layers;
+  params.split_mode =
+      options.split_mode == SplitMode::kRow ? LLAMA_SPLIT_MODE_ROW : LLAMA_SPLIT_MODE_LAYER;
+  params.tensor_split = split.data();
+  if (!options.placements.empty()) params.tensor_buft_overrides = overrides.data();
   params.load_mode = options.use_mmap ? LLAMA_LOAD_MODE_AUTO : LLAMA_LOAD_MODE_NONE;
   params.check_tensors = options.check_tensors;
   params.vocab_only = options.vocab_only;
@@ -110,6 +144,7 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const ModelOpt
     params.progress_callback_user_data = &relay;
   }
 
+  const ErrorLines log(LogLevel::kInfo, ErrorLines::Then::kPassOn);
   const ErrorLines errors;
   std::unique_ptr<llama_model, Free> handle;
   std::string reason;
@@ -122,6 +157,7 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const ModelOpt
   } catch (const Error& error) {
     reason = error.what();
   }
+  if (const auto loss = watch.loss()) throw DeviceError("can't load " + path + ": " + *loss);
   if (relay.error) std::rethrow_exception(relay.error);
   if (relay.cancelled) throw LoadCancelledError("the loading of " + path + " was cancelled");
   if (!handle) {
@@ -129,7 +165,18 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const ModelOpt
     if (speaks_of_memory(reason)) throw OutOfMemoryError("can't load " + path + ": " + reason);
     throw ModelLoadError("can't load " + path + ": " + reason);
   }
-  return std::shared_ptr<const Model>(new Model(path, std::move(handle)));
+  std::shared_ptr<Model> model(new Model(path, std::move(handle)));
+  if (!options.devices.empty()) {
+    const std::int32_t most = model->offloadable_layers();
+    model->offloaded_layers_ = options.gpu_layers < 0 ? most : std::min(options.gpu_layers, most);
+  }
+  for (std::size_t i = 0; i < options.devices.size(); ++i) {
+    model->device_buffers_[options.devices[i]] =
+        ggml_backend_buft_name(ggml_backend_dev_buffer_type(devices[i]));
+  }
+  model->buffer_sizes_ = told_buffer_sizes(log.text());
+  model->watch_ = watch;
+  return model;
 }
 
 Model::Model(std::string path, std::unique_ptr<llama_model, Free> handle)

@@ -11,24 +11,44 @@
 #include <string>
 #include <vector>
 
+#include "llama/buffer_sizes.h"
+#include "llama/rpc.h"
+
 struct llama_model;
 struct llama_vocab;
 
 namespace llmlocal {
 
+// How several devices share a model.
+enum class SplitMode {
+  kLayer,  // Whole layers, one device after the other.
+  kRow,    // The rows of each matrix, where a backend can; else as kLayer.
+};
+
+// Tensors whose names match a pattern go to this device, or with "CPU" to the main memory.
+struct TensorPlacement {
+  std::string pattern;  // A regular expression that is searched for in the name.
+  std::string device;
+};
+
 struct ModelOptions {
   std::vector<std::string> devices;  // Names from list_devices(); empty = the CPU alone.
   std::int32_t gpu_layers = 0;       // Layers to keep on those devices; < 0 = all.
-  bool use_mmap = true;              // Map the file instead of reading it.
-  bool check_tensors = false;        // Look for broken values while loading; slower.
-  bool vocab_only = false;           // Load no weights.
+  SplitMode split_mode = SplitMode::kLayer;
+  std::vector<float> tensor_split;          // Each device's share, >= 0; empty = by free memory.
+  std::vector<TensorPlacement> placements;  // The first that matches counts.
+  bool use_mmap = true;                     // Map the file instead of reading it.
+  bool check_tensors = false;               // Look for broken values while loading; slower.
+  bool vocab_only = false;                  // Load no weights.
   // Called with 0 to 1 while loading, on the loading thread; false stops the load.
   std::function<bool(float)> on_progress;
 };
 
 class Model {
  public:
-  // Throws ModelLoadError with llama.cpp's reason, LoadCancelledError or OutOfMemoryError.
+  // Throws ModelLoadError with llama.cpp's reason, LoadCancelledError, OutOfMemoryError,
+  // ParameterError for a pattern that is none, or DeviceError for a device that is absent or was
+  // lost meanwhile.
   static std::shared_ptr<const Model> load(const std::string& path, const ModelOptions& options);
 
   const std::string& path() const { return path_; }
@@ -47,6 +67,16 @@ class Model {
   bool has_encoder() const;
   bool can_generate() const;  // Has a decoder and is not of the diffusion kind.
 
+  // Layers on the devices, the output layer included, and how many there are in all.
+  std::int32_t offloaded_layers() const { return offloaded_layers_; }
+  std::int32_t offloadable_layers() const { return layers() + 1; }
+  // Where the weights are; bytes by the name of the buffer's type.
+  const BufferSizes& buffer_sizes() const { return buffer_sizes_; }
+  // What each of its devices calls its own buffers.
+  const std::map<std::string, std::string>& device_buffers() const { return device_buffers_; }
+  // What became of the servers of its remote devices; nullopt: they are there.
+  std::optional<std::string> lost_device() const { return watch_.loss(); }
+
   // Memory of the KV cache for one sequence of one token, by the header's figures.
   std::size_t kv_bytes_per_token(double bytes_per_key, double bytes_per_value) const;
 
@@ -64,6 +94,10 @@ class Model {
   std::string path_;
   std::unique_ptr<llama_model, Free> handle_;
   std::map<std::string, std::string> metadata_;
+  std::int32_t offloaded_layers_ = 0;
+  BufferSizes buffer_sizes_;
+  std::map<std::string, std::string> device_buffers_;
+  RpcWatch watch_;
 };
 
 }  // namespace llmlocal

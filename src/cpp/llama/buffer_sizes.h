@@ -1,0 +1,20 @@
+// What llama.cpp allocated where, by what it logs while it loads a model or makes a context: its
+// public interface has no call for it.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <string>
+
+namespace llmlocal {
+
+// Bytes by the name of the buffer type, such as "CUDA0" or "CPU_Mapped".
+using BufferSizes = std::map<std::string, std::size_t>;
+
+// The sizes told by lines such as "load_tensors: CUDA0 model buffer size = 12.50 MiB".
+BufferSizes told_buffer_sizes(const std::string& log);
+
+// Those of the second added to the first.
+void add_sizes(BufferSizes& to, const BufferSizes& more);
+
+}  // namespace llmlocal

@@ -1,0 +1,69 @@
+"""``llmlocal devices``: what ``device=`` can name here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llmlocal import Device
+    from llmlocal.cli.models import SubParsers
+
+__all__ = ["device_lines", "register"]
+
+
+def register(subparsers: SubParsers) -> None:
+    """Add the command."""
+    text = "list the devices that models can run on"
+    parser = subparsers.add_parser("devices", help=text, description=text.capitalize() + ".")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--rpc-server",
+        action="append",
+        default=[],
+        metavar="HOST:PORT",
+        help="list this server's devices too; may be repeated",
+    )
+    parser.set_defaults(run=_devices)
+
+
+def _devices(arguments: argparse.Namespace) -> int:
+    from llmlocal import devices
+
+    found = devices(arguments.rpc_server)
+    if arguments.json:
+        print(json.dumps([asdict(device) for device in found], indent=1, ensure_ascii=False))
+        return 0
+    for line in device_lines(found):
+        print(line)
+    return 0
+
+
+def device_lines(devices: list[Device]) -> list[str]:
+    """A table, the columns as wide as their widest entry."""
+    rows = [("NAME", "DEVICE=", "TYPE", "FREE", "TOTAL", "PCI", "DESCRIPTION")]
+    rows += [
+        (
+            device.name,
+            f"{device.backend}:{device.index}"
+            if device.type in {"gpu", "igpu"}
+            else device.backend,
+            device.type,
+            _gigabytes(device.memory_free),
+            _gigabytes(device.memory_total),
+            device.pci_id or "-",
+            device.description,
+        )
+        for device in devices
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size else "-"
