@@ -62,6 +62,40 @@ def test_a_packaged_card_is_sound(each: ModelCard) -> None:
     assert each.needed_ram_bytes > each.size_bytes // 3
 
 
+CONVERSATION = [
+    {"role": "system", "content": "Be kind."},
+    {"role": "user", "content": "Hi"},
+    {"role": "assistant", "content": "Hello"},
+    {"role": "user", "content": "Bye"},
+]
+RENDERED = {
+    "mistral-7b-openorca": "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
+    "<|im_start|>assistant\nHello<|im_end|>\n<|im_start|>user\nBye<|im_end|>\n<|im_start|>assistant\n",
+    "gpt4all-falcon": "Be kind.\n\n### Instruction:\nHi\n\n### Response:\nHello\n\n"
+    "### Instruction:\nBye\n\n### Response:\n",
+    "orca-mini-3b": "### System:\nBe kind.\n\n### User:\nHi\n\n### Response:\nHello\n\n"
+    "### User:\nBye\n\n### Response:\n",
+    "mistral-7b-instruct-v0.1": "Be kind.\n\n[INST] Hi [/INST] Hello</s>[INST] Bye [/INST]",
+    "wizardlm-13b-v1.2": "Be kind. USER: Hi ASSISTANT: Hello</s>USER: Bye ASSISTANT:",
+}
+
+
+@pytest.mark.parametrize(("name", "text"), RENDERED.items(), ids=RENDERED.keys())
+def test_a_template_for_a_file_without_one_renders(name: str, text: str) -> None:
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    found = find_card(name, PACKAGED)
+    assert found is not None
+    assert found.chat_template is not None
+    template = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    ).from_string(found.chat_template)
+
+    assert (
+        template.render(messages=CONVERSATION, add_generation_prompt=True, eos_token="</s>") == text
+    )
+
+
 def test_a_name_an_alias_and_a_file_name_mean_one_model() -> None:
     cards = parse_catalog(catalog_text(card("tiny", aliases=["small"], filename="Tiny.Q4.gguf")))
 

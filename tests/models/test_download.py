@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import dataclass, field
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from llmlocal.errors import ChecksumError, DownloadCancelledError, DownloadError
 from llmlocal.models._card import Checks
 from llmlocal.models._fetch import Order, fetch
+from llmlocal.models._report import Report
 from llmlocal.models._slot import Slot
 
 from .conftest import QUICK, Fetcher
@@ -161,6 +163,27 @@ def test_a_later_try_completes_what_was_refused(
     assert server.bytes_sent == len(MODEL) - case.kept
 
 
+def cancel_at(size: int) -> Report:
+    """A report that stops once so many bytes have arrived."""
+
+    def report(_stage: str, done: int, _total: int | None) -> None:
+        if done == size:
+            message = "stop"
+            raise DownloadCancelledError(message)
+
+    return report
+
+
+def test_no_encoding_is_asked_for(server: Server, fetch_file: Fetcher) -> None:
+    server.files["/model.gguf"] = MODEL
+
+    fetch_file(f"{server.url}/model.gguf")
+
+    headers = server.requests[0].headers
+    assert headers["accept-encoding"] == "identity"
+    assert headers["user-agent"].startswith("llmlocal/")
+
+
 def test_a_file_that_changed_between_tries_is_fetched_anew(
     server: Server, fetch_file: Fetcher
 ) -> None:
@@ -241,6 +264,24 @@ def test_a_whole_part_needs_no_request(server: Server, fetch_file: Fetcher, slot
 
     assert path.read_bytes() == MODEL
     assert server.requests == []
+
+
+@pytest.mark.parametrize("body", [MODEL, OTHER], ids=["the same", "another"])
+def test_a_whole_part_that_no_digest_can_judge_is_asked_about(
+    body: bytes, server: Server, fetch_file: Fetcher, slot: Slot
+) -> None:
+    server.files["/model.gguf"] = MODEL
+    with pytest.raises(DownloadCancelledError, match="stop"):
+        fetch_file(f"{server.url}/model.gguf", report=cancel_at(len(MODEL)))
+    assert slot.part.read_bytes() == MODEL
+    server.files["/model.gguf"] = body
+    server.bytes_sent = 0
+
+    path = fetch_file(f"{server.url}/model.gguf")
+
+    assert path.read_bytes() == body
+    assert server.bytes_sent == (0 if body is MODEL else len(body))
+    assert len(server.requests) == 2
 
 
 def test_a_part_that_the_server_calls_complete_is_taken(
@@ -373,9 +414,11 @@ def test_cancel_is_heard_while_the_server_is_silent(
             message = "stop"
             raise DownloadCancelledError(message)
 
+    start = time.monotonic()
     with pytest.raises(DownloadCancelledError, match="stop"):
         fetch_file(f"{server.url}/model.gguf", report=report, policy=patient)
 
+    assert time.monotonic() - start < patient.stall_timeout_s / 2
     assert slot.part.stat().st_size == stall_after
     assert len(server.requests) == 1
 
@@ -434,12 +477,13 @@ def test_a_hub_file_replaced_between_tries_is_fetched_anew(hub: Hub, fetch_file:
     with pytest.raises(DownloadError, match="500"):
         fetch_file(url)
     hub.back.faults.clear()
+    hub.back.requests.clear()
     hub.add("owner/repo", "model.gguf", OTHER)
 
     path = fetch_file(url)
 
     assert path.read_bytes() == OTHER
-    assert "range" not in hub.back.requests[-1].headers
+    assert [request.headers.get("range") for request in hub.back.requests] == [None]
 
 
 def test_two_files_for_one_slot_are_fetched_once(server: Server, fetch_file: Fetcher) -> None:
