@@ -174,8 +174,7 @@ class ChatSession:
         except BaseException:
             turn.fail()
             raise
-        turn.feed(completion)
-        turn.feed_end()
+        turn.feed_end(completion)
         return turn.finish(completion)
 
     async def agenerate(
@@ -199,8 +198,7 @@ class ChatSession:
         except BaseException:
             turn.fail()
             raise
-        turn.feed(completion)
-        turn.feed_end()
+        turn.feed_end(completion)
         return turn.finish(completion)
 
     def astream(

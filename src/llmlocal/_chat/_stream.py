@@ -58,9 +58,12 @@ class ChatStream:
             return False
         try:
             text = next(self._stream, None)
-            self._ready += self._turn.feed_end() if text is None else self._turn.feed(text)
-            if text is None:
-                self._result = self._turn.finish(self._stream.result)
+            if text is not None:
+                self._ready += self._turn.feed(text)
+            else:
+                completion = self._stream.result
+                self._ready += self._turn.feed_end(completion)
+                self._result = self._turn.finish(completion)
         except Exception:
             self._stream.cancel()
             self._turn.fail()
@@ -169,9 +172,12 @@ class AsyncChatStream:
             if turn.is_over:
                 return False
             text = await anext(stream, None)
-            self._ready += turn.feed_end() if text is None else turn.feed(text)
-            if text is None:
-                self._result = turn.finish(await stream.result())
+            if text is not None:
+                self._ready += turn.feed(text)
+            else:
+                completion = await stream.result()
+                self._ready += turn.feed_end(completion)
+                self._result = turn.finish(completion)
         except Exception:
             self.cancel()
             if self._turn is not None:

@@ -82,6 +82,7 @@ class Turn:
         self._splitter = ReasoningSplitter(None)
         self._dropped_messages = 0
         self._parts: list[Part] = []
+        self._n_fed = 0
         self.is_over = False
 
     def start(self, prompt: Prompt) -> None:
@@ -101,15 +102,22 @@ class Turn:
 
     def feed(self, text: str) -> list[Part]:
         """Take text as it comes; return what is certain of it."""
+        self._n_fed += len(text)
         parts = self._splitter.feed(text)
         self._parts += parts
         return parts
 
-    def feed_end(self) -> list[Part]:
-        """No more text comes; return what was held back."""
+    def feed_end(self, completion: Completion) -> list[Part]:
+        """No more text comes; return what was held back.
+
+        What a callback refused is in ``completion`` but did not come: it belongs to the reply, and
+        is not passed on.
+        """
+        refused = completion[self._n_fed :]
+        self.feed(refused)
         parts = self._splitter.flush()
         self._parts += parts
-        return parts
+        return [] if refused else parts
 
     def reply(self, completion: Completion) -> ChatReply:
         """The text that came, with the facts of ``completion``."""
@@ -131,7 +139,7 @@ class Turn:
     def cut(self) -> None:
         """End before the end: what came so far goes into the history, marked."""
         if not self.is_over:
-            self.feed_end()
+            self._parts += self._splitter.flush()
             self.finish(Completion(finish_reason="cancelled"))
 
     def fail(self) -> None:

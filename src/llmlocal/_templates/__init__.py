@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._marked import Segment
 from ._messages import Message, checked_messages
 from ._prompt import ChatPrompt, SegmentEncoder, encode_prompt
 from ._reasoning import Part, ReasoningSplitter, ReasoningTags
@@ -14,6 +15,7 @@ __all__ = [
     "Part",
     "ReasoningSplitter",
     "ReasoningTags",
+    "Segment",
     "SegmentEncoder",
     "checked_messages",
     "encode_prompt",
