@@ -152,7 +152,7 @@ def test_the_folder_can_be_set_in_both_modules(
     monkeypatch.setattr(llmlocal.gpt4all, "DEFAULT_MODEL_DIRECTORY", str(elsewhere))
     assert str(elsewhere) == gpt4all.DEFAULT_MODEL_DIRECTORY
     assert GPT4All.retrieve_model(FILE)["path"] == str(elsewhere / FILE)
-    assert llmlocal.gpt4all.DEFAULT_MODEL_DIRECTORY == str(elsewhere)
+    assert str(elsewhere) == llmlocal.gpt4all.DEFAULT_MODEL_DIRECTORY
 
 
 def test_models_are_listed_without_a_network() -> None:
