@@ -166,7 +166,8 @@ KINDS: dict[str, tuple[dict[str, Setting], CacheShape]] = {
         CacheShape(2 * 576),
     ),
     "window of every other layer": (
-        of("gemma2", block_count=4, **ATTENTION), CacheShape(2 * 64, 2 * 64, 4096),
+        of("gemma2", block_count=4, **{**ATTENTION, "attention__head_count_kv": [1, 2, 1, 2]}),
+        CacheShape(2 * 64, 2 * 32, 4096),
     ),
     "window by a list": (
         of("gemma4", block_count=3, attention__sliding_window=512, attention__key_length_swa=8,

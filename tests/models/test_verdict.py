@@ -143,7 +143,9 @@ def test_progress_renews_the_patience() -> None:
 
 
 @pytest.mark.parametrize(("has_answered", "tries"), [(True, 3), (False, 2)])
-def test_without_progress_the_patience_ends(has_answered: bool, tries: int) -> None:
+def test_without_progress_the_patience_ends(
+    has_answered: bool, tries: int, caplog: pytest.LogCaptureFixture
+) -> None:
     count = 0
 
     def attempt() -> None:
@@ -158,3 +160,4 @@ def test_without_progress_the_patience_ends(has_answered: bool, tries: int) -> N
         retrying.run(attempt)
 
     assert count == tries
+    assert caplog.messages == ["url: cut; trying again in 0.0 s"] * (tries - 1)

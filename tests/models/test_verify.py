@@ -62,6 +62,16 @@ def test_a_catalog_model_is_held_against_the_catalog(home: Path) -> None:
     assert path.exists()
 
 
+def test_a_file_of_another_maker_is_not_held_against_the_catalog(home: Path) -> None:
+    card = {"name": "tiny", "filename": "m.gguf", "size_bytes": 5, "sha256": digest(OTHER)}
+    put(home.parent / "catalog.json", json.dumps({"version": 1, "models": [card]}).encode())
+    put(home / "owner" / "repo" / "m.gguf")
+
+    (result,) = models.verify("owner/repo/m", progress=False)
+
+    assert result.against == "structure"
+
+
 def test_a_downloaded_model_is_held_against_its_record(server: Server, home: Path) -> None:
     server.files["/model.gguf"] = MODEL
     path = models.pull(f"{server.url}/model.gguf", progress=False)

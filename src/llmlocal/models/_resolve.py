@@ -77,8 +77,9 @@ def pull(
         sha256: What the file's SHA-256 must be; a file on disk is held against it too.
         md5: The same for MD5.
         size: What the file's size must be, in bytes.
-        progress: None for a bar on a terminal, False for silence, or a callback; returning False
-            from it cancels the download, and what has arrived is kept.
+        progress: None for a bar on a terminal, False for silence, or a callback, called several
+            times a second in the calling thread; returning False from it cancels the download,
+            and what has arrived is kept.
 
     Returns:
         The path of the complete file, of a split model the first part's.

@@ -5,6 +5,7 @@ What may pass is a :class:`PassingError`; everything else ends the tries at once
 
 from __future__ import annotations
 
+import logging
 import random
 import ssl
 import threading
@@ -20,6 +21,8 @@ from ._url import origin_of
 __all__ = ["PassingError", "Retrying", "sorted_errors"]
 
 T = TypeVar("T")
+
+_log = logging.getLogger("llmlocal")
 
 
 class PassingError(Exception):
@@ -80,6 +83,7 @@ class Retrying:
         elif delay > policy.max_retry_after_s:
             message = f"{self._url}: {failure}, and asks to wait {delay:.0f} seconds"
             raise DownloadError(message) from failure
+        _log.info("%s: %s; trying again in %.1f s", self._url, failure, delay)
         end = time.monotonic() + delay
         while (left := end - time.monotonic()) > 0:
             threading.Event().wait(min(left, policy.tick_s))

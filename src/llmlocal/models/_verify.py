@@ -14,6 +14,7 @@ from ..errors import ChecksumError, ModelLoadError
 from ._card import Checks
 from ._catalog import find_card, load_cards
 from ._digest import compare, digest_file
+from ._disk import file_size
 from ._gguf import read_header_of
 from ._locate import find
 from ._record import Record, read_record, write_record
@@ -122,7 +123,10 @@ def _promise(path: Path, model: InstalledModel, record: Record | None) -> tuple[
     """The strongest word that anybody has given for the file."""
     card = find_card(path.name, load_cards())
     if card is not None and card.checks.pin_content:
-        return card.checks, "catalog"
+        # Elsewhere a file of another maker may have the same name.
+        is_where_pulled = path.parent == model.root
+        if is_where_pulled or card.size_bytes == file_size(path):
+            return card.checks, "catalog"
     if model.sha256 is not None:
         return Checks(sha256=model.sha256), "tool"
     if record is not None:
