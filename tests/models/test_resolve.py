@@ -321,8 +321,10 @@ def test_a_file_of_another_url_is_not_taken_for_it(server: Server) -> None:
 
 
 def test_a_url_that_is_not_there_is_an_error(server: Server) -> None:
-    with pytest.raises(ModelNotFoundError, match="404 Not Found"):
-        models.pull(f"{server.url}/gone.gguf", progress=False)
+    with pytest.raises(ModelNotFoundError, match=r"404 Not Found$"):
+        models.pull(f"{server.url}/zzzzzzzzzzzz.gguf", progress=False)
+    with pytest.raises(ModelNotFoundError, match=r"404 Not Found; did you mean phi-2 .*catalog\?$"):
+        models.pull(f"{server.url}/phi-2.Q4_K_S.gguf", progress=False)
 
 
 def test_the_callers_digest_is_the_judge_of_a_file_on_disk(server: Server, home: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from .._progress import ProgressOption, Stage, reporter
 from ..errors import ModelNotFoundError, ParameterError
 from ._card import NO_CHECKS, Checks
+from ._catalog import load_cards, suggestions
 from ._disk import file_size
 from ._fetch import Order, fetch
 from ._hub import missing_message
@@ -70,10 +71,15 @@ def _fetch_one(order: Order, reference: Reference, expected: Checks, report: Rep
     try:
         return fetch(order, report, lambda: _is_there(order, expected, report))
     except NotThereError as exc:
-        message = str(exc)
-        if isinstance(reference, HubFile):
-            message = missing_message(reference, message, report)
-        raise ModelNotFoundError(message) from exc
+        raise ModelNotFoundError(_missing(reference, str(exc), report)) from exc
+
+
+def _missing(reference: Reference, answer: str, report: Report) -> str:
+    """What the server said, and what was probably meant."""
+    if isinstance(reference, HubFile):
+        return missing_message(reference, answer, report)
+    close = suggestions(label_of(reference), load_cards(), ())
+    return f"{answer}; did you mean {' or '.join(close)} of the catalog?" if close else answer
 
 
 def _is_there(order: Order, expected: Checks, report: Report) -> bool:
