@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -33,7 +35,7 @@ inline Result read_to_end(Request& request) {
   Result result;
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   while (std::chrono::steady_clock::now() < deadline) {
-    TokenChannel::Read read =
+    const TokenChannel::Read read =
         request.channel().read(std::chrono::seconds(1), TokenChannel::Until::kNews);
     for (const TokenEvent& event : read.events) {
       if (event.token != TokenEvent::kNoToken) result.tokens.push_back(event.token);
@@ -127,8 +129,10 @@ class EngineFixture {
   }
 
   // The request ends with what it would get from an engine of its own.
-  void check_is_right(Request& request) { check_is_right(request.spec(), read_to_end(request)); }
-  void check_is_right(const RequestSpec& spec, const Result& result) {
+  void check_is_right(Request& request) const {
+    check_is_right(request.spec(), read_to_end(request));
+  }
+  void check_is_right(const RequestSpec& spec, const Result& result) const {
     const Answer expected = reference(spec);
     CHECK(error_of(result.outcome) == "");
     CHECK(result.outcome.reason == expected.reason);
@@ -147,10 +151,10 @@ class EngineFixture {
   std::unique_ptr<Engine> engine_;
 };
 
-inline const std::vector<MemoryKind> kAllKinds = {
+inline constexpr std::array kAllKinds = {
     MemoryKind::kPlain, MemoryKind::kWindowed, MemoryKind::kWholeStates};
 
-inline std::string name_of(MemoryKind kind) {
+inline std::string_view name_of(MemoryKind kind) {
   if (kind == MemoryKind::kPlain) return "plain";
   return kind == MemoryKind::kWindowed ? "windowed" : "whole states";
 }

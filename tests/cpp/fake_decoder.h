@@ -96,8 +96,8 @@ struct FakeOptions {
   std::function<bool(std::span<const Token> sequence)> logits_are_nan;
 };
 
-constexpr std::size_t kStateBytesPerToken = 16;
-constexpr std::size_t kStreamBytes = 1000;
+inline constexpr std::size_t kStateBytesPerToken = 16;
+inline constexpr std::size_t kStreamBytes = 1000;
 
 // Takes the best token, and like a real sampler leaves the logits in disorder.
 class GreedySampler : public Sampler {
@@ -177,7 +177,7 @@ class FakeDecoder : public Decoder {
   }
   int max_threads() const override { return 4; }
 
-  std::unique_ptr<Sampler> make_sampler(const SamplingParams&,
+  std::unique_ptr<Sampler> make_sampler(const SamplingParams& /*params*/,
                                         std::span<const Token> prompt) override {
     check_thread();
     if (options_.on_make_sampler) options_.on_make_sampler(prompt);
@@ -230,7 +230,7 @@ class FakeDecoder : public Decoder {
     if (options_.save_works && !options_.save_works()) return std::nullopt;
     StateBlob blob;
     blob.size = tokens.size() * kStateBytesPerToken;
-    blob.data = std::make_unique<std::byte[]>(blob.size);
+    blob.data = std::make_unique<std::byte[]>(blob.size);  // NOLINT(*-avoid-c-arrays)
     std::memcpy(blob.data.get(), tokens.data(), tokens.size() * sizeof(Token));
     blob.length = length_of(at(stream));
     blob.floor = copy_floor(stream);

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <random>
 #include <string>
 #include <string_view>
@@ -29,8 +30,12 @@ class Random {
   bool chance(int percent) { return below(100) < percent; }
 
   template <typename Value>
-  const Value& pick(const std::vector<Value>& values) {
-    return values[static_cast<std::size_t>(below(static_cast<int>(values.size())))];
+  Value pick(std::initializer_list<Value> values) {
+    return *(values.begin() + below(static_cast<int>(values.size())));
+  }
+  template <typename Values>
+  auto pick(const Values& values) {
+    return *(values.begin() + below(static_cast<int>(values.size())));
   }
 
   // The text in pieces of random length, some of them empty.

@@ -1,6 +1,7 @@
 // What the text of a generation must be, computed the slow and obvious way.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -11,11 +12,11 @@
 
 namespace llmlocal::testing {
 
-inline const std::string kReplacement = "\xEF\xBF\xBD";
+inline constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 
 inline std::string utf8_of(std::uint32_t code_point) {
   const auto byte = [](std::uint32_t value) { return static_cast<char>(value); };
-  const auto tail = [&](int shift) { return byte(0x80U | ((code_point >> shift) & 0x3FU)); };
+  const auto tail = [&](unsigned shift) { return byte(0x80U | ((code_point >> shift) & 0x3FU)); };
   if (code_point < 0x80) return {byte(code_point)};
   if (code_point < 0x800) return {byte(0xC0U | (code_point >> 6U)), tail(0)};
   if (code_point < 0x10000) return {byte(0xE0U | (code_point >> 12U)), tail(6), tail(0)};
@@ -26,7 +27,7 @@ inline std::string utf8_of(std::uint32_t code_point) {
 // bits, encode the result again, compare.
 inline bool is_character(std::string_view bytes) {
   if (bytes.empty() || bytes.size() > 4) return false;
-  constexpr std::uint32_t kLeadBits[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
+  constexpr std::array<std::uint32_t, 5> kLeadBits = {0, 0x7F, 0x1F, 0x0F, 0x07};
   auto code_point = static_cast<unsigned char>(bytes[0]) & kLeadBits[bytes.size()];
   for (const char byte : bytes.substr(1)) {
     code_point = code_point << 6U | (static_cast<unsigned char>(byte) & 0x3FU);

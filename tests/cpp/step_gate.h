@@ -12,7 +12,7 @@
 namespace llmlocal::testing {
 
 // How long a test waits for what must happen; far more than it takes.
-constexpr std::chrono::seconds kPatience{30};
+inline constexpr std::chrono::seconds kPatience{30};
 
 class StepGate {
  public:

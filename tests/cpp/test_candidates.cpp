@@ -19,11 +19,11 @@ constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 // Sharp or flat, some banned, some equal, some not a number.
 std::vector<float> random_logits(Random& random) {
   std::vector<float> logits(static_cast<std::size_t>(random.between(1, 200)));
-  const float scale = random.pick(std::vector<float>{0.01F, 1, 5, 30});
+  const float scale = random.pick<float>({0.01F, 1, 5, 30});
   const bool odd = random.chance(30);
   for (float& logit : logits) {
     logit = scale * static_cast<float>(random.between(-1000, 1000)) / 1000.0F;
-    if (odd && random.chance(20)) logit = random.pick(std::vector<float>{-kInf, kNaN, 1.0F});
+    if (odd && random.chance(20)) logit = random.pick<float>({-kInf, kNaN, 1.0F});
   }
   return logits;
 }
@@ -102,7 +102,7 @@ TEST_CASE("candidates: with min-p, top-p leaves out only what min-p drops anyway
   for_random_cases(2000, [](Random& random) {
     const std::vector<float> logits = random_logits(random);
     const float p = static_cast<float>(random.between(1, 1000)) / 1000.0F;
-    const float min_p = random.pick(std::vector<float>{0.001F, 0.05F, 0.5F, 1});
+    const float min_p = random.pick<float>({0.001F, 0.05F, 0.5F, 1});
     std::vector<Candidate> both;
     pick_top_p(logits, p, min_p, both);
     std::vector<Candidate> picked;

@@ -86,14 +86,12 @@ Case random_case(Random& random, bool faulty) {
   Case it;
   it.fake.memory = random.pick(kAllKinds);
   it.fake.context_length = 128;
-  it.fake.batch_capacity =
-      static_cast<std::size_t>(random.pick(std::vector<int>{1, 2, 7, 32, 300}));
+  it.fake.batch_capacity = static_cast<std::size_t>(random.pick<int>({1, 2, 7, 32, 300}));
   it.fake.streams = random.chance(80) ? 1 : 2;
   it.fake.model.answers_end = random.chance(50);
   it.options.max_streams = random.between(1, 8);
   it.options.kv_bytes = 1000 * kStreamBytes;
-  it.options.store_bytes =
-      static_cast<std::size_t>(random.pick(std::vector<int>{0, 2000, 1 << 20}));
+  it.options.store_bytes = static_cast<std::size_t>(random.pick<int>({0, 2000, 1 << 20}));
   if (!faulty) return it;
   const auto dice = std::make_shared<Random>(static_cast<std::uint64_t>(random.below(1 << 30)));
   it.fake.copy_works = it.fake.save_works =

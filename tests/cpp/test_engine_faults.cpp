@@ -33,7 +33,7 @@ template <typename Error>
 FakeOptions failing_decode(const Fuse& fuse, const Error& error) {
   FakeOptions fake;
   fake.on_decode = [fuse, error](const Batch&) {
-    if (fuse.burns()) throw error;
+    if (fuse.burns()) throw error;  // NOLINT(*-exception-baseclass)
   };
   return fake;
 }
@@ -110,7 +110,7 @@ TEST_CASE("faults: foreign exceptions come as ours, with their text") {
     fixture.check_works();
   }
   {
-    EngineFixture fixture(failing_decode(fuse, 42));
+    EngineFixture fixture(failing_decode(fuse, "no exception at all"));
     fuse.arm();
     const Result result = fixture.run(spec_of(some_tokens(5)));
     CHECK_THROWS_AS(std::rethrow_exception(result.outcome.error), EngineError);
@@ -239,7 +239,7 @@ TEST_CASE("faults: an engine beyond use wakes everybody, and says why from then 
 }
 
 TEST_CASE("faults: requests that wait for others are woken when letting one in breaks the engine") {
-  Broken broken;
+  const Broken broken;
   FakeOptions fake = broken.options();
   fake.on_make_sampler = [is_broken = broken.is_broken](std::span<const Token> prompt) {
     *is_broken = prompt.size() == 7;

@@ -35,7 +35,7 @@ struct Tally {
 
 RequestSpec random_spec(Random& random) {
   // Texts that others ask about too, with a question of one's own.
-  const auto length = static_cast<std::size_t>(random.pick(std::vector<int>{2, 20, 60}));
+  const auto length = static_cast<std::size_t>(random.pick<int>({2, 20, 60}));
   Tokens prompt = some_tokens(length, random.below(4)) + some_tokens(3, random.below(1000));
   RequestSpec spec = spec_of(std::move(prompt), random.chance(5) ? 0 : random.between(1, 30));
   if (random.chance(20)) spec.stops = {"ab", "cd"};

@@ -30,9 +30,9 @@ TEST_CASE("penalties: any window over any tokens penalises what llama.cpp's defi
   for_random_cases(500, [](Random& random) {
     SamplingParams params;
     params.repeat_last_n = random.below(12);
-    params.repeat_penalty = random.pick(std::vector<float>{1, 1.1F, 2, 0.5F});
-    params.frequency_penalty = random.pick(std::vector<float>{0, 0.3F, -0.3F});
-    params.presence_penalty = random.pick(std::vector<float>{0, 0.7F, -0.7F});
+    params.repeat_penalty = random.pick<float>({1, 1.1F, 2, 0.5F});
+    params.frequency_penalty = random.pick<float>({0, 0.3F, -0.3F});
+    params.presence_penalty = random.pick<float>({0, 0.7F, -0.7F});
     PenaltyWindow window(params);
     std::vector<Token> seen;
     for (int step = 0; step < 40; ++step) {

@@ -170,7 +170,7 @@ TEST_CASE("run: text held back is released when an end token, a cancel or a time
 }
 
 TEST_CASE("run: a character that the end cuts off may complete a stop string") {
-  RunFixture fixture(with_stops({kReplacement}), {"a", "\xC3"});
+  RunFixture fixture(with_stops({std::string(kReplacement)}), {"a", "\xC3"});
   fixture.accept(0);
   fixture.accept(1);
   fixture.accept(fixture.end_token());

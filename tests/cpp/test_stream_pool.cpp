@@ -332,7 +332,7 @@ class RandomHistory {
   explicit RandomHistory(Random& random)
       : random_(random),
         faulty_(random.chance(30)),
-        fixture_(options(), random.between(1, 6), random.pick(kBudgets)) {}
+        fixture_(options(), random.between(1, 6), budget()) {}
 
   void play(int events) {
     for (int i = 0; i < events; ++i) {
@@ -346,7 +346,11 @@ class RandomHistory {
     StreamId stream = -1;
     Tokens tokens;  // What must be in it.
   };
-  inline static const std::vector<std::size_t> kBudgets = {0, 500, 1500, 4000, kPlenty};
+
+  // None, for a few states of up to 200 tokens, or for all there will be.
+  std::size_t budget() {
+    return random_.pick<std::size_t>({0, static_cast<std::size_t>(random_.below(4000)), kPlenty});
+  }
 
   FakeOptions options() {
     FakeOptions fake = memory_of(random_.pick(kAllKinds), random_.between(1, 3));
