@@ -10,21 +10,21 @@ import os
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Literal, cast, overload
 
 from llmlocal import _core
 from llmlocal._async import AsyncStream, Waker
-from llmlocal._budget import choose_budget, choose_context
-from llmlocal._log import follow_log_level, pass_on_log
+from llmlocal._loading import LoadOptions, load
+from llmlocal._log import pass_on_log
 from llmlocal._memory_use import MemoryUse, memory_by_device
-from llmlocal._options import RequestOptions, recommended_options
-from llmlocal._placement import PlacementOptions, place
-from llmlocal._progress import Progress, ProgressOption, reporter
+from llmlocal._options import RequestOptions
+from llmlocal._placement import PlacementOptions
+from llmlocal._progress import ProgressOption
 from llmlocal._reply import Reply, TokenCallback
 from llmlocal._stats import Stats
 from llmlocal._stream import Stream, wait_for
-from llmlocal._threads import default_threads
+from llmlocal._tokens import is_token_ids, token_ids
 from llmlocal.errors import EngineClosedError, ParameterError
 
 if TYPE_CHECKING:
@@ -47,9 +47,6 @@ __all__ = ["LLM"]
 
 Prompt = str | Sequence[int]
 """Text, or the ids of its tokens."""
-
-_MOST_STREAMS = 256
-_MOST_THREADS = 512
 
 
 class LLM:
@@ -129,74 +126,31 @@ class LLM:
         progress: ProgressOption = None,
         verbose: bool = False,
     ) -> None:
-        from llmlocal import models
-
-        threads = default_threads() if n_threads is None else n_threads
-        _check("n_threads", threads, 1, _MOST_THREADS)
-        _check("n_parallel", n_parallel, 1, _MOST_STREAMS)
-        _check("n_batch", n_batch, 1, 65_536)
-        for name, size in (
-            ("kv_cache_bytes", kv_cache_bytes),
-            ("prefix_cache_bytes", prefix_cache_bytes),
-        ):
-            _check(name, 0 if size is None else size, 0, 2**63 - 1)
-        _check("n_ctx", 1 if n_ctx is None else n_ctx, 1, 2**31 - 1)
-        placing = PlacementOptions(
-            device, rpc_servers, n_gpu_layers, split_mode, tensor_split, tensor_placement or {}
+        options = LoadOptions(
+            n_ctx=n_ctx,
+            n_threads=n_threads,
+            n_batch=n_batch,
+            n_parallel=n_parallel,
+            kv_type=kv_type,
+            placement=PlacementOptions(
+                device, rpc_servers, n_gpu_layers, split_mode, tensor_split, tensor_placement or {}
+            ),
+            kv_cache_bytes=kv_cache_bytes,
+            prefix_cache_bytes=prefix_cache_bytes,
+            use_mmap=use_mmap,
+            verbose=verbose,
         )
-
-        path = models.resolve(
-            model, model_path=model_path, allow_download=allow_download, progress=progress
+        loaded = load(
+            model,
+            options,
+            model_path=model_path,
+            allow_download=allow_download,
+            progress=progress,
         )
-        placement = place(path, placing, n_ctx=n_ctx, n_batch=n_batch, kv_type=kv_type)
-        self._choice = placement.choice
-        follow_log_level(verbose=verbose)
-        try:
-            with reporter(progress, path.name) as report:
-                self._model: _core.Model | None = _core.Model.load(
-                    str(path),
-                    devices=[each.name for each in self._choice.offload],
-                    gpu_layers=placement.layers,
-                    split_mode=split_mode,
-                    tensor_split=placement.counts,
-                    placements=placement.tensors,
-                    use_mmap=use_mmap,
-                    check_tensors=False,
-                    vocab_only=False,
-                    on_progress=lambda done: (
-                        report(Progress("load", int(done * 1000), 1000)) is not False
-                    ),
-                )
-            self._layers = (self._model.offloaded_layers, self._model.offloadable_layers)
-            self._path = os.fspath(path)
-            self._metadata = MappingProxyType(self._model.metadata)
-            tokenizer = _core.Tokenizer(self._model)
-            self._tokenizer: _core.Tokenizer | None = tokenizer
-            self._bos_token = tokenizer.token_text(tokenizer.bos)
-            self._eos_token = tokenizer.token_text(tokenizer.eos)
-            self._add_bos = tokenizer.adds_bos
-            self._n_ctx = choose_context(n_ctx, self._model.training_context)
-            self._n_threads = threads
-            self._defaults: Options = recommended_options(self._metadata)
-            budget = choose_budget(
-                _core.free_memory(),
-                placement.context_limit if kv_cache_bytes is None else kv_cache_bytes,
-                prefix_cache_bytes,
-            )
-            self._engine = _core.Engine(
-                self._model,
-                tokenizer,
-                context_length=self._n_ctx,
-                batch=n_batch,
-                threads=threads,
-                kv_type=kv_type,
-                offload=placement.layers > 0,
-                max_streams=n_parallel,
-                kv_bytes=budget.kv_bytes,
-                store_bytes=budget.prefix_bytes,
-            )
-        finally:
-            pass_on_log()
+        self._facts = loaded.facts
+        self._model: _core.Model | None = loaded.model
+        self._tokenizer: _core.Tokenizer | None = loaded.tokenizer
+        self._engine = loaded.engine
         self._waker = Waker()
         # Also runs when the interpreter ends, before the extension is torn down.
         self._finalizer = weakref.finalize(self, _shut_down, self._engine, self._waker)
@@ -275,7 +229,7 @@ class LLM:
             >>> llm.generate("1, 2, 3, 4,", max_tokens=3, temp=0).usage.completion_tokens
             3
         """
-        is_many = not isinstance(prompt, str) and not _is_tokens(prompt)
+        is_many = not isinstance(prompt, str) and not is_token_ids(prompt)
         if is_many and (streaming or callback is not None):
             raise ParameterError("streaming and callback take one prompt, got a list of them")
         prompts = cast("Sequence[Prompt]", prompt if is_many else [prompt])
@@ -319,7 +273,7 @@ class LLM:
     def _submit(
         self, prompts: Sequence[Prompt], callback: TokenCallback | None, options: Options
     ) -> list[Reply]:
-        checked = RequestOptions(self._defaults, **options)
+        checked = RequestOptions(self._facts.defaults, **options)
         self._open_model()
         specs = [checked.spec(self._prompt_tokens(prompt)) for prompt in prompts]
         requests = self._engine.submit(specs)
@@ -327,7 +281,7 @@ class LLM:
 
     def _prompt_tokens(self, prompt: Prompt) -> Sequence[int]:
         if not isinstance(prompt, str):
-            return _token_ids(prompt)
+            return token_ids(prompt)
         if not prompt:
             raise ParameterError("prompt must not be empty")
         return self.tokenize(prompt)
@@ -482,7 +436,7 @@ class LLM:
         Raises:
             ParameterError: An id is not in the vocabulary.
         """
-        text = self._open_tokenizer().decode(_token_ids(tokens), special=special)
+        text = self._open_tokenizer().decode(token_ids(tokens), special=special)
         return text.decode(errors="replace")
 
     def count_tokens(self, text: str) -> int:
@@ -496,59 +450,59 @@ class LLM:
     @property
     def bos_token(self) -> str:
         """The text of the token that begins a text; empty if the model has none."""
-        return self._bos_token
+        return self._facts.bos_token
 
     @property
     def eos_token(self) -> str:
         """The text of the token that ends a text; empty if the model has none."""
-        return self._eos_token
+        return self._facts.eos_token
 
     @property
     def add_bos(self) -> bool:
         """Whether the model wants its texts to begin with :attr:`bos_token`."""
-        return self._add_bos
+        return self._facts.add_bos
 
     # --- Facts -----------------------------------------------------------------------------------
 
     @property
     def model_path(self) -> str:
         """The file that the model was loaded from."""
-        return self._path
+        return self._facts.path
 
     @property
     def metadata(self) -> Mapping[str, str]:
         """The single values of the file's header as text, such as ``general.architecture``."""
-        return self._metadata
+        return self._facts.metadata
 
     @property
     def n_ctx(self) -> int:
         """Tokens that prompt and answer of one request may have together."""
-        return self._n_ctx
+        return self._facts.n_ctx
 
     @property
     def n_threads(self) -> int:
         """CPU threads that it may use; fewer are used while other processes keep the CPU busy."""
-        return self._n_threads
+        return self._facts.n_threads
 
     @property
     def device(self) -> str:
         """The device that the model runs on; several are joined by ``+``."""
-        return self._choice.device
+        return self._facts.choice.device
 
     @property
     def backend(self) -> str:
         """The software behind :attr:`device`: ``"cpu"``, ``"cuda"``, ``"vulkan"``, ..."""
-        return self._choice.backend
+        return self._facts.choice.backend
 
     @property
     def offloaded_layers(self) -> int:
         """Layers of the model that are on :attr:`device`, the output layer included; 0 = none."""
-        return self._layers[0]
+        return self._facts.offloaded_layers
 
     @property
     def offloadable_layers(self) -> int:
         """What :attr:`offloaded_layers` is if the whole model is on devices."""
-        return self._layers[1]
+        return self._facts.offloadable_layers
 
     def memory(self) -> dict[str, MemoryUse]:
         """The memory that it takes now, by the name of the device; ``"CPU"`` is the main memory."""
@@ -593,7 +547,7 @@ class LLM:
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"device={self.device!r}, n_ctx={self.n_ctx}"
-        return f"<LLM {Path(self._path).name!r} {state}>"
+        return f"<LLM {Path(self._facts.path).name!r} {state}>"
 
     def _open_model(self) -> _core.Model:
         model = self._model
@@ -611,27 +565,3 @@ class LLM:
 def _shut_down(engine: _core.Engine, waker: Waker) -> None:
     engine.close()
     waker.stop()
-
-
-def _check(name: str, value: object, least: int, most: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ParameterError(f"{name} must be a whole number, {least} to {most}; got {value!r}")
-
-
-def _is_tokens(prompt: Sequence[object]) -> bool:
-    """Whether it is one prompt of token ids, and not several prompts."""
-    return len(prompt) > 0 and not isinstance(prompt[0], (str, Sequence))
-
-
-def _token_ids(tokens: Sequence[object]) -> list[int]:
-    try:
-        return [_int32(token) for token in tokens]
-    except TypeError:
-        raise ParameterError(f"token ids must be whole numbers, got {tokens!r:.80}") from None
-
-
-def _int32(token: object) -> int:
-    number = token.__index__()  # type: ignore[attr-defined]  # numpy's integers have it too
-    if not -(2**31) <= number < 2**31:
-        raise ParameterError(f"there is no token {number}")
-    return int(number)
