@@ -1,0 +1,212 @@
+"""The conversation of ``llmlocal chat``: messages and commands in, answers out."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmlocal.errors import LLMLocalError, ParameterError
+
+if TYPE_CHECKING:
+    from llmlocal import LLM, ChatReply, ChatSession, ChatStream
+    from llmlocal.cli._terminal import Terminal
+
+__all__ = ["ChatLoop", "read_file"]
+
+_HELP = """\
+/system [TEXT]  show the system message, or set it; - for none
+/undo           take back your last message and its answer
+/retry          another answer to your last message
+/save FILE      write the conversation to a file
+/load FILE      go on with a conversation from a file
+/stats          figures of the last answer
+/exit           leave; Ctrl-D does too
+Ctrl-C stops an answer. A \\ at the end of a line goes on in the next; three double quotes begin
+and end a message of many lines; // begins a message with a slash."""
+
+
+class ChatLoop:
+    """A conversation with a model.
+
+    Args:
+        llm: The model.
+        session: The conversation, which may have begun.
+        terminal: Where messages come from and answers go to.
+    """
+
+    def __init__(self, llm: LLM, session: ChatSession, terminal: Terminal) -> None:
+        self._llm = llm
+        self._session = session
+        self._terminal = terminal
+        self._last: ChatReply | None = None
+        self._commands: dict[str, Callable[[str], None]] = {
+            "/help": lambda _: terminal.note(_HELP),
+            "/load": self._load,
+            "/retry": lambda _: self._retry(),
+            "/save": self._save,
+            "/stats": lambda _: self._tell_stats(),
+            "/system": self._system,
+            "/undo": lambda _: self._undo(),
+        }
+
+    def run(self) -> None:
+        """Go on until the end of the input, ``/exit``, or Ctrl-C twice."""
+        while True:
+            message = self._read()
+            if message is None or message.strip() == "/exit":
+                return
+            if message.strip():
+                self._take(message)
+
+    def _read(self) -> str | None:
+        """The next message; None to leave."""
+        for hint in ("(Ctrl-C again, or /exit, leaves)", ""):
+            try:
+                return self._terminal.read_message()
+            except KeyboardInterrupt:
+                if not self._terminal.is_interactive:
+                    raise
+                self._terminal.note(f"\n{hint}".rstrip("\n"))
+        return None
+
+    def _take(self, message: str) -> None:
+        """Do what a message says, or answer it."""
+        try:
+            if message.startswith("//"):
+                self._answer(message[1:])
+            elif message.startswith("/"):
+                self._command(*message.split(maxsplit=1))
+            else:
+                self._answer(message)
+        except LLMLocalError as exc:
+            if not self._terminal.is_interactive:
+                raise
+            self._terminal.note(f"error: {exc}")
+
+    def _answer(self, message: str | None) -> None:
+        stream = self._session.generate(message, streaming=True)
+        try:
+            self._show(stream)
+        except KeyboardInterrupt:
+            stream.close()
+            if not self._terminal.is_interactive:
+                raise
+            self._terminal.note("\n(stopped)")
+        else:
+            self._last = stream.result
+            self._tell_how_it_ended(self._last)
+
+    def _show(self, stream: ChatStream) -> None:
+        was_reasoning = False
+        for kind, text in stream.parts():
+            is_reasoning = kind == "reasoning"
+            if is_reasoning != was_reasoning:
+                self._terminal.write_aside("[thinking]\n" if is_reasoning else "\n[answer]\n")
+            was_reasoning = is_reasoning
+            (self._terminal.write_aside if is_reasoning else self._terminal.write)(text)
+        self._terminal.write("\n")
+
+    def _tell_how_it_ended(self, reply: ChatReply) -> None:
+        if reply.finish_reason == "length":
+            self._terminal.note(
+                "(cut: the limit of tokens, or the end of the context, was reached)"
+            )
+        if reply.finish_reason == "timeout":
+            self._terminal.note("(cut: the time was up)")
+        if reply.dropped_messages:
+            n_dropped = reply.dropped_messages
+            self._terminal.note(
+                f"(the oldest {n_dropped} messages no longer fit and were left out)"
+            )
+
+    # --- Commands --------------------------------------------------------------------------------
+
+    def _command(self, name: str, argument: str = "") -> None:
+        command = self._commands.get(name)
+        if command is None:
+            self._terminal.note(f"there is no command {name}; /help lists them")
+        else:
+            command(argument.strip())
+
+    def _system(self, text: str) -> None:
+        if text:
+            self._session.system = None if text == "-" else text
+        self._terminal.note(f"system: {self._session.system or '(none)'}")
+
+    def _undo(self) -> None:
+        taken = self._session.undo()
+        self._terminal.note(
+            f"took back: {_shortened(taken[0]['content'])}" if taken else "nothing to take back"
+        )
+
+    def _retry(self) -> None:
+        taken = self._session.undo()
+        if not taken:
+            self._terminal.note("nothing to answer again")
+            return
+        n_before = len(self._session.history)
+        try:
+            self._answer(taken[0]["content"])
+        finally:
+            if len(self._session.history) == n_before:
+                self._session.history += taken  # no new answer came: the old one stays
+
+    def _save(self, name: str) -> None:
+        if not name:
+            self._terminal.note("save to which file? /save FILE")
+            return
+        _write_file(name, self._session.to_json())
+        self._terminal.note(f"saved {len(self._session.history)} messages to {name}")
+
+    def _load(self, name: str) -> None:
+        from llmlocal import ChatSession
+
+        if not name:
+            self._terminal.note("load which file? /load FILE")
+            return
+        self._session = ChatSession.from_json(self._llm, read_file(name))
+        self._terminal.note(f"loaded {len(self._session.history)} messages from {name}")
+
+    def _tell_stats(self) -> None:
+        reply = self._last
+        if reply is None:
+            self._terminal.note("no answer yet")
+            return
+        usage, timings = reply.usage, reply.timings
+        rate = f"{1 / timings.per_token:.1f} tokens/s" if timings.per_token else "-"
+        used = usage.prompt_tokens + usage.completion_tokens
+        self._terminal.note(
+            inspect.cleandoc(
+                f"""\
+                answer   {usage.completion_tokens} tokens, {rate}; ended by {reply.finish_reason}
+                prompt   {usage.prompt_tokens} tokens, {usage.cached_tokens} of them cached
+                wait     {timings.first_token:.3f} s to the first token
+                context  {used} of {self._llm.n_ctx} tokens, {len(self._session.history)} messages"""
+            )
+        )
+
+
+def read_file(name: str) -> str:
+    """A file's text.
+
+    Raises:
+        ParameterError: It can't be read; says why.
+    """
+    try:
+        return Path(name).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ParameterError(f"{name} can't be read: {exc}") from exc
+
+
+def _write_file(name: str, text: str) -> None:
+    try:
+        Path(name).expanduser().write_text(text, encoding="utf-8")
+    except OSError as exc:
+        raise ParameterError(f"{name} can't be written: {exc}") from exc
+
+
+def _shortened(text: object) -> str:
+    line = " ".join(str(text).split())
+    return line if len(line) <= 60 else f"{line[:57]}..."

@@ -1,0 +1,77 @@
+"""``llmlocal chat MODEL``: a conversation in the terminal, or line by line through a pipe."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmlocal.cli._model_options import (
+    add_model_options,
+    add_sampling_options,
+    open_model,
+    sampling_options,
+)
+
+if TYPE_CHECKING:
+    from llmlocal import LLM, ChatSession
+    from llmlocal.cli.models import SubParsers
+
+__all__ = ["register"]
+
+
+def register(subparsers: SubParsers) -> None:
+    """Add the command."""
+    text = "talk with a model"
+    parser = subparsers.add_parser("chat", help=text, description=text.capitalize() + ".")
+    add_model_options(parser)
+    parser.add_argument("--system", metavar="TEXT", help="instruction that comes first")
+    parser.add_argument("--load", metavar="FILE", help="go on with a conversation from /save")
+    parser.add_argument(
+        "--template",
+        metavar="NAME",
+        help="chat template of this name in the file, or a file with one",
+    )
+    add_sampling_options(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from llmlocal.cli._chat_loop import ChatLoop
+    from llmlocal.cli._terminal import Terminal
+
+    if arguments.verbose:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+    terminal = Terminal()
+    with open_model(arguments) as llm:
+        session = _session(llm, arguments)
+        if terminal.is_interactive:
+            terminal.note(f"{Path(llm.model_path).name} on {llm.device}; /help lists the commands")
+        ChatLoop(llm, session, terminal).run()
+    return 0
+
+
+def _session(llm: LLM, arguments: argparse.Namespace) -> ChatSession:
+    from llmlocal import ChatSession
+    from llmlocal.cli._chat_loop import read_file
+
+    if arguments.load:
+        session = ChatSession.from_json(llm, read_file(arguments.load))
+        if arguments.system is not None:
+            session.system = arguments.system
+        session.options.update(sampling_options(arguments))
+        return session
+    return llm.chat_session(
+        arguments.system,
+        _template(arguments.template),
+        overflow="drop_oldest",
+        **sampling_options(arguments),
+    )
+
+
+def _template(name: str | None) -> str | None:
+    """The text of the template in a file, or the name as it is."""
+    from llmlocal.cli._chat_loop import read_file
+
+    return read_file(name) if name is not None and Path(name).is_file() else name
