@@ -45,7 +45,9 @@ struct SamplingParams {
   // Throws ParameterError that names the field, its value and its range.
   void validate(std::int32_t vocab_size) const;
 
-  bool is_greedy() const { return temperature == 0.0F || (top_k == 1 && mirostat == 0); }
+  // So little chance is left that it counts as none; logits divided by less would overflow.
+  bool is_cold() const { return temperature < 1e-20F; }
+  bool is_greedy() const { return is_cold() || (top_k == 1 && mirostat == 0); }
   bool has_penalties() const {
     return repeat_last_n > 0 &&
            (repeat_penalty != 1.0F || frequency_penalty != 0.0F || presence_penalty != 0.0F);

@@ -12,6 +12,8 @@ namespace {
 // Above this, sorting the candidates costs as much as the short cut saves.
 constexpr std::int32_t kMostShortCutK = 1024;
 
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
 // llama.cpp's seeds have 32 bits, and one of their values means "random".
 std::uint32_t fold_seed(std::uint64_t seed) {
   const auto folded = static_cast<std::uint32_t>(seed ^ (seed >> 32U));
@@ -46,6 +48,7 @@ SamplerChain::Way SamplerChain::choose_way(const SamplingParams& params, bool sh
 
 void SamplerChain::build_chain(const llama_vocab* vocab, const SamplingParams& params) {
   const std::uint32_t seed = fold_seed(params.seed);
+  const float temperature = params.is_cold() ? 0.0F : params.temperature;
   chain_.reset(llama_sampler_chain_init({/*no_perf=*/true}));
   if (params.has_dry()) {
     std::vector<const char*> breakers;
@@ -59,7 +62,7 @@ void SamplerChain::build_chain(const llama_vocab* vocab, const SamplingParams& p
                                breakers.size()));
   }
   if (params.mirostat != 0) {
-    add(llama_sampler_init_temp(params.temperature));
+    add(llama_sampler_init_temp(temperature));
     add(params.mirostat == 1
             ? llama_sampler_init_mirostat(
                   llama_vocab_n_tokens(vocab), seed, params.mirostat_tau, params.mirostat_eta, 100)
@@ -74,7 +77,7 @@ void SamplerChain::build_chain(const llama_vocab* vocab, const SamplingParams& p
   if (params.xtc_probability > 0) {
     add(llama_sampler_init_xtc(params.xtc_probability, params.xtc_threshold, 1, seed));
   }
-  add(llama_sampler_init_temp(params.temperature));
+  add(llama_sampler_init_temp(temperature));
   add(llama_sampler_init_dist(seed));
 }
 
@@ -89,12 +92,13 @@ Token SamplerChain::sample(std::span<float> logits) {
   Token token = -1;
   if (way_ == Way::kGreedy) {
     token = best_token(logits);
+    if (token >= 0 && logits[static_cast<std::size_t>(token)] == kInfinity) token = -1;
   } else {
     collect(logits);
     token = draw();
   }
   if (token < 0) {
-    throw EngineError("the model's output holds no finite number: its file may be damaged");
+    throw EngineError("the model's output gives no probabilities: its file may be damaged");
   }
   accept(token);
   return token;
@@ -106,6 +110,7 @@ void SamplerChain::collect(std::span<const float> logits) {
   if (way_ == Way::kTopK) pick_top_k(logits, static_cast<std::size_t>(top_k_), picked_);
   if (way_ == Way::kTopP) pick_top_p(logits, top_p_, min_p_, picked_);
   if (way_ != Way::kWhole) {
+    if (!picked_.empty() && picked_.front().logit == kInfinity) return;
     for (const Candidate& each : picked_) candidates_.push_back({each.token, each.logit, 0});
     sorted_ = true;
     return;
@@ -113,9 +118,8 @@ void SamplerChain::collect(std::span<const float> logits) {
   candidates_.reserve(logits.size());
   for (std::size_t i = 0; i < logits.size(); ++i) {
     // Sorting something that is not a number is undefined, and a banned token can't be drawn.
-    if (logits[i] > -std::numeric_limits<float>::infinity()) {
-      candidates_.push_back({static_cast<Token>(i), logits[i], 0});
-    }
+    if (logits[i] > -kInfinity) candidates_.push_back({static_cast<Token>(i), logits[i], 0});
+    if (logits[i] == kInfinity) return candidates_.clear();
   }
 }
 
@@ -123,7 +127,10 @@ Token SamplerChain::draw() {
   if (candidates_.empty()) return -1;
   llama_token_data_array array{candidates_.data(), candidates_.size(), -1, sorted_};
   guarded("sampling", [&] { llama_sampler_apply(chain_.get(), &array); });
-  return array.selected < 0 ? -1 : array.data[array.selected].id;
+  if (array.selected < 0) return -1;
+  // Where logits overflow on the way, the probabilities are no numbers, and the choice is none.
+  const llama_token_data& chosen = array.data[array.selected];
+  return std::isnan(chosen.p) ? -1 : chosen.id;
 }
 
 void SamplerChain::accept(Token token) {
