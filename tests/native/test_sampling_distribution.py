@@ -1,0 +1,131 @@
+"""What is drawn, and how often, is what the rules say, as restated plainly in numpy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from llmlocal import _core
+
+from .conftest import VOCAB_SIZE
+from .samplers import OFF, Logits, make_sampler, probabilities
+
+DRAWS = 3000
+
+CASES: dict[str, dict[str, Any]] = {
+    "softmax": OFF,
+    "defaults": {},
+    "hot": {**OFF, "temp": 1.5},
+    "cool": {**OFF, "temp": 0.3},
+    "top-k": {**OFF, "top_k": 5},
+    "top-k above the short cut": {**OFF, "top_k": 1500},
+    "top-k above the vocabulary": {**OFF, "top_k": 9999},
+    "top-p": {**OFF, "top_p": 0.6},
+    "top-p and min-p": {**OFF, "top_p": 0.9, "min_p": 0.1},
+    "min-p": {**OFF, "min_p": 0.2},
+    "typical": {**OFF, "typical_p": 0.5},
+    "typical after top-k": {**OFF, "top_k": 30, "typical_p": 0.7},
+    "top-n-sigma": {**OFF, "top_n_sigma": 1.5},
+    "repeat penalty": {"repeat_penalty": 1.8, "top_k": 20},
+    "repeat penalty below 1": {**OFF, "repeat_penalty": 0.7},
+    "frequency and presence": {**OFF, "frequency_penalty": 0.6, "presence_penalty": 0.9},
+    "penalties on the last few": {"repeat_penalty": 1.5, "repeat_last_n": 4, "top_k": 10},
+    "penalties switched off": {"repeat_penalty": 1.5, "repeat_last_n": 0, "top_k": 10},
+    "bias": {**OFF, "logit_bias": [(10, 3.0), (11, -2.0), (12, float("-inf"))]},
+    "bias before top-k": {**OFF, "top_k": 3, "logit_bias": [(2000, 12.0)]},
+    "all together": {
+        "temp": 0.9,
+        "top_k": 30,
+        "top_p": 0.9,
+        "min_p": 0.02,
+        "typical_p": 0.95,
+        "repeat_penalty": 1.2,
+        "logit_bias": [(10, 1.5)],
+    },
+}
+
+
+def some_logits() -> Logits:
+    """A few dozen tokens share most of the probability."""
+    random = np.random.default_rng(7)
+    logits = random.normal(-6, 1, VOCAB_SIZE)
+    logits[:40] = random.normal(1.5, 1, 40)
+    return logits.astype(np.float32)
+
+
+PROMPT = [0, 1, 2, 3, 3, 3, 4, 5, 2500, 2500, 6]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_frequencies(name: str, vocab_model: _core.Model) -> None:
+    options, logits = CASES[name], some_logits()
+    expected = probabilities(logits, options, PROMPT)
+    drawn = [
+        make_sampler(vocab_model, {**options, "seed": seed}, prompt=PROMPT).sample_many(logits, 1)
+        for seed in range(DRAWS)
+    ]
+    counts = np.bincount(np.ravel(drawn), minlength=VOCAB_SIZE)
+    assert counts[expected == 0].sum() == 0
+
+    # Pearson's test over the likely tokens and, as one, the rest; z is about normal.
+    likely = expected * DRAWS >= 5
+    groups = np.append(expected[likely], expected[~likely].sum()) * DRAWS
+    found = np.append(counts[likely], counts[~likely].sum())
+    groups, found = groups[groups > 0.5], found[groups > 0.5]
+    chi_square = ((found - groups) ** 2 / groups).sum()
+    freedom = max(len(groups) - 1, 1)
+    z = (chi_square - freedom) / np.sqrt(2 * freedom)
+    assert z < 4, f"chi-square {chi_square:.1f} of {freedom}"
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.2, 0.4])
+def test_xtc_leaves_out_the_obvious(threshold: float, vocab_model: _core.Model) -> None:
+    logits = np.full(VOCAB_SIZE, -np.inf, dtype=np.float32)
+    logits[:4] = np.log([0.45, 0.3, 0.15, 0.1])
+    options = {**OFF, "xtc_probability": 1.0, "xtc_threshold": threshold}
+    drawn = make_sampler(vocab_model, options).sample_many(logits, 500)
+    # Of all that reach the threshold only the least likely stays.
+    obvious = [token for token in range(4) if np.exp(logits[token]) >= threshold]
+    assert set(drawn) == {*obvious[-1:], *range(len(obvious), 4)}
+
+
+def test_xtc_acts_as_often_as_it_is_told(vocab_model: _core.Model) -> None:
+    logits = np.full(VOCAB_SIZE, -np.inf, dtype=np.float32)
+    logits[:2] = np.log([0.6, 0.4])
+    options = {**OFF, "xtc_probability": 0.5, "xtc_threshold": 0.1}
+    drawn = make_sampler(vocab_model, options).sample_many(logits, 4000)
+    assert 0.3 * 0.9 < drawn.count(0) / 4000 < 0.3 * 1.1  # Half of the times 0.6, else never.
+
+
+def test_dry_breaks_off_a_repeat(vocab_model: _core.Model) -> None:
+    logits = np.zeros(VOCAB_SIZE, dtype=np.float32)
+    logits[[300, 301]] = [6.0, 5.0]
+    prompt = [400, 401, 402, 300, 500, 400, 401, 402]  # 300 came next the last time.
+    for multiplier, token in ((0.0, 300), (0.1, 300), (5.0, 301)):
+        options = {"temp": 0.0, "dry_multiplier": multiplier}
+        assert make_sampler(vocab_model, options, prompt=prompt).sample_many(logits, 1) == [token]
+
+
+def test_dry_does_not_cross_a_breaker(vocab_model: _core.Model) -> None:
+    logits = np.zeros(VOCAB_SIZE, dtype=np.float32)
+    logits[[300, 301]] = [6.0, 5.0]
+    newline = 3 + ord("\n")
+    prompt = [400, 401, newline, 300, 500, 400, 401, newline]
+    options = {"temp": 0.0, "dry_multiplier": 5.0, "dry_breakers": ["\n"]}
+    assert make_sampler(vocab_model, options, prompt=prompt).sample_many(logits, 1) == [300]
+    options["dry_breakers"] = []
+    assert make_sampler(vocab_model, options, prompt=prompt).sample_many(logits, 1) == [301]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("tau", [5.0, 7.0])
+def test_mirostat_reaches_its_surprise(version: int, tau: float, vocab_model: _core.Model) -> None:
+    # Zipf's law, which the first version assumes.
+    logits = -np.log(np.arange(1, VOCAB_SIZE + 1, dtype=np.float32)) * np.float32(1.1)
+    options = {**OFF, "mirostat": version, "mirostat_tau": tau, "seed": 5}
+    drawn = make_sampler(vocab_model, options).sample_many(logits, 3000)
+    p = np.exp(logits) / np.exp(logits).sum()
+    surprise = -np.log2(p[drawn[500:]])
+    assert abs(surprise.mean() - tau) < 0.6
