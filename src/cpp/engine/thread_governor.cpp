@@ -65,10 +65,23 @@ void ThreadGovernor::forget() {
   window_.clear();
 }
 
+ThreadGovernor::Trial ThreadGovernor::after(Trial trial) {
+  if (trial == Trial::kFewer) return Trial::kHalf;
+  return trial == Trial::kHalf ? Trial::kMore : Trial::kFewer;
+}
+
+// Where the trial leads; home_ where there is nothing to try.
+std::size_t ThreadGovernor::rung_of(Trial trial) const {
+  if (trial == Trial::kMore) return std::min(home_ + 1, ladder_.size() - 1);
+  if (home_ == 0) return home_;
+  if (trial == Trial::kFewer) return home_ - 1;
+  const auto above_half = std::ranges::upper_bound(ladder_, std::max(1, ladder_[home_] / 2));
+  return static_cast<std::size_t>(above_half - ladder_.begin()) - 1;
+}
+
 void ThreadGovernor::start_probe() {
-  if (home_ == 0) upwards_ = true;
-  if (home_ + 1 == ladder_.size()) upwards_ = false;
-  current_ = upwards_ ? home_ + 1 : home_ - 1;
+  while (rung_of(trial_) == home_) trial_ = after(trial_);
+  current_ = rung_of(trial_);
   probing_ = true;
   window_.clear();
 }
@@ -79,7 +92,7 @@ void ThreadGovernor::end_probe(double probed) {
     interval_ = kFirstProbe;
   } else {
     current_ = home_;
-    upwards_ = !upwards_;
+    trial_ = after(trial_);
     interval_ = std::min(interval_ * 2, kRarestProbe);
   }
   // After a jump the new times are the usual ones, or every step would start a trial.

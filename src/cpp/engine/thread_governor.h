@@ -2,9 +2,9 @@
 //
 // The threads of a step meet at a barrier after each operation.  Where another process keeps a core
 // busy, every barrier waits for the one thread that shares it, and fewer threads are faster than
-// all.  So the governor now and then tries a neighbouring count for a few steps and keeps it if it
-// is clearly faster: soon after a step time has jumped, rarely while nothing changes. No clock of
-// its own.
+// all.  So the governor now and then tries another count for a few steps and keeps it if it is
+// clearly faster: soon after a step time has jumped, rarely while nothing changes.  One thread less
+// is no faster where two cores are busy, so it tries half of them too.  No clock of its own.
 #pragma once
 
 #include <cstddef>
@@ -30,6 +30,10 @@ class ThreadGovernor {
   static constexpr double kClearlyFaster = 0.92;  // Of the present time: worth a change.
   static constexpr double kJump = 1.4;            // Times the best seen: something has changed.
 
+  enum class Trial { kFewer, kHalf, kMore };
+  static Trial after(Trial trial);
+  std::size_t rung_of(Trial trial) const;
+
   void forget();
   void start_probe();
   void end_probe(double probed);
@@ -42,7 +46,7 @@ class ThreadGovernor {
   double usual_ = 0;  // The median at home_ when the trial began.
   double best_ = 0;   // The lowest median at home_; 0: none yet.
   bool probing_ = false;
-  bool upwards_ = false;  // The direction of the next trial.
+  Trial trial_ = Trial::kFewer;  // The next one, or the one in hand.
   int interval_ = kFirstProbe;
   int since_probe_ = 0;
 };
