@@ -170,13 +170,19 @@ TEST_CASE("run: text held back is released when an end token, a cancel or a time
 }
 
 TEST_CASE("run: a character that the end cuts off may complete a stop string") {
-  RunFixture fixture(with_stops({std::string(kReplacement)}), {"a", "\xC3"});
-  fixture.accept(0);
-  fixture.accept(1);
-  fixture.accept(fixture.end_token());
-  const TokenChannel::Read read = fixture.read();
-  CHECK(text_of(read) == "a");
-  CHECK(read.outcome->stop_match == kReplacement);
+  for (const bool by_limit : {false, true}) {
+    CAPTURE(by_limit);
+    RequestSpec spec = with_stops({std::string(kReplacement)});
+    if (by_limit) spec.max_tokens = 2;
+    RunFixture fixture(std::move(spec), {"a", "\xC3"});
+    fixture.accept(0);
+    fixture.accept(1);
+    if (!by_limit) fixture.accept(fixture.end_token());
+    const TokenChannel::Read read = fixture.read();
+    CHECK(text_of(read) == "a");
+    CHECK(read.outcome->stop_match == kReplacement);
+    CHECK(read.outcome->reason == FinishReason::kStop);
+  }
 }
 
 TEST_CASE("run: a character of several tokens comes out whole, with the last of them") {

@@ -57,7 +57,7 @@ TEST_CASE(
   const Machine slowed{0.010, 0.004};
   const Position before = pacer.prompt_budget();
   pacer.observe(1, before, slowed.step(before));
-  CHECK(pacer.prompt_budget() < before * 2 / 3);
+  CHECK(pacer.prompt_budget() < before / 2);
   watch(pacer, slowed, 5);
   CHECK(slowed.step(pacer.prompt_budget()) <= allowed(slowed));
 }
