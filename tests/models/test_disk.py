@@ -31,15 +31,15 @@ HALF = len(MODEL) // 2
 Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 - as shutil's own
 
 SCRIPT = """
+import shutil
 import sys
 from pathlib import Path
 from llmlocal.errors import DownloadError
-from llmlocal.models import _disk
 from llmlocal.models._card import Checks, HttpsSource
 from llmlocal.models._fetch import Order, fetch
 from llmlocal.models._slot import Slot
 
-_disk.require_space.__globals__["shutil"].disk_usage = lambda _: type("U", (), {"free": 10**12})
+shutil.disk_usage = lambda _: type("U", (), {"free": 10**12})
 url, folder = sys.argv[1:]
 slot = Slot(Path(folder), "model.gguf")
 try:

@@ -6,7 +6,6 @@ fetched list, and that one replaces the packaged.
 
 from __future__ import annotations
 
-import difflib
 import json
 import logging
 import os
@@ -50,6 +49,8 @@ def find_card(name: str, cards: Iterable[ModelCard]) -> ModelCard | None:
 
 def suggestions(name: str, cards: Iterable[ModelCard], others: Iterable[str]) -> list[str]:
     """Up to three names that this one was perhaps meant to be, the closest first."""
+    import difflib
+
     spellings = {spelling: card.name for card in cards for spelling in _names(card)}
     spellings |= {other.lower(): other for other in others}
     close = difflib.get_close_matches(name.lower(), spellings, n=6, cutoff=0.6)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from pathlib import Path
 
 from ..errors import DownloadError
@@ -75,6 +74,8 @@ def require_space(folder: Path, needed_bytes: int) -> None:
     Raises:
         DownloadError: They do not.
     """
+    import shutil
+
     free = shutil.disk_usage(folder).free
     if needed_bytes + SPARE_BYTES > free:
         message = (
@@ -86,6 +87,8 @@ def require_space(folder: Path, needed_bytes: int) -> None:
 
 def remove_if_there(path: Path) -> None:
     """Delete a file or a folder with all it holds, if there is one."""
+    import shutil
+
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

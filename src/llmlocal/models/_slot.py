@@ -12,7 +12,6 @@ Only names are made here; nothing touches the disk.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,5 +75,7 @@ class Slot:
         return target.with_name(target.name + suffix)
 
     def _state(self, key: str, suffix: str) -> Path:
+        import hashlib  # It loads OpenSSL, and most look-ups need no state.
+
         digest = hashlib.sha256(key.encode()).hexdigest()[:16]
         return self.root / STATE_FOLDER / (digest + suffix)
