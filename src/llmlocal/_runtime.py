@@ -53,6 +53,7 @@ def start_gpus() -> tuple[Skipped, ...]:
 
 def load_plugins(plugins: list[Plugin]) -> list[Skipped]:
     """Load these, each by its path; return those that could not be."""
+    start()
     skipped = []
     for plugin in plugins:
         try:

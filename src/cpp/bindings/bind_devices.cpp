@@ -23,6 +23,7 @@ void bind_devices(py::module_& module) {
       .def_readonly("memory_total", &DeviceInfo::memory_total);
 
   module.def("list_devices", &list_devices, ReleaseGil());
+  module.def("system_info", &system_info, ReleaseGil());
   module.def(
       "free_memory", &free_memory, ReleaseGil(), "Free physical memory in bytes; 0 = unknown.");
   module.def(

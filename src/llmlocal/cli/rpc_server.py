@@ -58,8 +58,11 @@ def _serve(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     # The server never comes back to Python, which would otherwise wait to see Ctrl-C.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    _core.serve_rpc(str(host), arguments.port, threads=threads, devices=names)
+    former = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        _core.serve_rpc(str(host), arguments.port, threads=threads, devices=names)
+    finally:
+        signal.signal(signal.SIGINT, former)
     return 0
 
 
