@@ -47,6 +47,7 @@ TEST_CASE("cancel: a queued request ends at once and is never evaluated") {
   queued->cancel();
   fixture.gate().next_step();
   check_ended(*queued, FinishReason::kCancelled);
+  CHECK(fixture.engine().stats().waiting == 1);
   fixture.gate().open();
   fixture.check_is_right(*running);
   fixture.check_is_right(*next);

@@ -164,12 +164,16 @@ void Engine::end_stopped() {
   for (const auto& run : running_) {
     if (const auto reason = reason_to_end(run->request())) run->end(*reason, now);
   }
-  retire_finished();
+  std::vector<std::pair<std::shared_ptr<Request>, FinishReason>> never_ran;
   std::erase_if(waiting_, [&](const std::shared_ptr<Request>& request) {
     const auto reason = reason_to_end(*request);
-    if (reason) request->channel().finish(outcome_without_running(*request, *reason, now));
+    if (reason) never_ran.emplace_back(request, *reason);
     return reason.has_value();
   });
+  retire_finished();
+  for (const auto& [request, reason] : never_ran) {
+    request->channel().finish(outcome_without_running(*request, reason, now));
+  }
 }
 
 void Engine::tidy_streams() {
