@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from llmlocal._memory_use import MemoryUse, memory_by_device
+
+from ..conftest import OpenTiny
+
+MB = 2**20
+
+
+def test_buffers_belong_to_their_device_and_all_others_to_the_main_memory() -> None:
+    memory = memory_by_device(
+        {"CUDA0": 10, "CUDA0_Split": 3, "CUDA1": 20, "CPU_Mapped": 5, "CPU_REPACK": 2},
+        {"CUDA0": 1, "CUDA_Host": 7, "CPU": 4},
+        100,
+        {"CUDA0": "CUDA0", "CUDA1": "CUDA1"},
+    )
+    assert memory == {
+        "CPU": MemoryUse(weights=7, context=11, prefixes=100),
+        "CUDA0": MemoryUse(weights=13, context=1),
+        "CUDA1": MemoryUse(weights=20),
+    }
+    assert memory["CPU"].total == 118
+
+
+def test_a_servers_buffers_are_told_apart_by_its_address() -> None:
+    memory = memory_by_device(
+        {"RPC0[a:1]": 1, "RPC0[b:1]": 2}, {}, 0, {"RPC0": "RPC0[a:1]", "RPC1": "RPC0[b:1]"}
+    )
+    assert [memory[name].weights for name in ("CPU", "RPC0", "RPC1")] == [0, 1, 2]
+
+
+def test_it_tells_the_context_and_its_growth(open_tiny: OpenTiny) -> None:
+    llm = open_tiny(n_ctx=20_000, n_parallel=4)
+    before = llm.memory()["CPU"].context
+    # llama.cpp tells sizes to a hundredth of a MiB.
+    assert before > llm.stats().stream_bytes - 0.01 * MB
+    llm.generate(["one", "two", "three", "four"], max_tokens=2)
+    grown = (llm.stats().streams - 1) * llm.stats().stream_bytes
+    assert grown > 0
+    assert llm.memory()["CPU"].context > before + 0.9 * grown
+
+
+def test_it_tells_the_weights_of_the_file(open_tiny: OpenTiny) -> None:
+    from llmlocal import models
+
+    llm = open_tiny()
+    weights = models.inspect(llm.model_path).memory().weights
+    assert abs(llm.memory()["CPU"].weights - weights) < 0.1 * MB
