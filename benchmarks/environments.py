@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.folders import LOGS, VENVS
+from benchmarks.pin import pinned_requirement
 
 __all__ = ["PEERS", "EnvironmentFailedError", "Peer", "make", "peer_python"]
 
@@ -46,8 +47,8 @@ class Peer:
 PEERS: Mapping[str, Peer] = {
     peer.name: peer
     for peer in (
-        # The release that carries the llama.cpp that we pin.
-        Peer("llama-cpp-python", ("llama-cpp-python==0.3.36",), compiles=True),
+        # The release that carries the very llama.cpp that we build.
+        Peer("llama-cpp-python", (pinned_requirement(),), compiles=True),
         Peer("gpt4all", ("gpt4all==2.8.2",)),
         Peer("xllamacpp", ("xllamacpp",)),
         Peer("cyllama", ("cyllama",)),

@@ -60,6 +60,11 @@ class Session:
         """The process."""
         return self._process.pid
 
+    @property
+    def exit_code(self) -> int | None:
+        """How the process ended; None while it has not."""
+        return self._process.poll()
+
     def ask(self, operation: str, **arguments: Any) -> dict[str, Any]:
         """Have an operation done.
 

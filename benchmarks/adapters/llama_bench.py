@@ -8,6 +8,7 @@ length.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,6 +36,15 @@ class LlamaBench(Adapter):
         del prompt, sampling
         result = self._run("-p", "0", "-n", str(tokens), "-d", str(depth))
         return {"tokens_per_s": result["avg_ts"], "tokens": tokens}
+
+    def measure_cpu(self, prompt: str, tokens: int) -> dict[str, Any]:
+        """CPU time of the whole process for each token of an answer, in microseconds.
+
+        That of one repetition is taken off that of three, and with it start, load and warm-up.
+        """
+        del prompt
+        seconds = [self._cpu_seconds(tokens, repetitions) for repetitions in (1, 3)]
+        return {"cpu_us": (seconds[1] - seconds[0]) / (2 * tokens) * 1e6, "tokens": 2 * tokens}
 
     def measure_prefill(self, text: str, tokens: int) -> dict[str, Any]:
         """Tokens a second of a prompt of so many tokens."""
@@ -68,13 +78,20 @@ class LlamaBench(Adapter):
         count = len(prompts) * tokens
         return {"seconds": seconds, "tokens_per_s": count / seconds, "tokens": count}
 
+    def _cpu_seconds(self, tokens: int, repetitions: int) -> float:
+        before = os.times()
+        self._run("-p", "0", "-n", str(tokens), "-r", str(repetitions))
+        after = os.times()
+        user = after.children_user - before.children_user
+        return user + after.children_system - before.children_system
+
     def _run(self, *arguments: str) -> Mapping[str, Any]:
         done = subprocess.run(
             [
                 self._bench,
                 *("-m", self._settings.model, "-t", str(self._settings.n_threads)),
-                *("-ngl", "0", "-r", "1", "-o", "json"),
-                *arguments,
+                *("-ngl", "0", "-o", "json"),
+                *(arguments if "-r" in arguments else (*arguments, "-r", "1")),
             ],
             capture_output=True,
             text=True,

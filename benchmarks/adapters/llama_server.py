@@ -19,7 +19,7 @@ from benchmarks.adapters.completion_api import (
     delta_of,
     text_of,
 )
-from benchmarks.adapters.serve import serve
+from benchmarks.adapters.serve import end_with_parent, serve
 
 _START_S = 300
 
@@ -46,6 +46,7 @@ class LlamaServer(Adapter):
                 *options.get("arguments", ()),
             ],
             stdin=subprocess.DEVNULL,
+            preexec_fn=end_with_parent,  # noqa: PLW1509 - no threads yet
         )
         self._conversations = Conversations()
         self._wait_until_ready()

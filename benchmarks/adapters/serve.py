@@ -7,18 +7,23 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
+import signal
 import sys
 from typing import IO, Any
 
 from benchmarks.adapters.adapter import Adapter, UnsupportedError
 
-__all__ = ["serve"]
+__all__ = ["end_with_parent", "serve"]
+
+_PR_SET_PDEATHSIG = 1
 
 
 def serve(adapter: Adapter) -> None:
     """Work until the pipe is closed."""
+    end_with_parent()
     replies = _claim_stdout()
     try:
         for line in sys.stdin:
@@ -26,6 +31,16 @@ def serve(adapter: Adapter) -> None:
     finally:
         with contextlib.suppress(Exception):  # The model may be closed, or was never open.
             adapter.close()
+
+
+def end_with_parent() -> None:
+    """Have the system end this process when the one that started it has gone, however it went.
+
+    A process that is stopped does not see its pipe close. Linux only; elsewhere nothing is done.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _answer(adapter: Adapter, request: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.folders import LLAMA_CPP, LOGS, ROOT, TOOLS
+from benchmarks.pin import pinned_commit
 
 __all__ = ["TOOLS_OF", "ToolsFailedError", "build", "is_built", "tool_path"]
 
@@ -48,6 +49,7 @@ def build(tools: Sequence[str]) -> None:
     configure = [
         *("cmake", "-S", str(Path(__file__).parent), "-B", str(TOOLS)),
         f"-DLLMLOCAL_LLAMA_CPP={LLAMA_CPP / 'src'}",
+        f"-DLLAMA_BUILD_COMMIT={pinned_commit()[:8]}",  # Or it would find our own.
     ]
     if shutil.which("ninja") and not (TOOLS / "CMakeCache.txt").exists():
         configure += ["-G", "Ninja"]

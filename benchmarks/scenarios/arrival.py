@@ -43,5 +43,5 @@ ARRIVAL = Scenario(
         Metric("tokens_beside", "tokens", "higher"),
     ),
     _arrival,
-    rounds=(5, 3),
+    rounds=(5, 2),
 )

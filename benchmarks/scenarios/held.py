@@ -58,4 +58,5 @@ HELD = Scenario(
     "reuse, against a fresh model",
     (Metric("tokens_per_s", "tokens/s", "higher"), Metric("held_bytes", "bytes", "lower")),
     _held,
+    rounds=(7, 4),
 )

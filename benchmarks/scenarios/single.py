@@ -60,4 +60,5 @@ PREFILL = Scenario(
     f"a prompt of {_PROMPT_WORDS} words that nobody has seen before",
     (_RATE, Metric("first_token_s", "s", "lower")),
     _prefill,
+    rounds=(7, 3),
 )

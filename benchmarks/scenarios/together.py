@@ -61,7 +61,7 @@ CONCURRENT = Scenario(
     f"{_REQUESTS} requests of {_ANSWER_TOKENS} tokens that arrive together, {_AT_ONCE} at a time",
     (Metric("tokens_per_s", "tokens/s", "higher"), Metric("seconds", "s", "lower")),
     _concurrent,
-    rounds=(5, 3),
+    rounds=(5, 2),
 )
 PREFIX = Scenario(
     "prefix",
@@ -69,5 +69,5 @@ PREFIX = Scenario(
     "words, that arrive together",
     (Metric("seconds", "s", "lower"), Metric("tokens_per_s", "tokens/s", "higher")),
     _prefix,
-    rounds=(5, 3),
+    rounds=(5, 2),
 )

@@ -38,8 +38,9 @@ class Paced(Adapter):
 
     def chat(self, conversation: str, text: str, max_tokens: int) -> Iterator[str]:
         self.clock.now += 2
-        yield from ("a", "b")
+        yield "a"
         self.clock.now += 3
+        yield "b"
 
 
 @pytest.fixture
@@ -98,9 +99,9 @@ class Together(Adapter):
         return "x", 1
 
     def stream(self, prompt: str, max_tokens: int, sampling: Sampling) -> Iterator[str]:
-        for _ in range(max_tokens):
+        for number in range(max_tokens):
             yield "x"
-            self.clock.now += 0.1
+            self.clock.now += 0.1 if number < 5 else 0.2
 
 
 class Inline:

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.environments import PEERS, is_made, miscompiles_amx, peer_python
 from benchmarks.machine import describe, features_of
+from benchmarks.pin import pinned_commit, pinned_requirement
 from benchmarks.systems import ALL, LIMIT, OURS, command
 
 DEBIAN = "c++ (Debian 12.2.0-14+deb12u1) 12.2.0"
@@ -45,6 +46,12 @@ def test_every_system_has_an_adapter() -> None:
     names = {system.replace("-", "_") for system in ALL}
     assert names <= {path.stem for path in adapters.glob("*.py")}
     assert {OURS, LIMIT} <= set(ALL)
+
+
+def test_the_peer_that_carries_llama_cpp_is_the_pinned_one() -> None:
+    assert PEERS["llama-cpp-python"].requirements == (pinned_requirement(),)
+    assert pinned_requirement().startswith("llama-cpp-python==")
+    assert len(pinned_commit()) == 40
 
 
 def test_our_own_system_needs_nothing_made() -> None:

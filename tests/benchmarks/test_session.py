@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import os
-import signal
+import select
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,8 +77,35 @@ def test_a_paused_session_stands_still_until_it_is_asked(session: Session) -> No
     assert state_of(session.pid) != "T"
 
 
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="Linux only")
+def test_a_paused_process_does_not_outlive_a_harness_that_was_killed(tmp_path: Path) -> None:
+    harness = f"""
+import sys
+from pathlib import Path
+from benchmarks import session
+session.LOGS = Path({str(tmp_path)!r})
+opened = session.Session("scripted", [sys.executable, {SCRIPT!r}])
+opened.ask("open", settings={{"model": "m.gguf"}})
+opened.pause()
+print(opened.pid, flush=True)
+sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", harness],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).resolve().parents[2],
+    ) as parent:
+        assert parent.stdout is not None
+        child = os.pidfd_open(int(parent.stdout.readline()))
+        parent.kill()
+        ended, _, _ = select.select([child], [], [], 60)
+        os.close(child)
+    assert ended
+
+
 def test_a_paused_session_can_be_closed(session: Session) -> None:
     session.pause()
     session.close()
-    with pytest.raises(ProcessLookupError):
-        os.kill(session.pid, signal.SIGTERM)
+    assert session.exit_code == 0  # It ended by itself, and was not killed.

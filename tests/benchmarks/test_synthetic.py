@@ -35,6 +35,7 @@ def test_the_words_of_the_workloads_are_tokens(tiny: Path) -> None:
     with LLM(tiny, n_ctx=256, n_threads=1, device="cpu", progress=False) as llm:
         count = llm.count_tokens(words)
         assert llm.detokenize(llm.tokenize(words)).strip() == words
+        assert llm.count_tokens("\nlibrary") == llm.count_tokens("\n") + 1
     assert 500 <= count < 600  # One for each word, and for each full stop.
 
 
