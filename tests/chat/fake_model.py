@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ TEMPLATE = (
     "{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}"
 )
+FIRST_CONTROL = 0x110000  # beyond all characters
 THINKING = TEMPLATE + "{# <think> #}"
 
 
@@ -23,7 +25,10 @@ class FakeModel:
         prompts: The prompts it was given, as text.
         options: The options that came with each.
         on_piece: Called before each piece, with its number.
+        control: Texts of control tokens; an answer has one where a piece of it is one.
     """
+
+    control: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -51,7 +56,29 @@ class FakeModel:
         return self.named.get(name) if name else self.template
 
     def encode_segments(self, segments: Iterable[tuple[str, bool]], /) -> list[int]:
-        return [ord(char) for text, _ in segments for char in text]
+        return [token for text, is_own in segments for token in self._encode(text, is_own=is_own)]
+
+    def _encode(self, text: str, *, is_own: bool) -> list[int]:
+        pattern = "|".join(map(re.escape, self.control)) if is_own and self.control else "(?!)"
+        pieces = re.split(f"({pattern})", text)
+        return [
+            token
+            for i, piece in enumerate(pieces)
+            for token in ([self.control_id(piece)] if i % 2 else map(ord, piece))
+        ]
+
+    def control_id(self, text: str) -> int:
+        return FIRST_CONTROL + self.control.index(text)
+
+    def detokenize(self, tokens: Sequence[int], *, special: bool = False) -> str:
+        return "".join(
+            chr(token)
+            if token < FIRST_CONTROL
+            else self.control[token - FIRST_CONTROL]
+            if special
+            else ""
+            for token in tokens
+        )
 
     def generate(
         self,
@@ -84,7 +111,7 @@ class FakeStream:
         if len(prompt) >= model.n_ctx:
             message = f"prompt has {len(prompt)} tokens, context holds {model.n_ctx}"
             raise ContextOverflowError(message, n_prompt=len(prompt), n_ctx=model.n_ctx)
-        model.prompts.append("".join(map(chr, prompt)))
+        model.prompts.append(model.detokenize(prompt, special=True))
         model.options.append(options)
         answer = model.answers.pop(0)
         self._error = answer if isinstance(answer, BaseException) else None
@@ -101,11 +128,15 @@ class FakeStream:
             self._model.on_piece(number)
             if self._is_cancelled:
                 return
-            self._texts.append(piece)
-            if self._callback is not None and not self._callback(ord(piece[0]), piece):
+            token, text = ord(piece[0]), piece
+            if piece in self._model.control:
+                token, text = self._model.control_id(piece), ""
+            self._texts.append(text)
+            if self._callback is not None and not self._callback(token, text):
                 self._is_cancelled = True
                 return
-            yield piece
+            if text:
+                yield text
         if self._error is not None:
             raise self._error
 

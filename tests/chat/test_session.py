@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import json
+import pickle
 from collections.abc import Coroutine
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -556,6 +558,89 @@ def test_an_answer_after_reasoning_can_be_continued() -> None:
     assert session.generate() == "</think> is right"
     assert model.prompts == ["<user>q</><assistant><think>\nhm\n</think>\n\n42"]
     assert session.history[-1] == {**begun, "content": "42</think> is right"}
+
+
+CONTROL_TEMPLATE = TEMPLATE + "{# [THINK] #}"
+CONTROL_ANSWER = ["[THINK]", "h", "m", "[/THINK]", "4", "2"]
+
+
+def thinking_in_control_tokens(*answers: list[str]) -> FakeModel:
+    model = FakeModel(*answers, template=CONTROL_TEMPLATE)
+    model.control = ("[THINK]", "[/THINK]")
+    return model
+
+
+def test_tags_that_are_control_tokens_are_seen() -> None:
+    """Their text is not in what the model generates."""
+    reply = ChatSession(thinking_in_control_tokens(CONTROL_ANSWER)).generate("q")
+    assert (reply, reply.reasoning) == ("42", "hm")
+
+
+def test_tags_that_are_control_tokens_are_seen_in_streams() -> None:
+    session = ChatSession(thinking_in_control_tokens(CONTROL_ANSWER, CONTROL_ANSWER))
+    stream = session.generate("q", streaming=True)
+    assert "".join(part.text for part in stream.parts() if part.kind == "reasoning") == "hm"
+    assert (stream.text, stream.result.reasoning) == ("42", "hm")
+
+    async def talk() -> list[str]:
+        return [piece async for piece in session.astream("q")]
+
+    assert "".join(run(talk())) == "42"
+    assert session.history[-1]["reasoning_content"] == "hm"
+
+
+def test_the_callers_callback_is_told_too() -> None:
+    seen: list[str] = []
+
+    def callback(_: int, text: str) -> bool:
+        seen.append(text)
+        return text != "4"
+
+    session = ChatSession(thinking_in_control_tokens(CONTROL_ANSWER, CONTROL_ANSWER))
+    reply = session.generate("q", callback=callback)
+    assert seen == ["", "h", "m", "", "4"]
+    assert (reply, reply.reasoning, reply.finish_reason) == ("4", "hm", "cancelled")
+    assert list(session.generate("q", callback=callback, streaming=True)) == []
+    assert session.history[-1]["content"] == "4"
+
+
+def test_what_was_begun_has_its_tags_as_control_tokens() -> None:
+    model = thinking_in_control_tokens(["."])
+    begun = {"role": "assistant", "content": "42", "reasoning_content": "[/THINK]"}
+    ChatSession(model, messages=[{"role": "user", "content": "q"}, begun]).generate()
+    prompt = render(model, [{"role": "user", "content": "q"}, begun])
+    assert prompt.segments[-4:] == (
+        ("[THINK]\n", True),
+        ("[/THINK]", False),
+        ("\n[/THINK]\n\n", True),
+        ("42", False),
+    )
+
+
+def test_channels() -> None:
+    """As gpt-oss writes: analysis and final answer, or the final answer alone."""
+    template = TEMPLATE + "{# <|channel|>analysis<|message|> #}"
+    analysis = ["<|channel|>", "analysis", "<|message|>", "hm", "<|end|>", "<|start|>", "assistant"]
+    final = ["<|channel|>", "final", "<|message|>"]
+    model = FakeModel([*analysis, *final, "42"], [*final, "43"], template=template)
+    model.control = ("<|channel|>", "<|message|>", "<|end|>", "<|start|>")
+    session = ChatSession(model)
+    first, second = session.generate("q"), session.generate("q")
+    assert (first, first.reasoning) == ("42", "hm")
+    assert (second, second.reasoning) == ("43", "")
+
+
+def test_a_reply_can_be_copied() -> None:
+    reply = ChatSession(FakeModel("<think>hm</think>42", template=THINKING)).generate("q")
+    for again in (copy.copy(reply), pickle.loads(pickle.dumps(reply))):
+        assert (again, again.reasoning, again.seed, again.message) == ("42", "hm", 7, reply.message)
+
+
+def test_a_history_that_was_spoilt_is_named() -> None:
+    session = ChatSession(FakeModel())
+    session.history.append({"content": "x"})
+    with pytest.raises(ParameterError, match=r"messages\[0\] has the role None"):
+        session.generate("hi")
 
 
 # -- overflow -----------------------------------------------------------------------------------

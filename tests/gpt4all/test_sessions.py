@@ -131,15 +131,13 @@ def test_a_formatter_may_leave_the_system_text_out() -> None:
 
 
 class TokenModel(FakeModel):
-    """One where ``<|x|>`` is a control token if the text is trusted."""
+    """One where ``<|x|>`` is a control token; remembers what it encoded."""
+
+    control = ("<|x|>",)
 
     def encode_segments(self, segments: Any, /) -> list[int]:
         self.segments = [run for run in segments if run[0]]
-        return [
-            token
-            for text, is_own in self.segments
-            for token in ([0, *map(ord, text)] if is_own and "<|x|>" in text else map(ord, text))
-        ]
+        return super().encode_segments(self.segments)
 
 
 def test_what_the_user_says_is_never_a_control_token() -> None:

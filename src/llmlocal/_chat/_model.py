@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from llmlocal._reply import TokenCallback
     from llmlocal._types import Completion
 
-__all__ = ["AsyncTextStream", "ChatModel", "TextStream", "as_messages", "find_template", "render"]
+__all__ = [
+    "AsyncTextStream",
+    "ChatModel",
+    "TextStream",
+    "as_messages",
+    "control_texts",
+    "find_template",
+    "render",
+]
 
 
 class TextStream(Iterator[str], Protocol):
@@ -53,6 +61,8 @@ class ChatModel(SegmentEncoder, Protocol):
     def eos_token(self) -> str: ...
 
     def chat_template(self, name: str | None = None) -> str | None: ...
+
+    def detokenize(self, tokens: Sequence[int], *, special: bool = False) -> str: ...
 
     @overload
     def generate(
@@ -151,6 +161,18 @@ def render(
         variables=variables,
         special_tokens={"bos_token": model.bos_token, "eos_token": model.eos_token},
     )
+
+
+def control_texts(model: ChatModel, text: str) -> dict[int, str]:
+    """The control tokens that ``text`` has when a template writes it, with what they stand for."""
+    tokens = model.encode_segments([(text, True)])
+    if tokens == model.encode_segments([(text, False)]):
+        return {}
+    return {
+        token: model.detokenize([token], special=True)
+        for token in tokens
+        if not model.detokenize([token])
+    }
 
 
 def as_messages(prompt: str | Sequence[Message], system: str | None = None) -> list[Message]:

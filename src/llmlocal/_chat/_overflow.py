@@ -21,7 +21,9 @@ _FILL = 0.75  # how much of the room a shortened conversation takes
 
 def turn_starts(messages: Sequence[Mapping[str, Any]]) -> list[int]:
     """Where the turns begin: at each message of the user, the last one included."""
-    return [i for i, message in enumerate(messages) if message["role"] == "user"] or [len(messages)]
+    return [i for i, message in enumerate(messages) if message.get("role") == "user"] or [
+        len(messages)
+    ]
 
 
 def room_for_answer(n_ctx: int, max_tokens: int | None) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args, overload
 
-from llmlocal._chat._model import ChatModel, as_messages, find_template, render
+from llmlocal._chat._model import ChatModel, as_messages, control_texts, find_template, render
 from llmlocal._chat._overflow import Overflow, choose_first, room_for_answer, turn_starts
 from llmlocal._chat._reply import ChatReply
+from llmlocal._chat._saved import load_session, save_session
 from llmlocal._chat._stream import AsyncChatStream, ChatStream
 from llmlocal._chat._turn import Busy, Prompt, Turn
 from llmlocal._templates import (
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from llmlocal._reply import TokenCallback
 
 __all__ = ["ChatSession"]
-
-_FORMAT = "llmlocal chat session, version 1"
 
 
 class ChatSession:
@@ -57,6 +55,8 @@ class ChatSession:
     Attributes:
         history: The messages, oldest first: plain dicts that may be read and edited between
             answers.  An answer that was cut has a ``partial`` key with the reason.
+        first: The message that the prompt begins with after the system message, once the
+            conversation has outgrown the context.
 
     Raises:
         ParameterError: ``messages`` are no messages, or ``overflow`` is neither of the two.
@@ -94,9 +94,7 @@ class ChatSession:
         self.variables = dict(variables or {})
         self.overflow: Overflow = overflow
         self.options: Options = options
-        # Where the prompt begins after the system message, once the conversation has outgrown
-        # the context.
-        self._first = 0
+        self.first = 0
         self._busy = Busy()
 
     def __repr__(self) -> str:
@@ -167,10 +165,12 @@ class ChatSession:
             turn.start(sent)
             if streaming:
                 stream = self._model.generate(
-                    sent.tokens, streaming=True, callback=callback, **request
+                    sent.tokens, streaming=True, callback=turn.callback(callback), **request
                 )
                 return ChatStream(stream, turn)
-            completion = self._model.generate(sent.tokens, callback=callback, **request)
+            completion = self._model.generate(
+                sent.tokens, callback=turn.callback(callback), **request
+            )
         except BaseException:
             turn.fail()
             raise
@@ -194,7 +194,9 @@ class ChatSession:
         try:
             request, sent = await asyncio.to_thread(self._prepare, prompt, options)
             turn.start(sent)
-            completion = await self._model.agenerate(sent.tokens, callback=callback, **request)
+            completion = await self._model.agenerate(
+                sent.tokens, callback=turn.callback(callback), **request
+            )
         except BaseException:
             turn.fail()
             raise
@@ -212,7 +214,9 @@ class ChatSession:
         return AsyncChatStream(
             lambda: self._turn(prompt),
             lambda: self._prepare(prompt, options),
-            lambda tokens, request: self._model.astream(tokens, callback=callback, **request),
+            lambda turn, tokens, request: self._model.astream(
+                tokens, callback=turn.callback(callback), **request
+            ),
         )
 
     # --- The conversation ------------------------------------------------------------------------
@@ -242,7 +246,7 @@ class ChatSession:
             start = turn_starts(self.history)[-1]
             taken = self.history[start:]
             del self.history[start:]
-            self._first = 0  # there is room again for what was dropped
+            self.first = 0  # there is room again for what was dropped
             return taken
 
     def fork(self) -> ChatSession:
@@ -256,23 +260,7 @@ class ChatSession:
 
     def to_json(self) -> str:
         """The session as JSON text: the conversation and the settings, not the model."""
-        return json.dumps(
-            {
-                "format": _FORMAT,
-                "messages": self.history,
-                "template": self.template.source
-                if isinstance(self.template, ChatTemplate)
-                else self.template,
-                "tools": self.tools,
-                "documents": self.documents,
-                "variables": self.variables,
-                "overflow": self.overflow,
-                "options": self.options,
-                "first": self._first,
-            },
-            ensure_ascii=False,
-            indent=1,
-        )
+        return save_session(self)
 
     @classmethod
     def from_json(cls, model: ChatModel, text: str) -> ChatSession:
@@ -281,19 +269,7 @@ class ChatSession:
         Raises:
             ParameterError: ``text`` is not such a session; says why.
         """
-        try:
-            saved = json.loads(text)
-            if saved["format"] != _FORMAT:
-                raise ParameterError(f"this is {saved['format']!r}, not a {_FORMAT!r}")
-            options = dict(saved["options"])
-            if "logit_bias" in options:  # JSON has no numbers for keys
-                options["logit_bias"] = {int(k): v for k, v in options["logit_bias"].items()}
-            names = ("messages", "template", "tools", "documents", "variables", "overflow")
-            session = cls(model, **{name: saved[name] for name in names}, **options)
-            session._first = int(saved["first"])
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
-            raise ParameterError(f"this is not a saved chat session: {exc}") from exc
-        return session
+        return load_session(cls, model, text)
 
     # --- How it works ----------------------------------------------------------------------------
 
@@ -312,6 +288,7 @@ class ChatSession:
     def _compose(self, added: list[dict[str, Any]], max_tokens: int | None) -> Prompt:
         """The prompt for the history and what is added to it."""
         messages = [*self.history, *added]
+        checked_messages(messages)  # somebody may have edited them
         n_head = next((i for i, m in enumerate(messages) if m["role"] != "system"), len(messages))
         encoded: dict[int, tuple[ChatPrompt, list[int]]] = {}
 
@@ -326,9 +303,10 @@ class ChatSession:
         else:
             starts = [n_head, *(i for i in turn_starts(messages) if i > n_head)]
             room = self._model.n_ctx - room_for_answer(self._model.n_ctx, max_tokens)
-            first = self._first = choose_first(starts, self._first, room, count_from)
+            first = self.first = choose_first(starts, self.first, room, count_from)
         text, tokens = encoded[first]
-        return Prompt(text, tokens, self._splitter(text, messages[-1]), first - n_head)
+        splitter, texts = self._splitter(text, messages[-1])
+        return Prompt(text, tokens, splitter, first - n_head, texts)
 
     def _render(self, messages: Sequence[Message]) -> ChatPrompt:
         return render(
@@ -340,14 +318,18 @@ class ChatSession:
             variables=self.variables,
         )
 
-    def _splitter(self, prompt: ChatPrompt, last: Message) -> ReasoningSplitter:
+    def _splitter(
+        self, prompt: ChatPrompt, last: Message
+    ) -> tuple[ReasoningSplitter, Mapping[int, str]]:
+        """What tells reasoning from answer, and the control tokens that it must see."""
         tags = find_template(self._model, self.template, with_tools=bool(self.tools)).reasoning
-        if tags is None or last["role"] != "assistant":
-            return ReasoningSplitter(tags, is_open=tags is not None and tags.is_open_in(prompt))
-        if last["content"]:  # an answer has begun: the rest is answer too
-            return ReasoningSplitter(None)
-        return ReasoningSplitter(
-            tags, is_open="reasoning_content" in last or tags.is_open_in(prompt)
+        is_begun = last["role"] == "assistant"
+        if tags is None or (is_begun and last["content"]):
+            return ReasoningSplitter(None), {}
+        is_open = tags.is_open_in(prompt) or (is_begun and "reasoning_content" in last)
+        return (
+            ReasoningSplitter(tags, is_open=is_open),
+            control_texts(self._model, tags.opening + tags.closing),
         )
 
     def _record(self, added: list[dict[str, Any]], reply: ChatReply) -> None:

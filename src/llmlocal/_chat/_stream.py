@@ -137,7 +137,7 @@ class AsyncChatStream:
         self,
         begin: Callable[[], Turn],
         prepare: Callable[[], tuple[Options, Prompt]],
-        start: Callable[[list[int], Options], AsyncTextStream],
+        start: Callable[[Turn, list[int], Options], AsyncTextStream],
     ) -> None:
         self._begin = begin
         self._prepare = prepare
@@ -194,7 +194,7 @@ class AsyncChatStream:
             # Rendering and tokenizing a long conversation takes a while: not in the loop's thread.
             options, prompt = await asyncio.to_thread(self._prepare)
             self._turn.start(prompt)
-            self._stream = self._start(prompt.tokens, options)
+            self._stream = self._start(self._turn, prompt.tokens, options)
         return self._turn, self._stream
 
     @property

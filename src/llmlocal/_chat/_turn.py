@@ -7,13 +7,18 @@ changes in one step at the end, or not at all.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from llmlocal._chat._reply import ChatReply
 from llmlocal._templates import Part, ReasoningSplitter
 from llmlocal._types import Completion
 from llmlocal.errors import RequestError
+
+if TYPE_CHECKING:
+    from llmlocal._reply import TokenCallback
 
 __all__ = ["Busy", "Prompt", "Turn"]
 
@@ -56,12 +61,15 @@ class Prompt:
         tokens: The same, encoded.
         splitter: For the text that comes back.
         dropped_messages: Messages of the conversation that are not in it.
+        control_texts: Texts of the control tokens that set reasoning apart, by id: generated text
+            has no control tokens in it, and the splitter needs these.
     """
 
     text: str
     tokens: list[int]
     splitter: ReasoningSplitter
     dropped_messages: int
+    control_texts: Mapping[int, str] = field(default_factory=dict)
 
 
 class Turn:
@@ -81,6 +89,8 @@ class Turn:
         self._record = record
         self._splitter = ReasoningSplitter(None)
         self._dropped_messages = 0
+        self._control_texts: Mapping[int, str] = {}
+        self._heard: deque[str] = deque()
         self._parts: list[Part] = []
         self._n_fed = 0
         self.is_over = False
@@ -89,6 +99,18 @@ class Turn:
         """The prompt is about to be sent."""
         self._splitter = prompt.splitter
         self._dropped_messages = prompt.dropped_messages
+        self._control_texts = prompt.control_texts
+
+    def callback(self, told: TokenCallback | None) -> TokenCallback | None:
+        """The callback to give to the model, where the caller's is ``told``."""
+        if not self._control_texts:
+            return told
+
+        def hear(token: int, text: str) -> object:
+            self._heard.append(text or self._control_texts.get(token, ""))
+            return told is None or told(token, text)
+
+        return hear
 
     @property
     def answer(self) -> str:
@@ -103,9 +125,7 @@ class Turn:
     def feed(self, text: str) -> list[Part]:
         """Take text as it comes; return what is certain of it."""
         self._n_fed += len(text)
-        parts = self._splitter.feed(text)
-        self._parts += parts
-        return parts
+        return self._split(self._take_heard() if self._control_texts else text)
 
     def feed_end(self, completion: Completion) -> list[Part]:
         """No more text comes; return what was held back.
@@ -113,11 +133,21 @@ class Turn:
         What a callback refused is in ``completion`` but did not come: it belongs to the reply, and
         is not passed on.
         """
-        refused = completion[self._n_fed :]
-        self.feed(refused)
+        refused = self._take_heard() if self._control_texts else completion[self._n_fed :]
+        self._split(refused)
         parts = self._splitter.flush()
         self._parts += parts
         return [] if refused else parts
+
+    def _split(self, text: str) -> list[Part]:
+        parts = self._splitter.feed(text)
+        self._parts += parts
+        return parts
+
+    def _take_heard(self) -> str:
+        heard = "".join(self._heard)
+        self._heard.clear()
+        return heard
 
     def reply(self, completion: Completion) -> ChatReply:
         """The text that came, with the facts of ``completion``."""

@@ -10,15 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-__all__ = ["Part", "ReasoningSplitter", "ReasoningTags", "reasoning_tags"]
+from ._marked import Segment
 
-_KNOWN_TAGS = (
-    ("<think>", "</think>"),  # DeepSeek, Qwen, GLM, SmolLM3, Nemotron, Granite, ...
-    ("<seed:think>", "</seed:think>"),
-    ("[THINK]", "[/THINK]"),  # Magistral, Ministral
-    ("<|START_THINKING|>", "<|END_THINKING|>"),  # Command
-    ("<|inner_prefix|>", "<|inner_suffix|>"),  # Apertus
-)
+__all__ = ["Part", "ReasoningSplitter", "ReasoningTags", "reasoning_tags"]
 
 
 class Part(NamedTuple):
@@ -30,30 +24,66 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class ReasoningTags:
-    """How reasoning is set apart."""
+    """How reasoning is set apart.
+
+    Attributes:
+        opening: What stands before it.
+        closing: What stands between it and the answer.
+        direct: What stands before an answer without reasoning; mostly nothing.
+        pad: White space that belongs to the tags.
+    """
 
     opening: str
     closing: str
+    direct: str = ""
+    pad: str = "\n"
 
     def is_open_in(self, prompt: str) -> bool:
         """Whether the prompt ends inside of reasoning, so that the model begins with it."""
         return prompt.rstrip().endswith(self.opening)
 
-    def wrap(self, reasoning: str | None, answer: str, *, is_open: bool) -> str:
-        """The text of a turn that has reasoned and goes on with its answer."""
+    def begun(self, reasoning: str, answer: str, *, is_open: bool) -> list[Segment]:
+        """A turn that has begun: with its reasoning, with its answer, or with both.
+
+        Args:
+            reasoning: What it has of reasoning.
+            answer: What it has of an answer.
+            is_open: Whether the prompt has opened the reasoning.
+        """
         if not reasoning and not (is_open and answer):
-            return answer
-        opening = "" if is_open else f"{self.opening}\n"
-        closing = f"\n{self.closing}\n\n{answer}" if answer else ""
-        return f"{opening}{reasoning or ''}{closing}"
+            return _runs((self.direct if answer else "", True), (answer, False))
+        return _runs(
+            ("" if is_open else f"{self.opening}{self.pad}", True),
+            (reasoning, False),
+            (f"{self.pad}{self.closing}{self.pad * 2}" if answer else "", True),
+            (answer, False),
+        )
+
+
+def _runs(*segments: Segment) -> list[Segment]:
+    return [(text, is_own) for text, is_own in segments if text]
 
 
 def reasoning_tags(template: str) -> ReasoningTags | None:
     """The tags that ``template`` knows, or None when it is not for a model that reasons."""
-    for opening, closing in _KNOWN_TAGS:
-        if opening in template or closing in template:
-            return ReasoningTags(opening, closing)
-    return None
+    return next(
+        (tags for tags in _KNOWN_TAGS if tags.opening in template or tags.closing in template), None
+    )
+
+
+_KNOWN_TAGS = (
+    ReasoningTags("<think>", "</think>"),  # DeepSeek, Qwen, GLM, SmolLM3, Nemotron, Granite, ...
+    ReasoningTags("<seed:think>", "</seed:think>"),
+    ReasoningTags("[THINK]", "[/THINK]"),  # Magistral, Ministral
+    ReasoningTags("<|START_THINKING|>", "<|END_THINKING|>"),  # Command
+    ReasoningTags("<|inner_prefix|>", "<|inner_suffix|>"),  # Apertus
+    ReasoningTags(  # gpt-oss
+        "<|channel|>analysis<|message|>",
+        "<|end|><|start|>assistant<|channel|>final<|message|>",
+        direct="<|channel|>final<|message|>",
+        pad="",
+    ),
+)
 
 
 class ReasoningSplitter:
@@ -94,7 +124,7 @@ class ReasoningSplitter:
         """One step; False when more text is needed."""
         assert self._tags is not None
         if self._state == "start":
-            return self._start(self._tags.opening)
+            return self._start(self._tags)
         if self._state == "answer":
             parts += self._cleaned("answer", self._held)
             self._held = ""
@@ -111,12 +141,15 @@ class ReasoningSplitter:
         self._held = before[len(before) - keep :]
         return False
 
-    def _start(self, opening: str) -> bool:
+    def _start(self, tags: ReasoningTags) -> bool:
         text = self._held.lstrip()
-        if text.startswith(opening):
-            self._enter("reasoning", text[len(opening) :])
+        if text.startswith(tags.opening):
+            self._enter("reasoning", text[len(tags.opening) :])
             return True
-        if opening.startswith(text):
+        if tags.direct and text.startswith(tags.direct):
+            self._enter("answer", text[len(tags.direct) :])
+            return True
+        if tags.opening.startswith(text) or tags.direct.startswith(text):
             return False
         self._state, self._has_written = "answer", True
         return True

@@ -116,11 +116,15 @@ class ChatTemplate:
 
     def _continued(self, prompt: ChatPrompt, final: Mapping[str, Any]) -> ChatPrompt:
         """The prompt, with the beginning of the answer that is to be continued."""
-        text = str(final["content"] or "")
-        if self.reasoning is not None:
-            opened = self.reasoning.is_open_in(prompt)
-            text = self.reasoning.wrap(final.get("reasoning_content"), text, is_open=opened)
-        return ChatPrompt((*prompt.segments, (text, False))) if text else prompt
+        answer = str(final["content"] or "")
+        if self.reasoning is None:
+            begun = [(answer, False)] if answer else []
+        else:
+            is_open = self.reasoning.is_open_in(prompt)
+            begun = self.reasoning.begun(
+                final.get("reasoning_content") or "", answer, is_open=is_open
+            )
+        return ChatPrompt((*prompt.segments, *begun))
 
     @cached_property
     def reasoning(self) -> ReasoningTags | None:

@@ -96,7 +96,7 @@ class FormatSession(ChatSession):
             return len(encoded[first])
 
         room = self._model.n_ctx - room_for_answer(self._model.n_ctx, max_tokens)
-        first = self._first = choose_first(range(len(turns)), self._first, room, count_from)
+        first = self.first = choose_first(range(len(turns)), self.first, room, count_from)
         return Prompt(prompt_from(first), encoded[first], ReasoningSplitter(None), 2 * first)
 
     def _record(self, added: list[dict[str, Any]], reply: ChatReply) -> None:
@@ -111,7 +111,7 @@ class FormatSession(ChatSession):
 
     def _format_again(self) -> None:
         """The history is not the one that was sent: format it turn by turn."""
-        self._past, self._first = [], 0
+        self._past, self.first = [], 0
         for message in self.history:
             if message["role"] == "user":
                 self._past.append(self._formatted(message))
