@@ -2,8 +2,8 @@
 import enum
 from collections.abc import Callable, Sequence
 
-import numpy
-import numpy.typing
+import numpy as np
+import numpy.typing as npt
 
 __version__: str
 
@@ -142,7 +142,7 @@ class Sampler:
         prompt: Sequence[int],
         short_cuts: bool,
     ) -> None: ...
-    def sample_many(self, logits: numpy.typing.NDArray[numpy.float32], count: int) -> list[int]: ...
+    def sample_many(self, logits: npt.NDArray[np.float32], count: int) -> list[int]: ...
 
 class FinishReason(enum.Enum):
     STOP = 0

@@ -110,6 +110,24 @@ TEST_CASE("governor: a process that comes is noticed soon, however long nothing 
   });
 }
 
+TEST_CASE("governor: fewer threads are not tried while all of them get their time") {
+  ThreadGovernor governor(2);
+  for (int i = 0; i < 2000; ++i) {
+    REQUIRE(governor.threads() == 2);
+    governor.observe(1, i < 1000 ? 0.010 : 0.020, i < 1000 ? 0.0196 : 0.039);
+  }
+}
+
+TEST_CASE("governor: threads that miss half a core are tried against fewer") {
+  ThreadGovernor governor(2);
+  int fewest = 2;
+  for (int i = 0; i < 100; ++i) {
+    governor.observe(1, 0.030, governor.threads() == 2 ? 0.045 : 0.030);
+    fewest = std::min(fewest, governor.threads());
+  }
+  CHECK(fewest == 1);
+}
+
 TEST_CASE("governor: when the machine is free again all threads come back") {
   for_random_cases(50, [](Random& random) {
     Machine machine(2, random);

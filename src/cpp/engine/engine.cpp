@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "base/cpu_time.h"
 #include "base/errors.h"
 #include "engine/leader.h"
 
@@ -241,6 +242,7 @@ void Engine::evaluate(const StepPlan& plan) {
   decoder_->set_threads(answers_only ? governor_.threads() : decoder_->max_threads());
   decoder_->set_abort_check([this, &plan] { return step_is_pointless(plan); });
   const Clock::time_point start = Clock::now();
+  const double cpu_start = process_cpu_seconds();
   DecodeStatus status = DecodeStatus::kOk;
   try {
     status = decoder_->decode(plan.batch);
@@ -255,7 +257,9 @@ void Engine::evaluate(const StepPlan& plan) {
   }
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   pacer_.observe(plan.answer_tokens, plan.prompt_tokens, seconds);
-  if (answers_only) governor_.observe(plan.batch.size(), seconds);
+  if (answers_only) {
+    governor_.observe(plan.batch.size(), seconds, process_cpu_seconds() - cpu_start);
+  }
   harvest(plan);
 }
 

@@ -32,8 +32,10 @@ ThreadGovernor::ThreadGovernor(int max_threads)
       current_(ladder_.size() - 1),
       home_(current_) {}
 
-void ThreadGovernor::observe(std::size_t rows, double seconds) {
+void ThreadGovernor::observe(std::size_t rows, double seconds, double cpu_seconds) {
   if (ladder_.size() == 1 || rows == 0) return;
+  const bool crowded = threads() * seconds - cpu_seconds > kLostCores * seconds;
+  crowding_ += 0.2 * ((crowded ? 1.0 : 0.0) - crowding_);
   if (const auto row_class = static_cast<std::size_t>(std::bit_width(rows));
       row_class != row_class_) {
     row_class_ = row_class;
@@ -52,7 +54,7 @@ void ThreadGovernor::observe(std::size_t rows, double seconds) {
   usual_ = median(window_);
   best_ = best_ == 0 ? usual_ : std::min(best_, usual_);
   const bool jumped = usual_ > kJump * best_ && since_probe_ >= kSoonestProbe;
-  if (jumped || since_probe_ >= interval_) {
+  if ((jumped || since_probe_ >= interval_) && is_worth_a_probe()) {
     if (jumped) interval_ = kFirstProbe;
     start_probe();
   }
@@ -79,7 +81,13 @@ std::size_t ThreadGovernor::rung_of(Trial trial) const {
   return static_cast<std::size_t>(above_half - ladder_.begin()) - 1;
 }
 
+// More threads may always be faster; fewer only where all of them can't run at once.
+bool ThreadGovernor::is_worth_a_probe() const {
+  return home_ + 1 < ladder_.size() || crowding_ > 0.5;
+}
+
 void ThreadGovernor::start_probe() {
+  if (crowding_ <= 0.5) trial_ = Trial::kMore;
   while (rung_of(trial_) == home_) trial_ = after(trial_);
   current_ = rung_of(trial_);
   probing_ = true;
