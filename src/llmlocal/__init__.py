@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from llmlocal._devices import Device as Device
     from llmlocal._devices import devices as devices
     from llmlocal._llm import LLM as LLM
+    from llmlocal._memory_use import MemoryUse as MemoryUse
     from llmlocal._options import Options as Options
     from llmlocal._progress import Progress as Progress
     from llmlocal._stats import Stats as Stats
@@ -58,6 +59,7 @@ _HOMES = {
     "Completion": "_types",
     "Device": "_devices",
     "LLM": "_llm",
+    "MemoryUse": "_memory_use",
     "Options": "_options",
     "Progress": "_progress",
     "Stats": "_stats",

@@ -49,7 +49,7 @@ def memory_by_device(
 
     def home_of(buffer: str) -> str:
         for device, own in buffers.items():
-            if buffer == own or (buffer.startswith(f"{own}_") and not buffer.endswith("_Host")):
+            if buffer == own or buffer.startswith(f"{own}_"):
                 return device
         return "CPU"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from llmlocal import LLM, DeviceError, ParameterError, devices
+from llmlocal.cli import main
 
 from ..conftest import OpenTiny, TinyPath
 from ..tiny_models import MODELS
@@ -168,3 +169,16 @@ def test_a_server_that_is_not_named_is_not_used(
     devices(two_servers)
     with pytest.raises(DeviceError, match="rpc_servers="):
         open_tiny(device="rpc")
+
+
+def test_the_command_line_takes_servers_and_layers(
+    two_servers: list[str], tiny_path: TinyPath, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(tiny_path("llama"))
+    options = ["--device", "rpc:0", "--n-ctx", "256", "--max-tokens", "2", "--quiet"]
+    server = ["--rpc-server", two_servers[0]]
+    assert main(["run", model, "hello", *options, *server, "--gpu-layers", "1"]) == 0
+    assert main(["run", model, "hello", *options]) == 1
+    assert "rpc_servers=" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["run", model, "hello", "--gpu-layers", "some"])

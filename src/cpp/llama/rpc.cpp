@@ -71,10 +71,10 @@ std::string told_loss(const RpcRelay& relay) {
 
 // Throws DeviceError, before ggml hears of a server that it would abort for.
 void probe(const RpcRelay& relay) {
-  if (relay.is_connected()) {
-    if (!relay.is_broken()) return;  // Busy with us.
+  if (relay.is_broken()) {
     throw DeviceError(told_loss(relay) + "; close the models that use it, then try again");
   }
+  if (relay.is_connected()) return;  // Busy with us.
   try {
     if (relay.count_devices() == 0) throw unreachable(relay.server(), "it has no devices");
   } catch (const TcpError& error) {

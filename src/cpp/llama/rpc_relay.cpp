@@ -190,11 +190,20 @@ std::string RpcRelay::last_loss() const {
   return last_loss_;
 }
 
+bool RpcRelay::is_connected() const {
+  const std::lock_guard lock(mutex_);
+  return connections_ > 0;
+}
+
+bool RpcRelay::is_broken() const {
+  constexpr auto kMoment = std::chrono::seconds(1);
+  std::unique_lock lock(mutex_);
+  return is_broken_ && !hung_up_.wait_for(lock, kMoment, [this] { return connections_ == 0; });
+}
+
 void RpcRelay::book_loss(const std::string& why) {
-  {
-    const std::lock_guard lock(mutex_);
-    last_loss_ = why;
-  }
+  const std::lock_guard lock(mutex_);
+  last_loss_ = why;
   is_broken_ = true;
   ++losses_;
 }
@@ -204,8 +213,11 @@ void RpcRelay::accept_clients() {
     try {
       TcpStream client = listener_.accept();
       // ggml has one connection at a time, and a server serves one.
-      ++connections_;
-      is_broken_ = false;
+      {
+        const std::lock_guard lock(mutex_);
+        ++connections_;
+        is_broken_ = false;
+      }
       std::thread(&RpcRelay::relay, this, std::move(client)).detach();
     } catch (const std::exception& error) {
       book_loss(error.what());
@@ -228,7 +240,11 @@ void RpcRelay::relay(TcpStream client) {
   } catch (const std::exception& error) {
     book_loss(error.what());
   }
-  --connections_;
+  {
+    const std::lock_guard lock(mutex_);
+    --connections_;
+  }
+  hung_up_.notify_all();
 }
 
 }  // namespace llmlocal

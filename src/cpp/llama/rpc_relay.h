@@ -8,6 +8,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <mutex>
 #include <string>
@@ -44,9 +45,10 @@ class RpcRelay {
   std::uint32_t count_devices() const;
 
   // Whether ggml is connected: the server, which serves one client at a time, is then busy with us.
-  bool is_connected() const { return connections_ > 0; }
-  // Whether that connection is one that the server was lost from.
-  bool is_broken() const { return is_broken_; }
+  bool is_connected() const;
+  // Whether that connection is one that the server was lost from, and stays: when the last model on
+  // it was closed, ggml hangs up a moment later, which is waited for.
+  bool is_broken() const;
   // How often the server was lost so far.
   std::uint64_t losses() const { return losses_; }
   std::string last_loss() const;
@@ -60,10 +62,11 @@ class RpcRelay {
   const RpcAddress server_;
   const RpcLimits limits_;
   TcpListener listener_;
-  std::atomic<int> connections_{0};
-  std::atomic<bool> is_broken_{false};
   std::atomic<std::uint64_t> losses_{0};
-  mutable std::mutex mutex_;  // Guards last_loss_.
+  mutable std::mutex mutex_;  // Guards what follows.
+  mutable std::condition_variable hung_up_;
+  int connections_ = 0;
+  bool is_broken_ = false;
   std::string last_loss_;
 };
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 if TYPE_CHECKING:
     from llmlocal import LLM
@@ -29,6 +29,16 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a path, a name, hf:OWNER/REPO:QUANT or a URL")
     group = parser.add_argument_group("loading")
     group.add_argument("--device", default="auto", help="auto, cpu, gpu, cuda:0, ...")
+    group.add_argument(
+        "--gpu-layers", type=_layers, default="auto", metavar="N", help="layers to keep there"
+    )
+    group.add_argument(
+        "--rpc-server",
+        action="append",
+        default=[],
+        metavar="HOST:PORT",
+        help="use this server's devices too; may be repeated",
+    )
     group.add_argument("--n-ctx", type=int, metavar="TOKENS", help="size of the context")
     group.add_argument("--threads", type=int, metavar="N", help="CPU threads")
     group.add_argument("--kv-type", default="f16", metavar="TYPE", help="f16, q8_0, ...")
@@ -58,9 +68,19 @@ def open_model(arguments: argparse.Namespace) -> LLM:
         n_ctx=arguments.n_ctx,
         n_threads=arguments.threads,
         kv_type=arguments.kv_type,
+        n_gpu_layers=arguments.gpu_layers,
+        rpc_servers=arguments.rpc_server,
         progress=False if arguments.quiet else None,
         verbose=arguments.verbose,
     )
+
+
+def _layers(value: str) -> int | Literal["auto"]:
+    if value == "auto":
+        return "auto"
+    if not value.isascii() or not value.isdigit():
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number of layers, nor 'auto'")
+    return int(value)
 
 
 def sampling_options(arguments: argparse.Namespace) -> Options:
