@@ -314,6 +314,20 @@ TEST_CASE("pool: a state that the decoder refuses is dropped, and the tokens are
   CHECK(fixture.run(kTalkGoesOn).reused == 0);
   CHECK(fixture.content(0) == kTalkGoesOn);
   CHECK(fixture.log().restores == 1);
+  CHECK(fixture.pool().store().size() == 1);  // Of kOther, which had to make room.
+}
+
+TEST_CASE("pool: what was adopted lately stays in the store longer") {
+  // Room for two states of 40 tokens.
+  PoolFixture fixture({}, 1, 2 * 40 * (kStateBytesPerToken + sizeof(Token)));
+  fixture.run_and_release(kTalk);
+  fixture.run_and_release(kOther);
+  fixture.run_and_release(some_tokens(10, 7));  // Both are in the store now, kOther the later one.
+  const Tokens part(kTalk.begin(), kTalk.begin() + 30);
+  CHECK(fixture.run_and_release(part + some_tokens(8, 8)).reused == 30);
+  fixture.run_and_release(some_tokens(10, 7));
+  CHECK(fixture.pool().held_prefix(kTalk + Tokens{1}) == 40);
+  CHECK(fixture.pool().held_prefix(kOther + Tokens{1}) < 40);
 }
 
 TEST_CASE("pool: no memory for saving a state costs that state only") {
