@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
@@ -27,6 +28,10 @@ __all__ = ["AsyncStream", "Waker"]
 _STOP = 0  # The id that ends the waker's thread; requests count from 1.
 _FOREVER_MS = 2**31 - 1
 
+# Held weakly: an event knows the task that waits for it, and the task its stream, which has to go
+# when its loop was closed and nobody else holds it.
+_Sleeper = tuple[asyncio.AbstractEventLoop, "weakref.ref[asyncio.Event]"]
+
 
 class Waker:
     """The thread that wakes tasks.  It starts with the first request."""
@@ -34,16 +39,20 @@ class Waker:
     def __init__(self) -> None:
         self._queue = _core.ReadyQueue()
         self._ids = itertools.count(_STOP + 1)
-        self._lock = threading.Lock()  # Guards the two below.
-        self._sleepers: dict[int, tuple[asyncio.AbstractEventLoop, asyncio.Event]] = {}
+        self._lock = threading.Lock()  # Guards the three below.
+        self._sleepers: dict[int, _Sleeper] = {}
         self._thread: threading.Thread | None = None
+        self._is_stopped = False
 
     def watch(self, request: _core.Request, *, until_end: bool) -> tuple[int, asyncio.Event]:
         """Have an event of the running loop set whenever the request has news, or at its end."""
         event = asyncio.Event()
         with self._lock:
+            if self._is_stopped:
+                event.set()  # The model was closed, so the request is over.
+                return _STOP, event
             watch_id = next(self._ids)
-            self._sleepers[watch_id] = (asyncio.get_running_loop(), event)
+            self._sleepers[watch_id] = (asyncio.get_running_loop(), weakref.ref(event))
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=_wake,
@@ -59,34 +68,52 @@ class Waker:
         self._sleepers.pop(watch_id, None)
 
     def stop(self) -> None:
-        """End the thread; every request must be over, or nobody will learn of its end."""
+        """End the thread and wait for it; every request must be over.
+
+        Were it left alone, it would come back from the extension while the interpreter shuts down,
+        which ends such a thread in the middle of C++ code, and the process with it.
+        """
+        if self._thread is not None and not self._thread.is_alive():
+            return  # A forked child, where there is no thread and the locks may be held for good.
+        with self._lock:
+            self._is_stopped = True
+            thread = self._thread
+        if thread is None:
+            return
         self._queue.push(_STOP)
+        if thread is not threading.current_thread():  # The garbage collector may run in any.
+            thread.join()
 
 
-def _wake(
-    queue: _core.ReadyQueue,
-    sleepers: dict[int, tuple[asyncio.AbstractEventLoop, asyncio.Event]],
-) -> None:
+def _wake(queue: _core.ReadyQueue, sleepers: dict[int, _Sleeper]) -> None:
     # Not a method: the thread must not keep the waker, and with it the model, alive.
     while True:
         for watch_id in queue.wait(_FOREVER_MS):
             if watch_id == _STOP:
                 return
-            sleeper = sleepers.get(watch_id)
-            if sleeper is None:
-                continue
-            loop, event = sleeper
-            try:
-                loop.call_soon_threadsafe(event.set)
-            except RuntimeError:  # The loop was closed with the task unfinished.
+            if not _wake_one(sleepers.get(watch_id)):
                 sleepers.pop(watch_id, None)
+
+
+def _wake_one(sleeper: _Sleeper | None) -> bool:
+    """False: nobody sleeps there any more."""
+    event = sleeper and sleeper[1]()
+    if sleeper is None or event is None:
+        return False
+    try:
+        sleeper[0].call_soon_threadsafe(event.set)
+    except RuntimeError:  # The loop was closed with the task unfinished.
+        return False
+    return True
 
 
 class AsyncStream:
     """Text that arrives while it is generated: an asynchronous iterator over its pieces.
 
-    The request starts with the first piece that is asked for.  Leaving the loop, the ``async with``
-    block, or the cancellation of the task stops the generation.
+    The request starts with the first piece that is asked for.  The generation stops with the
+    ``async with`` block, with :meth:`cancel` or :meth:`aclose`, with the cancellation of the task
+    that waits for it, and as soon as nobody holds the stream any more, as when a loop over it is
+    left.
 
     Example:
         >>> async def tell() -> None:
@@ -102,6 +129,7 @@ class AsyncStream:
         self._until_end = until_end
         self._reply: Reply | None = None
         self._is_cancelled = False
+        self._is_closed = False
         self._watch_id = _STOP
         self._news: asyncio.Event | None = None
         self._ready: deque[str] = deque()
@@ -111,7 +139,7 @@ class AsyncStream:
 
     async def __anext__(self) -> str:
         while not self._ready:
-            if not await self._take():
+            if self._is_closed or not await self._take():
                 raise StopAsyncIteration
         return self._ready.popleft()
 
@@ -127,10 +155,11 @@ class AsyncStream:
                     self._reply.request, until_end=self._until_end
                 )
             if self._reply.is_complete:
+                self._reply.completion()  # Raises what ended it, if that was an error.
                 return False
             await self._news.wait()
             self._news.clear()
-            self._ready += self._reply.take(*self._reply.request.read(0, until_end=self._until_end))
+            self._ready += self._reply.read(0)
         except BaseException:
             self.cancel()
             raise
@@ -140,7 +169,7 @@ class AsyncStream:
         self._reply = self._start()
         # The task may have been cancelled meanwhile; then nobody waits for this thread.
         if self._is_cancelled:
-            self._reply.request.cancel()
+            self._reply.cancel()
 
     @property
     def text(self) -> str:
@@ -162,10 +191,11 @@ class AsyncStream:
         """Stop the generation; what has been generated can still be read."""
         self._is_cancelled = True
         if self._reply is not None:
-            self._reply.request.cancel()
+            self._reply.cancel()
 
     async def aclose(self) -> None:
         """Stop the generation and drop what was not read yet.  May be called twice."""
+        self._is_closed = True
         self.cancel()
         self._ready.clear()
 
@@ -181,5 +211,4 @@ class AsyncStream:
         await self.aclose()
 
     def __del__(self) -> None:
-        self.cancel()
         self._waker.forget(self._watch_id)

@@ -530,6 +530,8 @@ class LLM:
         Callers that wait for a request get an :class:`llmlocal.EngineClosedError`.
         """
         self._finalizer()
+        # Another thread may be in the middle of that: whoever returns from here finds it done.
+        self._engine.close()
         # The tokenizer holds the model too.
         self._model = self._tokenizer = None
         pass_on_log()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import numbers
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from llmlocal import _core
@@ -66,9 +66,9 @@ class Options(TypedDict, total=False):
     """The surprise that Mirostat aims at, in bits, > 0. Default 5."""
     mirostat_eta: float
     """How fast Mirostat adapts, > 0. Default 0.1."""
-    logit_bias: Mapping[int, float]
+    logit_bias: Mapping[int, float] | None
     """Added to the logits of these token ids; -inf bans a token. Default: none."""
-    stop: str | Sequence[str]
+    stop: str | Sequence[str] | None
     """Strings that end the text; they are not part of it. Default: none."""
     seed: int | None
     """Seed of the random choices, 0 to 2**64 - 1; None = a new one. Default None."""
@@ -173,10 +173,7 @@ def _sampling(options: Options, seed: int) -> _core.SamplingParams:
             setattr(params, name, _whole(name, values[name]))
     if "dry_breakers" in options:
         params.dry_breakers = _strings("dry_breakers", options["dry_breakers"])
-    params.logit_bias = [
-        (_whole("logit_bias: a token id", token), _number("logit_bias: a bias", bias))
-        for token, bias in options.get("logit_bias", {}).items()
-    ]
+    params.logit_bias = _biases(options.get("logit_bias"))
     params.seed = seed
     return params
 
@@ -184,14 +181,17 @@ def _sampling(options: Options, seed: int) -> _core.SamplingParams:
 def _number(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise ParameterError(f"{name} must be a number, got {value!r}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ParameterError(f"{name} is too large: it must be a number below 1e308") from None
 
 
 def _whole(name: str, value: object, most: int = _INT32_MAX) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise ParameterError(f"{name} must be a whole number, got {value!r}")
-    if not -most - 1 <= int(value) <= most:
-        raise ParameterError(f"{name} must be at most {most}, got {value}")
+    if not -_INT32_MAX <= int(value) <= most:
+        raise ParameterError(f"{name} must be 0 to {most}, got {value}")
     return int(value)
 
 
@@ -212,9 +212,33 @@ def _seed(value: int | None) -> int:
     return seed
 
 
-def _strings(name: str, value: str | Sequence[str]) -> list[str]:
-    values = [value] if isinstance(value, str) else list(value)
+def _biases(value: object) -> list[tuple[int, float]]:
+    if value is None:
+        return []
+    if not isinstance(value, Mapping):
+        raise ParameterError(f"logit_bias must map token ids to numbers, got {value!r:.80}")
+    return [
+        (_whole("logit_bias: a token id", token), _number("logit_bias: a bias", bias))
+        for token, bias in value.items()
+    ]
+
+
+def _strings(name: str, value: object) -> list[str]:
+    if value is None:
+        return []
+    values = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
     for each in values:
-        if not each:
+        if not isinstance(each, str) or not each:
             raise ParameterError(f"{name} must hold non-empty strings, got {each!r}")
-    return values
+        if not _is_text(each):
+            raise ParameterError(f"{name} must hold valid text, got {each!r}")
+    return cast("list[str]", values)
+
+
+def _is_text(value: str) -> bool:
+    """Whether it can be written as UTF-8: half of a surrogate pair can't."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -6,10 +6,13 @@ wait.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from llmlocal import _core
+from llmlocal._log import pass_on_log
 from llmlocal._types import Completion, FinishReason, Timings, Usage
+from llmlocal.errors import EngineError
 
 __all__ = ["Reply", "TokenCallback"]
 
@@ -25,9 +28,10 @@ _REASONS: dict[_core.FinishReason, FinishReason] = {
 
 
 class Reply:
-    """Takes what was read from the request, in order.
+    """Takes what its request has to say, in order; without a reply, the request stops.
 
     Attributes:
+        request: Only to be watched; what it has to say is read here.
         text: The text so far.
     """
 
@@ -41,6 +45,10 @@ class Reply:
         self._pieces: list[str] = []
         self._outcome: _core.Outcome | None = None
         self._is_refused = False
+        self._process = os.getpid()
+
+    def __del__(self) -> None:
+        self.cancel()
 
     @property
     def text(self) -> str:
@@ -54,18 +62,26 @@ class Reply:
     def has_callback(self) -> bool:
         return self._callback is not None
 
-    def take(self, events: list[tuple[int, str]], outcome: _core.Outcome | None) -> list[str]:
-        """Add what was read; return the pieces of text to pass on.
+    def cancel(self) -> None:
+        """Stop the request within a step.  Any thread may call it, any number of times."""
+        self.request.cancel()
+
+    def read(self, timeout_ms: int, *, until_end: bool = False) -> list[str]:
+        """Wait for news, or for the end, and return the pieces of text that have come.
 
         Raises:
-            Exception: What the callback raised (the request is cancelled then), or what the
-                request failed with.
+            EngineError: This is a forked child, which nothing will ever come to.
+            Exception: What the callback raised; the request is cancelled then.
         """
+        if os.getpid() != self._process:
+            raise EngineError(
+                "this answer belongs to the process that asked for it, not to its forked child"
+            )
+        events, outcome = self.request.read(timeout_ms, until_end=until_end)
         pieces = [piece for token, text in events if (piece := self._take_one(token, text))]
         if outcome is not None:
             self._outcome = outcome
-            if not self._is_refused:
-                outcome.raise_error()
+            pass_on_log()
         return pieces
 
     def _take_one(self, token: int, text: str) -> str:
@@ -92,12 +108,18 @@ class Reply:
 
     def _refuse(self) -> None:
         self._is_refused = True
-        self.request.cancel()
+        self.cancel()
 
     def completion(self) -> Completion:
-        """The result; call it once the reply is complete."""
+        """The result; call it once the reply is complete.
+
+        Raises:
+            EngineError: The request failed, or the model was closed before it was done.
+        """
         assert self._outcome is not None
         outcome = self._outcome
+        if not self._is_refused:
+            outcome.raise_error()
         return Completion(
             self.text,
             finish_reason="cancelled" if self._is_refused else _REASONS[outcome.finish_reason],

@@ -27,22 +27,23 @@ def wait_for(replies: list[Reply]) -> list[Completion]:
         return [_wait_for_one(reply) for reply in replies]
     except BaseException:
         for reply in replies:
-            reply.request.cancel()
+            reply.cancel()
         raise
 
 
 def _wait_for_one(reply: Reply) -> Completion:
     until_end = not reply.has_callback
     while not reply.is_complete:
-        reply.take(*reply.request.read(_SLICE_MS, until_end=until_end))
+        reply.read(_SLICE_MS, until_end=until_end)
     return reply.completion()
 
 
 class Stream:
     """Text that arrives while it is generated: an iterator over its pieces.
 
-    Leaving the loop, or the ``with`` block, stops the generation.  Joined, the pieces are what
-    :meth:`llmlocal.LLM.generate` would have returned.
+    The generation stops with the ``with`` block, with :meth:`cancel` or :meth:`close`, and as soon
+    as nobody holds the stream any more, as when a loop over it is left.  Joined, the pieces are
+    what :meth:`llmlocal.LLM.generate` would have returned.
 
     Example:
         >>> with llm.generate("Once upon a time", streaming=True, max_tokens=20) as stream:
@@ -55,23 +56,27 @@ class Stream:
     def __init__(self, reply: Reply) -> None:
         self._reply = reply
         self._ready: deque[str] = deque()
+        self._is_closed = False
 
     def __iter__(self) -> Stream:
         return self
 
     def __next__(self) -> str:
+        while not self._ready:
+            if self._is_closed:
+                raise StopIteration
+            if self._reply.is_complete:
+                self._reply.completion()  # Raises what ended it, if that was an error.
+                raise StopIteration
+            self._take()
+        return self._ready.popleft()
+
+    def _take(self) -> None:
         try:
-            while not self._ready:
-                if self._reply.is_complete:
-                    raise StopIteration
-                self._take(_SLICE_MS)
+            self._ready += self._reply.read(_SLICE_MS)
         except BaseException:
             self.cancel()
             raise
-        return self._ready.popleft()
-
-    def _take(self, timeout_ms: int) -> None:
-        self._ready += self._reply.take(*self._reply.request.read(timeout_ms, until_end=False))
 
     @property
     def text(self) -> str:
@@ -83,18 +88,19 @@ class Stream:
         """The whole answer with its facts; waits for the end.
 
         Raises:
-            EngineError: The generation failed.
+            EngineError: The generation failed, or the model was closed before it was done.
         """
         while not self._reply.is_complete:
-            self._take(_SLICE_MS)
+            self._take()
         return self._reply.completion()
 
     def cancel(self) -> None:
         """Stop the generation; what has been generated can still be read.  Any thread may call it."""
-        self._reply.request.cancel()
+        self._reply.cancel()
 
     def close(self) -> None:
         """Stop the generation and drop what was not read yet.  May be called twice."""
+        self._is_closed = True
         self.cancel()
         self._ready.clear()
 
@@ -108,6 +114,3 @@ class Stream:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-    def __del__(self) -> None:
-        self.cancel()

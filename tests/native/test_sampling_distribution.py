@@ -13,6 +13,8 @@ from .conftest import VOCAB_SIZE
 from .samplers import OFF, Logits, make_sampler, probabilities
 
 DRAWS = 3000
+# Not 0, 1, 2, ...: the first numbers that neighbouring seeds of a Mersenne twister give are alike.
+SEEDS = np.random.default_rng(1).integers(0, 2**32, DRAWS).tolist()
 
 CASES: dict[str, dict[str, Any]] = {
     "softmax": OFF,
@@ -29,7 +31,8 @@ CASES: dict[str, dict[str, Any]] = {
     "typical after top-k": {**OFF, "top_k": 30, "typical_p": 0.7},
     "top-n-sigma": {**OFF, "top_n_sigma": 1.5},
     "repeat penalty": {"repeat_penalty": 1.8, "top_k": 20},
-    "repeat penalty below 1": {**OFF, "repeat_penalty": 0.7},
+    "repeat penalty on unlikely ones": {**OFF, "temp": 3.0, "repeat_penalty": 4.0, "top_k": 50},
+    "repeat penalty below 1": {**OFF, "repeat_penalty": 0.2},
     "frequency and presence": {**OFF, "frequency_penalty": 0.6, "presence_penalty": 0.9},
     "penalties on the last few": {"repeat_penalty": 1.5, "repeat_last_n": 4, "top_k": 10},
     "penalties switched off": {"repeat_penalty": 1.5, "repeat_last_n": 0, "top_k": 10},
@@ -48,14 +51,14 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def some_logits() -> Logits:
-    """A few dozen tokens share most of the probability."""
+    """The first 40 tokens, with logits above and below 0, share most of the probability."""
     random = np.random.default_rng(7)
-    logits = random.normal(-6, 1, VOCAB_SIZE)
-    logits[:40] = random.normal(1.5, 1, 40)
+    logits = random.normal(-8, 1, VOCAB_SIZE)
+    logits[:40] = np.linspace(1.5, -1.5, 40) + random.normal(0, 0.01, 40)
     return logits.astype(np.float32)
 
 
-PROMPT = [0, 1, 2, 3, 3, 3, 4, 5, 2500, 2500, 6]
+PROMPT = [2500, 1, 2, 2, 2, 2500, 30, 30, 31, 0, 3]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -64,7 +67,7 @@ def test_frequencies(name: str, vocab_model: _core.Model) -> None:
     expected = probabilities(logits, options, PROMPT)
     drawn = [
         make_sampler(vocab_model, {**options, "seed": seed}, prompt=PROMPT).sample_many(logits, 1)
-        for seed in range(DRAWS)
+        for seed in SEEDS
     ]
     counts = np.bincount(np.ravel(drawn), minlength=VOCAB_SIZE)
     assert counts[expected == 0].sum() == 0
@@ -78,6 +81,18 @@ def test_frequencies(name: str, vocab_model: _core.Model) -> None:
     freedom = max(len(groups) - 1, 1)
     z = (chi_square - freedom) / np.sqrt(2 * freedom)
     assert z < 4, f"chi-square {chi_square:.1f} of {freedom}"
+
+
+def test_min_p_cuts_where_it_should(vocab_model: _core.Model) -> None:
+    # Half of the tokens are a little more, half a little less likely than a tenth of the best.
+    logits = np.full(VOCAB_SIZE, np.log(0.1) - 0.005, dtype=np.float32)
+    logits[:1500] += 0.01
+    logits[7] = 0
+    for way in ({"top_k": 0, "top_p": 0.9999}, {"top_k": 0, "top_p": 1.0}, {"top_k": 1024}):
+        options = {**OFF, **way, "min_p": 0.1}
+        drawn = make_sampler(vocab_model, options).sample_many(logits, 500)
+        assert max(drawn) < 1500
+        assert len(set(drawn)) > 250  # All of the likelier half may come up.
 
 
 @pytest.mark.parametrize("threshold", [0.05, 0.2, 0.4])

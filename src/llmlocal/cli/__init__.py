@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from llmlocal import __version__
-from llmlocal.cli import devices, doctor, models, rpc_server, run
+from llmlocal.cli import chat, devices, doctor, models, rpc_server, run
 from llmlocal.errors import LLMLocalError
 
 __all__ = ["main"]
@@ -45,6 +45,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"llmlocal {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for part in (run, models, devices, doctor, rpc_server):
+    for part in (run, chat, models, devices, doctor, rpc_server):
         part.register(commands)
     return parser

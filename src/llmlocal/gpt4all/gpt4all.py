@@ -115,8 +115,10 @@ class GPT4All(ModelLibrary):
             n_gpu_layers="auto" if ngl >= _ALL_LAYERS else ngl,
             verbose=verbose,
         )
-        if not self.config.get("chatTemplate"):
-            self.config["chatTemplate"] = self._llm.chat_template()
+        # The catalog has templates for files that carry none.
+        own = self._llm.chat_template()
+        if own is not None:
+            self.config["chatTemplate"] = own
         self._session: ChatSession | None = None
         self._session_template = _NO_TEMPLATE
 

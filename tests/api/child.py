@@ -1,0 +1,76 @@
+"""Runs a Python program in a process of its own, for what would end or upset the tests' process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from .waiting import PATIENCE_S
+
+# ggml answers a crash with a debugger's backtrace, which takes seconds and hides the exit code.
+_ENVIRONMENT = {"GGML_NO_BACKTRACE": "1", "PYTHONUNBUFFERED": "1"}
+
+OPEN = """
+import os, sys, threading
+from llmlocal import *
+PATIENCE_S = 60
+def tiny(**options):
+    return LLM(sys.argv[1], device="cpu", n_threads=1, progress=False, **options)
+def wait_until(fact):
+    from time import monotonic
+    deadline = monotonic() + PATIENCE_S
+    while not fact():
+        assert monotonic() < deadline
+        threading.Event().wait(0.001)
+"""
+"""The beginning of most programs: ``tiny()`` opens the model that the first argument names."""
+
+
+def run_python(program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end."""
+    return subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        env={**os.environ, **_ENVIRONMENT},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=2 * PATIENCE_S,
+        check=False,
+    )
+
+
+class Child:
+    """A program that runs, and says how far it is a line at a time."""
+
+    def __init__(self, program: str, *arguments: str | Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", program, *map(str, arguments)],
+            env={**os.environ, **_ENVIRONMENT},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, kind: object, value: object, trace: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def read_line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().rstrip("\n")
+
+    def interrupt(self) -> None:
+        """What Ctrl-C does."""
+        self._process.send_signal(signal.SIGINT)
+
+    def end(self) -> tuple[int, str, str]:
+        """Wait for its end: exit code, and the rest of what it wrote."""
+        out, err = self._process.communicate(timeout=PATIENCE_S)
+        return self._process.returncode, out, err

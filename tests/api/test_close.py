@@ -1,0 +1,161 @@
+"""The end of a model: close(), a with block, or nobody who holds it."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmlocal import LLM, EngineClosedError
+
+from ..conftest import OpenTiny, TinyPath
+from .waiting import wait_until
+
+ENDLESS: Any = {"max_tokens": None, "temp": 0}
+on_linux = pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads /proc")
+
+
+def native_threads() -> int:
+    return len(list(Path("/proc/self/task").iterdir()))
+
+
+def test_closed_is_closed(tiny_llm: LLM) -> None:
+    states = [tiny_llm.closed]
+    for _ in range(2):
+        tiny_llm.close()
+        states.append(tiny_llm.closed)
+    assert states == [False, True, True]
+
+
+def test_a_with_block_closes_it(open_tiny: OpenTiny) -> None:
+    with open_tiny() as llm:
+        assert llm.generate("hello", max_tokens=1)
+        assert repr(llm) == "<LLM 'tiny-llama.gguf' device='CPU', n_ctx=512>"
+    assert llm.closed
+    assert repr(llm) == "<LLM 'tiny-llama.gguf' closed>"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda llm: llm.generate("hello"),
+        lambda llm: llm.generate(["hello"]),
+        lambda llm: llm.generate([300]),
+        lambda llm: llm.generate("hello", streaming=True),
+        lambda llm: llm.tokenize("hello"),
+        lambda llm: llm.detokenize([300]),
+        lambda llm: llm.count_tokens("hello"),
+        lambda llm: llm.encode_segments([("hello", True)]),
+        lambda llm: llm.chat_template(),
+    ],
+)
+def test_a_closed_model_says_so(use: Callable[[LLM], object], tiny_llm: LLM) -> None:
+    tiny_llm.close()
+    with pytest.raises(EngineClosedError, match="the model was closed"):
+        use(tiny_llm)
+
+
+def test_a_closed_model_still_knows_what_it_was(tiny_llm: LLM) -> None:
+    tiny_llm.generate("hello", max_tokens=3)
+    tiny_llm.close()
+    assert tiny_llm.model_path.endswith("tiny-llama.gguf")
+    assert tiny_llm.metadata["general.architecture"] == "llama"
+    assert (tiny_llm.n_ctx, tiny_llm.n_threads) == (512, 1)
+    assert (tiny_llm.device, tiny_llm.backend) == ("CPU", "cpu")
+    stats = tiny_llm.stats()
+    assert (stats.streams_active, stats.waiting, stats.completion_tokens) == (0, 0, 3)
+
+
+def test_everyone_who_waits_is_told(open_tiny: OpenTiny) -> None:
+    """Those that run, those in their prompt and those in the queue."""
+    llm = open_tiny(n_ctx=100_000, n_parallel=2)
+    prompts: list[Any] = ["hello", [300] * 30_000, "hello", "hello", ["one", "two"]]
+
+    def ask(prompt: Any) -> object:
+        with pytest.raises(EngineClosedError, match="the model was closed"):
+            llm.generate(prompt, **ENDLESS)
+        return None
+
+    with ThreadPoolExecutor(len(prompts)) as callers:
+        asked = [callers.submit(ask, prompt) for prompt in prompts]
+        wait_until(lambda: llm.stats().waiting == 4)
+        llm.close()
+        for each in asked:
+            each.result()
+    assert llm.stats().streams_active == 0
+    assert llm.stats().waiting == 0
+
+
+def test_threads_may_close_it_at_once(open_tiny: OpenTiny) -> None:
+    llm = open_tiny(n_ctx=100_000)
+    stream = llm.generate("hello", streaming=True, **ENDLESS)
+    next(stream)
+    together = threading.Barrier(8)
+
+    def close() -> bool:
+        together.wait()
+        llm.close()
+        # Whoever returns finds it closed: all work is done.
+        return llm.stats().streams_active == 0
+
+    with ThreadPoolExecutor(8) as closers:
+        assert all(each.result() for each in [closers.submit(close) for _ in range(8)])
+
+
+@on_linux
+def test_a_model_that_nobody_holds_is_freed(tiny_path: TinyPath) -> None:
+    threads = native_threads()
+    llm = LLM(tiny_path("llama"), n_ctx=100_000, n_threads=2, progress=False)
+    llm.generate("hello", max_tokens=3)
+    assert native_threads() > threads
+    assert "tiny-llama.gguf" in Path("/proc/self/maps").read_text()
+    trace = weakref.ref(llm)
+    del llm
+    gc.collect()
+    assert trace() is None
+    assert native_threads() == threads
+    assert "tiny-llama.gguf" not in Path("/proc/self/maps").read_text()
+
+
+def test_so_is_one_with_an_open_stream(tiny_path: TinyPath) -> None:
+    llm = LLM(tiny_path("llama"), n_threads=1, progress=False)
+    stream = llm.generate("hello", max_tokens=2, streaming=True)
+    assert stream.result.finish_reason == "length"
+    trace = weakref.ref(llm)
+    del llm, stream
+    gc.collect()
+    assert trace() is None
+
+
+@on_linux
+def test_memory_stays_flat_when_models_come_and_go(tiny_path: TinyPath) -> None:
+    def come_and_go(times: int) -> None:
+        for _ in range(times):
+            # 25 MB of cache each, all of it written.
+            llm = LLM(tiny_path("llama"), n_ctx=100_000, n_threads=1, progress=False)
+            llm.generate("hello", max_tokens=2)
+            del llm
+
+    come_and_go(2)
+    before = resident_bytes()
+    come_and_go(20)
+    assert resident_bytes() - before < 50_000_000
+
+
+def resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096
+
+
+def test_a_load_that_fails_leaves_nothing(tiny_path: TinyPath) -> None:
+    for _ in range(3):
+        with pytest.raises(ValueError, match="kv_type"):
+            LLM(tiny_path("llama"), kv_type="f17", progress=False)
+    assert not [each for each in gc.get_objects() if isinstance(each, LLM)] or sys.gettrace()
