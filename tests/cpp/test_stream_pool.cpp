@@ -319,7 +319,7 @@ TEST_CASE("pool: a state that the decoder refuses is dropped, and the tokens are
 
 TEST_CASE("pool: what was adopted lately stays in the store longer") {
   // Room for two states of 40 tokens.
-  PoolFixture fixture({}, 1, 2 * 40 * (kStateBytesPerToken + sizeof(Token)));
+  PoolFixture fixture({}, 1, std::size_t{2} * 40 * (kStateBytesPerToken + sizeof(Token)));
   fixture.run_and_release(kTalk);
   fixture.run_and_release(kOther);
   fixture.run_and_release(some_tokens(10, 7));  // Both are in the store now, kOther the later one.
@@ -454,7 +454,7 @@ class RandomHistory {
   }
 
   bool belief_is_true() {
-    StreamPool& pool = fixture_.pool();
+    const StreamPool& pool = fixture_.pool();
     for (StreamId stream = 0; stream < pool.streams(); ++stream) {
       if (pool.length(stream) != static_cast<Position>(fixture_.content(stream).size()))
         return false;

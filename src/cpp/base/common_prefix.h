@@ -10,8 +10,7 @@ namespace llmlocal {
 
 // How many tokens `a` and `b` have in common at their front.
 inline Position common_prefix(std::span<const Token> a, std::span<const Token> b) {
-  return static_cast<Position>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first -
-                               a.begin());
+  return static_cast<Position>(std::ranges::mismatch(a, b).in1 - a.begin());
 }
 
 }  // namespace llmlocal

@@ -16,7 +16,7 @@ class PyEngine {
       : PyEngine(
             std::make_unique<LlamaDecoder>(std::move(model), std::move(tokenizer), decoder_options),
             engine_options) {}
-  ~PyEngine() {
+  ~PyEngine() {  // NOLINT(bugprone-exception-escape): get() throws away from home only
     const py::gil_scoped_release no_gil;
     if (engine_.is_home()) engine_.get().close();
   }

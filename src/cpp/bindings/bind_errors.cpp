@@ -25,6 +25,7 @@ void raise_overflow(const ContextOverflowError& error) {
 void bind_errors(py::module_& /*module*/) {
   // One translator with ordered catches: pybind11 tries several in the reverse of their order of
   // registration, which would make the result depend on it.
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): the type that pybind11 asks for
   py::register_exception_translator([](std::exception_ptr pointer) {
     if (!pointer) return;
     try {

@@ -145,7 +145,7 @@ void Engine::step() {
   tidy_streams();
   admit();
   publish_stats();
-  const Position capacity = static_cast<Position>(decoder_->batch_capacity());
+  const auto capacity = static_cast<Position>(decoder_->batch_capacity());
   const bool answering =
       std::ranges::any_of(running_, [](const auto& run) { return run->state().decoding; });
   const StepPlan plan = plan_step(

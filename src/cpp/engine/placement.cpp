@@ -93,7 +93,8 @@ std::optional<Move> closing_move(const std::vector<bool>& active) {
   const auto first = std::ranges::find(active, true);
   if (first == active.end()) return std::nullopt;
   const auto gap = std::find(first, active.end(), false);
-  const auto last = std::find(active.rbegin(), active.rend(), true).base() - 1;
+  auto last = active.end() - 1;  // There is one that is active.
+  while (!*last) --last;
   if (gap >= last) return std::nullopt;
   return Move{static_cast<StreamId>(last - active.begin()),
               static_cast<StreamId>(gap - active.begin())};

@@ -49,7 +49,9 @@ class RunningRequest {
 
   bool is_over() const { return outcome_.has_value(); }
   // Hands the outcome to the consumer, once it is over.
-  void announce() { request_->channel().finish(std::move(*outcome_)); }
+  void announce() {
+    if (outcome_) request_->channel().finish(std::move(*outcome_));
+  }
 
  private:
   std::int32_t generated() const { return static_cast<std::int32_t>(answer_.size()); }

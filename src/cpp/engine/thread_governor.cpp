@@ -15,7 +15,8 @@ std::vector<int> ladder_up_to(int most) {
     ladder.push_back(std::max(1, n * 3 / 4));
   }
   std::ranges::sort(ladder);
-  ladder.erase(std::unique(ladder.begin(), ladder.end()), ladder.end());
+  const auto repeated = std::ranges::unique(ladder);
+  ladder.erase(repeated.begin(), repeated.end());
   return ladder;
 }
 

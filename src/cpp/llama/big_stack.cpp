@@ -53,7 +53,7 @@ void* run_job(void* job) {
 bool run_and_wait(std::size_t stack_bytes, Job& job) {
   pthread_attr_t attributes;
   if (pthread_attr_init(&attributes) != 0) return false;
-  constexpr std::size_t kPage = 64 * 1024;  // A multiple of every page size in use.
+  constexpr std::size_t kPage = std::size_t{64} * 1024;  // A multiple of every page size in use.
   pthread_t thread{};
   const bool started =
       pthread_attr_setstacksize(&attributes, (stack_bytes + kPage - 1) / kPage * kPage) == 0 &&

@@ -53,8 +53,8 @@ std::string megabytes(std::size_t bytes) {
 
 LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model,
                            std::shared_ptr<const Tokenizer> tokenizer,
-                           const DecoderOptions& options)
-    : model_(std::move(model)), tokenizer_(std::move(tokenizer)), options_(options) {
+                           DecoderOptions options)
+    : model_(std::move(model)), tokenizer_(std::move(tokenizer)), options_(std::move(options)) {
   if (!model_->can_generate() || model_->has_encoder()) {
     throw ModelLoadError(model_->path() + " holds a model that can't generate text by itself (" +
                          model_->description() + ")");
@@ -303,6 +303,7 @@ bool LlamaDecoder::restore(StreamId stream, const StateBlob& blob) {
 
 std::vector<bool> LlamaDecoder::grow(StreamId streams) {
   std::vector<std::optional<StateBlob>> blobs;
+  blobs.reserve(static_cast<std::size_t>(streams_));
   for (StreamId id = 0; id < streams_; ++id) {
     blobs.push_back(length(id) > 0 ? save(id) : std::nullopt);
   }

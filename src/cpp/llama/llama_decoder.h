@@ -53,7 +53,7 @@ class LlamaDecoder : public Decoder {
   // Throws ParameterError, OutOfMemoryError or EngineError with llama.cpp's reason.
   LlamaDecoder(std::shared_ptr<const Model> model,
                std::shared_ptr<const Tokenizer> tokenizer,
-               const DecoderOptions& options);
+               DecoderOptions options);
 
   // Grows with the streams; outlives the decoder.
   std::shared_ptr<const ContextSizes> context_sizes() const { return context_sizes_; }

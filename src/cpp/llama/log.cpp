@@ -125,7 +125,7 @@ bool ErrorLines::take(const LogLine& line) {
     lines_.push_back(line.text);
     if (then_ == Then::kKeepHere) return true;
   }
-  return outer_ && outer_->take(line);
+  return outer_ != nullptr && outer_->take(line);
 }
 
 std::string ErrorLines::text() const {

@@ -102,7 +102,7 @@ std::vector<llama_model_tensor_buft_override> overrides_of(const ModelOptions& o
   std::vector<llama_model_tensor_buft_override> overrides;
   for (const TensorPlacement& each : options.placements) {
     try {
-      const std::regex checked(each.pattern);
+      static_cast<void>(std::regex(each.pattern));
     } catch (const std::regex_error& error) {
       throw ParameterError("'" + each.pattern + "' is not a pattern: " + error.what());
     }

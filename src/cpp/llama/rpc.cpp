@@ -46,6 +46,7 @@ class Servers {
   std::vector<const RpcRelay*> all() const {
     const std::lock_guard lock(mutex_);
     std::vector<const RpcRelay*> relays;
+    relays.reserve(relays_.size());
     for (const auto& [address, relay] : relays_) relays.push_back(relay);
     return relays;
   }
@@ -62,7 +63,7 @@ Servers& servers() {
 }
 
 DeviceError unreachable(const RpcAddress& server, const std::string& why) {
-  return DeviceError("the RPC server " + server.text() + " can't be used: " + why);
+  return DeviceError{"the RPC server " + server.text() + " can't be used: " + why};
 }
 
 std::string told_loss(const RpcRelay& relay) {

@@ -18,7 +18,7 @@ std::vector<DeviceInfo> rpc_devices(const RpcAddress& server, const RpcLimits& l
 
 // Offers the devices of these names to clients on host:port, for as long as the process lives, one
 // client at a time.  Throws DeviceError if it can't.
-void serve_rpc(const RpcAddress& address, int threads, const std::vector<std::string>& devices);
+void serve_rpc(const RpcAddress& address, int threads, const std::vector<std::string>& names);
 
 // Tells whether a server was lost since this was made.
 class RpcWatch {

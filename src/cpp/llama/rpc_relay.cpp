@@ -16,7 +16,7 @@ namespace {
 
 using rpc::Command;
 
-constexpr std::size_t kChunk = 256 * 1024;
+constexpr std::size_t kChunk = std::size_t{256} * 1024;
 
 // The connection from ggml, and the one to the server for as long as that is of use.
 class Link {

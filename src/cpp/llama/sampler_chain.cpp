@@ -52,6 +52,7 @@ void SamplerChain::build_chain(const llama_vocab* vocab, const SamplingParams& p
   chain_.reset(llama_sampler_chain_init({/*no_perf=*/true}));
   if (params.has_dry()) {
     std::vector<const char*> breakers;
+    breakers.reserve(params.dry_breakers.size());
     for (const std::string& breaker : params.dry_breakers) breakers.push_back(breaker.c_str());
     add(llama_sampler_init_dry(vocab,
                                params.dry_multiplier,
@@ -119,7 +120,10 @@ void SamplerChain::collect(std::span<const float> logits) {
   for (std::size_t i = 0; i < logits.size(); ++i) {
     // Sorting something that is not a number is undefined, and a banned token can't be drawn.
     if (logits[i] > -kInfinity) candidates_.push_back({static_cast<Token>(i), logits[i], 0});
-    if (logits[i] == kInfinity) return candidates_.clear();
+    if (logits[i] == kInfinity) {
+      candidates_.clear();
+      return;
+    }
   }
 }
 

@@ -17,7 +17,7 @@ namespace {
 // of a run: up to about 512 bytes of stack each.  Longer texts than this get a stack to match.
 constexpr std::size_t kSafeBytes = 4096;
 constexpr std::size_t kStackPerByte = 640;
-constexpr std::size_t kBaseStack = 1024 * 1024;
+constexpr std::size_t kBaseStack = std::size_t{1024} * 1024;
 
 constexpr std::size_t kMaxText = INT_MAX / 2;
 
@@ -27,7 +27,7 @@ bool is_space(char c) {
 
 std::string piece_of(const llama_vocab* vocab, Token token, bool special) {
   std::string piece(64, '\0');
-  auto length = [&] {
+  const auto length = [&] {
     return llama_token_to_piece(
         vocab, token, piece.data(), static_cast<std::int32_t>(piece.size()), 0, special);
   };
