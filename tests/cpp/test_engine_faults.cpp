@@ -33,7 +33,7 @@ template <typename Error>
 FakeOptions failing_decode(const Fuse& fuse, const Error& error) {
   FakeOptions fake;
   fake.on_decode = [fuse, error](const Batch&) {
-    if (fuse.burns()) throw error;  // NOLINT(*-exception-baseclass)
+    if (fuse.burns()) throw error;
   };
   return fake;
 }

@@ -14,7 +14,7 @@ namespace {
 
 StateBlob blob_of(const Tokens& tokens, Position floor, std::size_t size = 100) {
   StateBlob blob;
-  blob.data = std::make_unique<std::byte[]>(size);  // NOLINT(*-avoid-c-arrays)
+  blob.data = std::make_unique<std::byte[]>(size);
   blob.size = size;
   blob.length = static_cast<Position>(tokens.size());
   blob.floor = floor;
