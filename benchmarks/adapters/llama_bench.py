@@ -16,6 +16,8 @@ from typing import Any
 from benchmarks.adapters.adapter import GREEDY, Adapter, Sampling, Settings, UnsupportedError
 from benchmarks.adapters.serve import serve
 
+_TRIES = 4
+
 
 class LlamaBench(Adapter):
     """A program for each measurement; the model is loaded again each time, and not counted."""
@@ -53,28 +55,32 @@ class LlamaBench(Adapter):
         return {"tokens_per_s": result["avg_ts"], "first_token_s": tokens / result["avg_ts"]}
 
     def measure_together(
-        self, prompts: Sequence[str], tokens: int, prompt_tokens: int = 0, at_once: int = 8
+        self,
+        prompts: Sequence[str],
+        tokens: int,
+        prompt_tokens: int = 0,
+        at_once: int = 8,
+        shares_prompt: bool = False,
     ) -> dict[str, Any]:
-        """The same number of requests in rounds of `at_once`, each with a prompt of its own."""
+        """The same number of requests in rounds of `at_once`.
+
+        Args:
+            prompts: Their number counts.
+            tokens: Tokens of each answer.
+            prompt_tokens: Tokens of each prompt.
+            at_once: Requests that run together.
+            shares_prompt: One prompt, evaluated once for all; else each has its own.
+        """
         if prompt_tokens <= 0:
             raise UnsupportedError("needs the length of the prompts")
         rounds = -(-len(prompts) // at_once)
-        n_ctx = at_once * (prompt_tokens + tokens)
-        done = subprocess.run(
-            [
-                self._batched,
-                *("-m", self._settings.model),
-                *("-c", str(n_ctx), "-b", "2048", "-ub", "512"),
-                *("-npp", str(prompt_tokens), "-ntg", str(tokens), "-npl", str(at_once)),
-                *("-t", str(self._settings.n_threads), "-tb", str(self._settings.n_threads)),
-                *("-ngl", "0", "--output-format", "jsonl"),
-            ],
-            capture_output=True,
-            text=True,
-            check=True,
+        times = self._run_batched(
+            *("-c", str(at_once * (prompt_tokens + tokens))),
+            *("-npp", str(prompt_tokens), "-ntg", str(tokens), "-npl", str(at_once)),
+            *(["-pps"] if shares_prompt else []),
         )
-        result = _json_line(done.stdout)
-        seconds = rounds * float(result["t"])
+        prompt_rounds = 1 if shares_prompt else rounds
+        seconds = prompt_rounds * float(times["t_pp"]) + rounds * float(times["t_tg"])
         count = len(prompts) * tokens
         return {"seconds": seconds, "tokens_per_s": count / seconds, "tokens": count}
 
@@ -86,28 +92,29 @@ class LlamaBench(Adapter):
         return user + after.children_system - before.children_system
 
     def _run(self, *arguments: str) -> Mapping[str, Any]:
-        done = subprocess.run(
-            [
-                self._bench,
-                *("-m", self._settings.model, "-t", str(self._settings.n_threads)),
-                *("-ngl", "0", "-o", "json"),
-                *(arguments if "-r" in arguments else (*arguments, "-r", "1")),
-            ],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        result: Mapping[str, Any] = json.loads(done.stdout)[0]
+        once = [] if "-r" in arguments else ["-r", "1"]
+        output = self._output_of(self._bench, *arguments, *once, "-o", "json")
+        result: Mapping[str, Any] = json.loads(output)[0]
         self._version = str(result.get("build_commit", "unknown"))
         return result
 
-
-def _json_line(output: str) -> Mapping[str, Any]:
-    lines = [line for line in output.splitlines() if line.startswith("{")]
-    if not lines:
+    def _run_batched(self, *arguments: str) -> Mapping[str, Any]:
+        threads = str(self._settings.n_threads)
+        fixed = ("-b", "2048", "-ub", "512", "-tb", threads, "--output-format", "jsonl")
+        # Its log is written by a thread that now and then loses the last lines when a short run ends.
+        for _ in range(_TRIES):
+            for line in self._output_of(self._batched, *arguments, *fixed).splitlines():
+                if line.startswith("{"):
+                    result: Mapping[str, Any] = json.loads(line)
+                    return result
         raise RuntimeError("llama-batched-bench printed no result")
-    found: Mapping[str, Any] = json.loads(lines[-1])
-    return found
+
+    def _output_of(self, program: str, *arguments: str) -> str:
+        common = ("-m", self._settings.model, "-t", str(self._settings.n_threads), "-ngl", "0")
+        done = subprocess.run(
+            [program, *common, *arguments], capture_output=True, text=True, check=True
+        )
+        return done.stdout
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ from typing import Any
 
 from benchmarks.scenarios.scenario import Context, Metric, Scenario, Task
 from benchmarks.session import Session
-from benchmarks.systems import LIMIT
+from benchmarks.systems import LIMIT, Entrant
 from benchmarks.workloads import counting, questions, text
 
 __all__ = ["BATCHED", "CONCURRENT", "PREFIX"]
 
 BATCHED = "llama-batched-bench"
+SHARED_LIMIT = "llama-batched-bench, without the questions"
 _REQUESTS = 16
 _AT_ONCE = 8
 _ANSWER_TOKENS = 64
@@ -51,9 +52,30 @@ def _prefix(context: Context) -> Sequence[Task]:
         prompts = questions(_REQUESTS, text(_SHARED_WORDS, ("shared", turn)))
         return session.ask("together", prompts=prompts, tokens=_SHORT_ANSWER_TOKENS)
 
-    return [
+    tasks = [
         Task(each.label, each, work) for each in context.entrants(n_ctx=2048, n_parallel=_AT_ONCE)
     ]
+    if LIMIT in context.systems:
+        tasks.append(_shared_limit(context))
+    return tasks
+
+
+def _shared_limit(context: Context) -> Task:
+    """What the text and the answers alone take; the questions are left out."""
+    prompt_tokens = context.counts([text(_SHARED_WORDS, "shared")])[0]
+
+    def work(session: Session, turn: int) -> dict[str, Any]:
+        del turn
+        return session.ask(
+            "together",
+            prompts=[""] * _REQUESTS,
+            tokens=_SHORT_ANSWER_TOKENS,
+            prompt_tokens=prompt_tokens,
+            at_once=_AT_ONCE,
+            shares_prompt=True,
+        )
+
+    return Task(SHARED_LIMIT, Entrant(SHARED_LIMIT, LIMIT, context.settings()), work)
 
 
 CONCURRENT = Scenario(
