@@ -119,7 +119,7 @@ class FakeStream:
         self._model = model
         self._callback = callback
         self._prompt_tokens = len(prompt)
-        self._is_cancelled = False
+        self._is_cancelled = self._is_refused = False
         self._texts: list[str] = []
         self._iterator = self._run()
 
@@ -133,7 +133,7 @@ class FakeStream:
                 token, text = self._model.control_id(piece), ""
             self._texts.append(text)
             if self._callback is not None and not self._callback(token, text):
-                self._is_cancelled = True
+                self._is_refused = True
                 return
             if text:
                 yield text
@@ -154,9 +154,10 @@ class FakeStream:
     def result(self) -> Completion:
         for _ in self._iterator:
             pass
+        is_cut = self._is_cancelled and self._texts != self._pieces
         return Completion(
             "".join(self._texts),
-            finish_reason="cancelled" if self._is_cancelled else self._model.finish_reason,
+            finish_reason="cancelled" if is_cut or self._is_refused else self._model.finish_reason,
             usage=Usage(self._prompt_tokens, 0, len(self._texts)),
             seed=7,
         )

@@ -223,6 +223,16 @@ def test_a_dropped_stream_is_closed() -> None:
     assert session.generate("more") == "d"
 
 
+def test_a_stream_closed_at_its_last_piece_is_cut() -> None:
+    """Nobody has seen that it was the last."""
+    session = ChatSession(FakeModel("ab"))
+    stream = session.generate("hi", streaming=True)
+    assert next(stream) + next(stream) == "ab"
+    stream.close()
+    assert (stream.result, stream.result.finish_reason) == ("ab", "cancelled")
+    assert session.history[-1]["partial"] == "cancelled"
+
+
 def test_a_cancelled_stream_can_be_read_to_its_end() -> None:
     model = FakeModel("abc")
     session = ChatSession(model)
@@ -265,8 +275,9 @@ def test_ctrl_c_keeps_what_was_read() -> None:
             raise KeyboardInterrupt
 
     model.on_piece = interrupt
+    stream = session.generate("hi", streaming=True)
     with pytest.raises(KeyboardInterrupt):
-        list(session.generate("hi", streaming=True))
+        list(stream)
     assert session.history[-1] == {"role": "assistant", "content": "ab", "partial": "cancelled"}
     assert session.generate("more") == "d"
 
@@ -326,6 +337,19 @@ def test_an_asynchronous_stream_can_be_left() -> None:
         return await stream.result()
 
     assert run(talk()) == "a"
+    assert session.history[-1] == {"role": "assistant", "content": "a", "partial": "cancelled"}
+    assert session.generate("more") == "d"
+
+
+def test_a_dropped_asynchronous_stream_is_closed() -> None:
+    session = ChatSession(FakeModel("abc", "d"))
+
+    async def talk() -> str:
+        stream = session.astream("hi")
+        return await anext(stream)
+
+    assert run(talk()) == "a"
+    gc.collect()
     assert session.history[-1] == {"role": "assistant", "content": "a", "partial": "cancelled"}
     assert session.generate("more") == "d"
 
@@ -604,6 +628,13 @@ def test_the_callers_callback_is_told_too() -> None:
     assert session.history[-1]["content"] == "4"
 
 
+def test_what_was_refused_is_not_passed_on_even_if_it_was_held_back() -> None:
+    session = ChatSession(FakeModel(["<thi"], template=THINKING))
+    stream = session.generate("q", streaming=True, callback=lambda *_: False)
+    assert list(stream.parts()) == []
+    assert stream.result == "<thi"
+
+
 def test_what_was_begun_has_its_tags_as_control_tokens() -> None:
     model = thinking_in_control_tokens(["."])
     begun = {"role": "assistant", "content": "42", "reasoning_content": "[/THINK]"}
@@ -698,6 +729,32 @@ def test_what_was_dropped_comes_back_when_the_history_is_shorter() -> None:
     assert session.generate("next").dropped_messages == 0
 
 
+def talk_until_it_drops(model: FakeModel) -> ChatSession:
+    session = ChatSession(model, overflow="drop_oldest", max_tokens=1)
+    while not session.generate("x" * 10).dropped_messages:
+        pass
+    return session
+
+
+def test_what_was_dropped_comes_back_when_all_fits_again() -> None:
+    session = talk_until_it_drops(FakeModel(n_ctx=400))
+    assert 0 < session.first < len(session.history) - 6  # a turn will begin there still
+    for _ in range(2):
+        session.undo()
+    assert session.generate("x" * 10).dropped_messages == 0
+
+
+def test_another_try_begins_where_the_first_did() -> None:
+    """Or the whole prompt would be evaluated again."""
+    model = FakeModel(n_ctx=400)
+    session = talk_until_it_drops(model)
+    for text in ("y" * 10, "z" * 10):
+        session.generate(text)
+    session.undo()
+    session.generate("z" * 10)
+    assert model.prompts[-1] == model.prompts[-2]
+
+
 def test_overflow_is_one_of_two() -> None:
     with pytest.raises(ParameterError, match="'error' or 'drop_oldest', got 'shift'"):
         ChatSession(FakeModel(), overflow="shift")  # type: ignore[arg-type]
@@ -737,6 +794,21 @@ def test_variables_and_documents_reach_the_template() -> None:
     model.eos_token = "<e>"
     ChatSession(model, variables={"mode": "m"}, documents=[{"text": "d"}]).generate("1")
     assert model.prompts == ["md<e>"]
+
+
+def test_variables_of_one_answer_go_on_top_of_the_sessions() -> None:
+    model = FakeModel(template="{{ a }}{{ b }}")
+    session = ChatSession(model, variables={"a": "1", "b": "2"})
+    session.generate("x", variables={"b": "3"})
+    list(session.generate("x", variables={"b": "4"}, streaming=True))
+    session.generate("x")
+
+    async def talk() -> None:
+        await session.agenerate("x", variables={"b": "5"})
+        await session.astream("x", variables={"b": "6"}).result()
+
+    run(talk())
+    assert model.prompts == ["13", "14", "12", "15", "16"]
 
 
 def test_a_prompt_can_be_seen_without_being_sent() -> None:

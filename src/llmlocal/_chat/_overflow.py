@@ -43,14 +43,20 @@ def choose_first(
         count_from: Tokens of the prompt that begins at a given message.
 
     Returns:
-        One of ``starts``: ``first`` if that fits; else the oldest from which the prompt fills no
-        more than three quarters of the room; else the last, whether it fits or not.
+        One of ``starts``: ``first`` if that fits, or the oldest if all does; else the oldest from
+        which the prompt fills no more than three quarters of the room; else the last, whether it
+        fits or not.
     """
     k = starts.index(first) if first in starts else 0
-    if count_from(starts[k]) <= room:
+    goal = int(room * _FILL)
+    count = count_from(starts[k])
+    # What was left out did not fit beside a prompt that had reached the goal.  It may fit beside a
+    # smaller one: there is room again when turns were taken back.
+    if k and count <= goal and count_from(starts[0]) <= room:
+        return starts[0]
+    if count <= room:
         return starts[k]
     later = starts[k + 1 :]
-    goal = int(room * _FILL)
     # The count falls from each start to the next, so the first that fits can be searched for.
     found = bisect.bisect_left(later, True, key=lambda start: count_from(start) <= goal)
     return later[found] if found < len(later) else starts[-1]

@@ -109,6 +109,7 @@ class ChatSession:
         *,
         streaming: Literal[False] = False,
         callback: TokenCallback | None = None,
+        variables: Mapping[str, Any] | None = None,
         **options: Unpack[Options],
     ) -> ChatReply: ...
     @overload
@@ -118,6 +119,7 @@ class ChatSession:
         *,
         streaming: Literal[True],
         callback: TokenCallback | None = None,
+        variables: Mapping[str, Any] | None = None,
         **options: Unpack[Options],
     ) -> ChatStream: ...
     @overload
@@ -127,6 +129,7 @@ class ChatSession:
         *,
         streaming: bool,
         callback: TokenCallback | None = None,
+        variables: Mapping[str, Any] | None = None,
         **options: Unpack[Options],
     ) -> ChatReply | ChatStream: ...
     def generate(
@@ -135,6 +138,7 @@ class ChatSession:
         *,
         streaming: bool = False,
         callback: TokenCallback | None = None,
+        variables: Mapping[str, Any] | None = None,
         **options: Unpack[Options],
     ) -> ChatReply | ChatStream:
         """Say something, and get the answer.  Both are in the history afterwards.
@@ -146,6 +150,7 @@ class ChatSession:
                 is; a last message of the assistant is continued then.
             streaming: Return the answer piece by piece while the model writes it.
             callback: As in :meth:`llmlocal.LLM.generate`; sees the raw text, reasoning included.
+            variables: Variables of the template for this answer, on top of the session's.
             **options: As in :meth:`llmlocal.LLM.generate`.
 
         Returns:
@@ -161,7 +166,7 @@ class ChatSession:
         """
         turn = self._turn(prompt)
         try:
-            request, sent = self._prepare(prompt, options)
+            request, sent = self._prepare(prompt, variables, options)
             turn.start(sent)
             if streaming:
                 stream = self._model.generate(
@@ -182,6 +187,7 @@ class ChatSession:
         prompt: str | Message | None = None,
         *,
         callback: TokenCallback | None = None,
+        variables: Mapping[str, Any] | None = None,
         **options: Unpack[Options],
     ) -> ChatReply:
         """Say something, and get the answer, without blocking the event loop; see :meth:`generate`.
@@ -192,7 +198,7 @@ class ChatSession:
 
         turn = self._turn(prompt)
         try:
-            request, sent = await asyncio.to_thread(self._prepare, prompt, options)
+            request, sent = await asyncio.to_thread(self._prepare, prompt, variables, options)
             turn.start(sent)
             completion = await self._model.agenerate(
                 sent.tokens, callback=turn.callback(callback), **request
@@ -208,12 +214,13 @@ class ChatSession:
         prompt: str | Message | None = None,
         *,
         callback: TokenCallback | None = None,
+        variables: Mapping[str, Any] | None = None,
         **options: Unpack[Options],
     ) -> AsyncChatStream:
         """Say something, and get the answer piece by piece in an ``async for`` loop."""
         return AsyncChatStream(
             lambda: self._turn(prompt),
-            lambda: self._prepare(prompt, options),
+            lambda: self._prepare(prompt, variables, options),
             lambda turn, tokens, request: self._model.astream(
                 tokens, callback=turn.callback(callback), **request
             ),
@@ -246,7 +253,6 @@ class ChatSession:
             start = turn_starts(self.history)[-1]
             taken = self.history[start:]
             del self.history[start:]
-            self.first = 0  # there is room again for what was dropped
             return taken
 
     def fork(self) -> ChatSession:
@@ -277,15 +283,23 @@ class ChatSession:
         added = _added(prompt)
         return Turn(self._busy, lambda reply: self._record(added, reply))
 
-    def _prepare(self, prompt: str | Message | None, options: Options) -> tuple[Options, Prompt]:
+    def _prepare(
+        self,
+        prompt: str | Message | None,
+        variables: Mapping[str, Any] | None,
+        options: Options,
+    ) -> tuple[Options, Prompt]:
         """What to ask the model for, and the prompt."""
         request: Options = {"max_tokens": None, **self.options, **options}
         added = _added(prompt)
         if not self.history and not added:
             raise ParameterError("there is nothing to answer: the history is empty")
-        return request, self._compose(added, request["max_tokens"])
+        together = {**self.variables, **(variables or {})}
+        return request, self._compose(added, together, request["max_tokens"])
 
-    def _compose(self, added: list[dict[str, Any]], max_tokens: int | None) -> Prompt:
+    def _compose(
+        self, added: list[dict[str, Any]], variables: Mapping[str, Any], max_tokens: int | None
+    ) -> Prompt:
         """The prompt for the history and what is added to it."""
         messages = [*self.history, *added]
         checked_messages(messages)  # somebody may have edited them
@@ -293,7 +307,7 @@ class ChatSession:
         encoded: dict[int, tuple[ChatPrompt, list[int]]] = {}
 
         def count_from(first: int) -> int:
-            text = self._render([*messages[:n_head], *messages[first:]])
+            text = self._render([*messages[:n_head], *messages[first:]], variables)
             encoded[first] = text, encode_prompt(self._model, text)
             return len(encoded[first][1])
 
@@ -308,14 +322,14 @@ class ChatSession:
         splitter, texts = self._splitter(text, messages[-1])
         return Prompt(text, tokens, splitter, first - n_head, texts)
 
-    def _render(self, messages: Sequence[Message]) -> ChatPrompt:
+    def _render(self, messages: Sequence[Message], variables: Mapping[str, Any]) -> ChatPrompt:
         return render(
             self._model,
             messages,
             template=self.template,
             tools=self.tools,
             documents=self.documents,
-            variables=self.variables,
+            variables=variables,
         )
 
     def _splitter(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from llmlocal._chat import ChatModel, ChatReply, ChatSession
@@ -35,13 +35,15 @@ class JinjaSession(ChatSession):
 
     _sent = ""  # the last prompt and its answer
 
-    def _render(self, messages: Sequence[Message]) -> ChatPrompt:
+    def _render(self, messages: Sequence[Message], variables: Mapping[str, Any]) -> ChatPrompt:
         # An empty system entry stands for the template's own instruction.
         is_empty = messages[0]["role"] == "system" and not messages[0]["content"]
-        return super()._render(messages[1:] if is_empty else messages)
+        return super()._render(messages[1:] if is_empty else messages, variables)
 
-    def _compose(self, added: list[dict[str, Any]], max_tokens: int | None) -> Prompt:
-        prompt = super()._compose(added, max_tokens)
+    def _compose(
+        self, added: list[dict[str, Any]], variables: Mapping[str, Any], max_tokens: int | None
+    ) -> Prompt:
+        prompt = super()._compose(added, variables, max_tokens)
         log_prompt(prompt.text.removeprefix(self._sent))
         self._sent = prompt.text
         return prompt
@@ -78,7 +80,12 @@ class FormatSession(ChatSession):
         self._seen: list[dict[str, Any]] | None = None  # the history that these are of
         self._pending: list[Segment] = []
 
-    def _compose(self, added: list[dict[str, Any]], max_tokens: int | None) -> Prompt:
+    def _compose(
+        self,
+        added: list[dict[str, Any]],
+        variables: Mapping[str, Any],  # noqa: ARG002  # a format has none
+        max_tokens: int | None,
+    ) -> Prompt:
         if not added:
             raise ParameterError("a session with a prompt format can't continue an answer")
         if self.history != self._seen:
