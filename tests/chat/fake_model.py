@@ -39,6 +39,7 @@ class FakeModel:
     ) -> None:
         self.answers = list(answers) or ["ok"] * 1000
         self.template = template
+        self.model_path = "/models/fake.gguf"
         self.named: dict[str, str] = {}
         self.n_ctx = n_ctx
         self.finish_reason: FinishReason = finish_reason

@@ -789,6 +789,14 @@ def test_a_missing_template_is_named() -> None:
         find_template(model, "other")
 
 
+def test_a_file_without_a_template_has_the_catalogs() -> None:
+    model = FakeModel(template=None)
+    model.model_path = "/models/orca-2-7b.Q4_0.gguf"
+    assert render(model, as_messages("hi")).startswith("<|im_start|>user\nhi<|im_end|>")
+    model.template = "{{ messages[0].content }}"
+    assert render(model, as_messages("hi")) == "hi"
+
+
 def test_variables_and_documents_reach_the_template() -> None:
     model = FakeModel("A", template="{{ mode }}{{ documents[0].text }}{{ eos_token }}")
     model.eos_token = "<e>"

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from llmlocal import models
 from llmlocal._templates import ChatPrompt, ChatTemplate
 from llmlocal.errors import TemplateError
 
@@ -76,6 +77,21 @@ def test_what_is_said_is_all_that_is_foreign(family: str) -> None:
 
     said = {message["content"] for message in CONVERSATION} | {"Be terse.\n\nHi there"}
     assert foreign <= said | {""}
+
+
+LISTED = {card.name: card.chat_template for card in models.catalog() if card.chat_template}
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_the_catalogs_templates_take_a_conversation(name: str) -> None:
+    prompt = ChatTemplate(LISTED[name]).render(CONVERSATION, special_tokens=TOKENS)
+    said = [prompt.index(message["content"]) for message in CONVERSATION]
+    assert said == sorted(said)
+    # The turn of the assistant is opened, and only this one.
+    closed = ChatTemplate(LISTED[name]).render(
+        CONVERSATION, special_tokens=TOKENS, add_generation_prompt=False
+    )
+    assert prompt.startswith(closed)
 
 
 # -- against transformers -----------------------------------------------------------------------

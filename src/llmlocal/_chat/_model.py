@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 from llmlocal._templates import ChatPrompt, ChatTemplate, Message, SegmentEncoder
@@ -53,6 +54,9 @@ class ChatModel(SegmentEncoder, Protocol):
 
     @property
     def metadata(self) -> Mapping[str, str]: ...
+
+    @property
+    def model_path(self) -> str: ...
 
     @property
     def n_ctx(self) -> int: ...
@@ -107,7 +111,8 @@ def find_template(
 
     Args:
         model: Whose file may hold templates.
-        template: A template, its text, or its name in the file; None for the file's own.
+        template: A template, its text, or its name in the file; None for the file's own, and the
+            catalog's for a file without one.
         with_tools: Whether tools are passed; some files have a template of its own for that.
 
     Raises:
@@ -116,8 +121,12 @@ def find_template(
     if isinstance(template, ChatTemplate):
         return template
     if template is None:
-        source = (model.chat_template("tool_use") if with_tools else None) or model.chat_template()
-        if source is None:
+        source = (
+            (model.chat_template("tool_use") if with_tools else None)
+            or model.chat_template()
+            or _listed(model)
+        )
+        if not source:
             raise TemplateError(
                 "the model's file has no chat template; pass one with template=,"
                 " or continue a text with generate()"
@@ -130,6 +139,14 @@ def find_template(
         names = ", ".join(_names(model)) or "none"
         raise TemplateError(f"the model's file has no chat template {template!r}; it has: {names}")
     return _parsed(source)
+
+
+def _listed(model: ChatModel) -> str | None:
+    """What the catalog has for the model's file: older ones carry no template."""
+    from llmlocal import models
+
+    filename = Path(model.model_path).name
+    return next((c.chat_template for c in models.catalog() if c.filename == filename), None)
 
 
 def _names(model: ChatModel) -> list[str]:
