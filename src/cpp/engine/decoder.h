@@ -70,6 +70,8 @@ class Decoder {
   // How many threads the next steps use, 1 to max_threads().
   virtual void set_threads(int n) = 0;
   virtual int max_threads() const = 0;
+  // Whether they compute from a step's begin to its end, and don't wait for other devices.
+  virtual bool keeps_threads_busy() const { return true; }
   virtual std::unique_ptr<Sampler> make_sampler(const SamplingParams& params,
                                                 std::span<const Token> prompt) = 0;
 

@@ -238,11 +238,10 @@ bool Engine::admit_one(const std::shared_ptr<Request>& request) {
 }
 
 void Engine::evaluate(const StepPlan& plan) {
-  const bool answers_only = plan.prompt_tokens == 0;
-  decoder_->set_threads(answers_only ? governor_.threads() : decoder_->max_threads());
+  decoder_->set_threads(governor_.threads());
   decoder_->set_abort_check([this, &plan] { return step_is_pointless(plan); });
   const Clock::time_point start = Clock::now();
-  const double cpu_start = process_cpu_seconds();
+  const std::optional<double> cpu_start = process_cpu_seconds();
   DecodeStatus status = DecodeStatus::kOk;
   try {
     status = decoder_->decode(plan.batch);
@@ -257,9 +256,13 @@ void Engine::evaluate(const StepPlan& plan) {
   }
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   pacer_.observe(plan.answer_tokens, plan.prompt_tokens, seconds);
-  if (answers_only) {
-    governor_.observe(plan.batch.size(), seconds, process_cpu_seconds() - cpu_start);
+  std::optional<double> cpu_seconds = process_cpu_seconds();
+  if (cpu_start && cpu_seconds && decoder_->keeps_threads_busy()) {
+    *cpu_seconds -= *cpu_start;
+  } else {
+    cpu_seconds.reset();
   }
+  governor_.observe(plan.batch.size(), seconds, cpu_seconds);
   harvest(plan);
 }
 

@@ -1,15 +1,18 @@
-// How many threads the next step should use, from how long steps took.
+// How many threads the next step should use, from how long steps took and how much time on CPUs the
+// process got in them.
 //
 // The threads of a step meet at a barrier after each operation.  Where another process keeps a core
 // busy, every barrier waits for the one thread that shares it, and fewer threads are faster than
-// all.  So the governor now and then tries another count for a few steps and keeps it if it is
-// clearly faster: soon after a step time has jumped, rarely while nothing changes.  One thread less
-// is no faster where two cores are busy, so it tries half of them too.  On a machine that gives the
-// threads all the time they ask for, fewer are not tried: trials cost a few percent of short
-// answers.  No clock of its own.
+// all: beside one busy process on two cores, one thread generates 1.8 times as fast as two.  So
+// the governor now and then tries another count for a few steps and keeps it if it is clearly
+// faster; a trial that goes badly ends with its first step.  Which counts are worth a trial follows
+// from the time on CPUs: who does not get all that his threads ask for tries fewer, the
+// cores that others leave free, and who does tries more.  Where that time is not known, both are
+// tried. No clock of its own.
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <vector>
 
 namespace llmlocal {
@@ -18,43 +21,50 @@ class ThreadGovernor {
  public:
   explicit ThreadGovernor(int max_threads);
 
-  // For steps that only evaluate answers; a step with prompts takes all threads.
-  int threads() const { return ladder_[current_]; }
+  // For the next step.
+  int threads() const { return current_; }
 
-  // A step of `rows` answers took so long with threads(), and the process got so much time of CPUs
-  // in it; 0 where that is not known.
-  void observe(std::size_t rows, double seconds, double cpu_seconds = 0);
+  // A step of `rows` tokens took so long with threads(), and the process got so much time of CPUs
+  // in it; nothing where that is not known.
+  void observe(std::size_t rows, double seconds, std::optional<double> cpu_seconds = {});
 
  private:
-  static constexpr std::size_t kWindow = 5;       // Steps whose median stands for a count.
-  static constexpr int kFirstProbe = 16;          // Steps before the first trial.
-  static constexpr int kRarestProbe = 1024;       // Steps between trials that keep failing.
-  static constexpr int kSoonestProbe = 8;         // Steps between a trial and one after a jump.
+  static constexpr std::size_t kWindow = 5;       // Steps that stand for a count.
+  static constexpr int kSoonestTrial = 5;         // Steps before the first one, or after a jump.
+  static constexpr int kTrialAfterChange = 32;    // Steps before one that may undo the last.
+  static constexpr int kRarestTrial = 512;        // Steps between trials that keep failing.
   static constexpr double kClearlyFaster = 0.92;  // Of the present time: worth a change.
+  static constexpr double kClearlySlower = 1.5;   // Times the present time: ends a trial.
   static constexpr double kLostCores = 0.3;       // Missing from threads(): somebody else has them.
+  static constexpr double kNoCores = 0.15;        // Missing from threads(): nothing to speak of.
   static constexpr double kJump = 1.4;            // Times the best seen: something has changed.
 
-  enum class Trial { kFewer, kHalf, kMore };
-  static Trial after(Trial trial);
-  std::size_t rung_of(Trial trial) const;
-  bool is_worth_a_probe() const;
+  enum class Trial { kLeaveTheirs, kHalf, kDouble, kOneMore };
+  static constexpr int kTrials = 4;
 
+  struct Step {
+    double seconds = 0;
+    std::optional<double> cpu_seconds;
+  };
+
+  std::optional<double> cores_got() const;
+  int count_of(Trial trial) const;
+  bool is_worth_trying(Trial trial) const;
+  void start_trial();
+  void end_trial(double seconds);
   void forget();
-  void start_probe();
-  void end_probe(double probed);
 
-  std::vector<int> ladder_;    // The counts to choose from, ascending.
-  std::size_t current_;        // Where threads() is.
-  std::size_t home_;           // Where it goes back to when a trial fails.
+  const int most_;
+  int current_;                // The count in use.
+  int home_;                   // The count to go back to when a trial fails.
   std::size_t row_class_ = 0;  // Step times are compared among batches of like size only.
-  std::vector<double> window_;
-  double crowding_ = 0;  // The share of recent steps in which cores were missing.
-  double usual_ = 0;     // The median at home_ when the trial began.
-  double best_ = 0;      // The lowest median at home_; 0: none yet.
-  bool probing_ = false;
-  Trial trial_ = Trial::kFewer;  // The next one, or the one in hand.
-  int interval_ = kFirstProbe;
-  int since_probe_ = 0;
+  std::vector<Step> window_;   // The last steps with current_.
+  double usual_ = 0;           // The median at home_ when the trial began.
+  double best_ = 0;            // The lowest median at home_; 0: none yet.
+  bool trying_ = false;
+  Trial trial_ = Trial::kLeaveTheirs;  // The next one, or the one in hand.
+  int interval_ = kSoonestTrial;
+  int since_trial_ = 0;
 };
 
 }  // namespace llmlocal

@@ -71,6 +71,7 @@ class LlamaDecoder : public Decoder {
   void set_abort_check(std::function<bool()> check) override;
   void set_threads(int n) override;
   int max_threads() const override { return options_.threads; }
+  bool keeps_threads_busy() const override { return !options_.offload; }
   std::unique_ptr<Sampler> make_sampler(const SamplingParams& params,
                                         std::span<const Token> prompt) override;
 
