@@ -48,6 +48,8 @@ def load_session(kind: type[ChatSession], model: ChatModel, text: str) -> ChatSe
         settings = {name: saved[name] for name in ("messages", "template", *_SETTINGS)}
         session = kind(model, **settings, **options)
         session.first = int(saved["first"])
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
+    except KeyError as exc:
+        raise ParameterError(f"this is not a saved chat session: it has no {exc}") from exc
+    except (ValueError, TypeError, AttributeError, RecursionError) as exc:
         raise ParameterError(f"this is not a saved chat session: {exc}") from exc
     return session

@@ -19,12 +19,15 @@ _HELP = """\
 /system [TEXT]  show the system message, or set it; - for none
 /undo           take back your last message and its answer
 /retry          another answer to your last message
+/new            begin again; the system message stays
 /save FILE      write the conversation to a file
 /load FILE      go on with a conversation from a file
 /stats          figures of the last answer
 /exit           leave; Ctrl-D does too
 Ctrl-C stops an answer. A \\ at the end of a line goes on in the next; three double quotes begin
 and end a message of many lines; // begins a message with a slash."""
+
+_LEAVING = (["/exit"], ["/quit"])
 
 
 class ChatLoop:
@@ -44,6 +47,7 @@ class ChatLoop:
         self._commands: dict[str, Callable[[str], None]] = {
             "/help": lambda _: terminal.note(_HELP),
             "/load": self._load,
+            "/new": lambda _: self._begin_again(),
             "/retry": lambda _: self._retry(),
             "/save": self._save,
             "/stats": lambda _: self._tell_stats(),
@@ -55,7 +59,7 @@ class ChatLoop:
         """Go on until the end of the input, ``/exit``, or Ctrl-C twice."""
         while True:
             message = self._read()
-            if message is None or message.strip() == "/exit":
+            if message is None or message.split()[:1] in _LEAVING:
                 return
             if message.strip():
                 self._take(message)
@@ -110,8 +114,11 @@ class ChatLoop:
 
     def _tell_how_it_ended(self, reply: ChatReply) -> None:
         if reply.finish_reason == "length":
+            is_full = _used(reply) >= self._llm.n_ctx
             self._terminal.note(
-                "(cut: the limit of tokens, or the end of the context, was reached)"
+                "(cut: the context is full)"
+                if is_full
+                else "(cut: the limit of tokens was reached)"
             )
         if reply.finish_reason == "timeout":
             self._terminal.note("(cut: the time was up)")
@@ -140,6 +147,11 @@ class ChatLoop:
         self._terminal.note(
             f"took back: {_shortened(taken[0]['content'])}" if taken else "nothing to take back"
         )
+
+    def _begin_again(self) -> None:
+        history = self._session.history
+        del history[int(self._session.system is not None) :]
+        self._terminal.note("a new conversation")
 
     def _retry(self) -> None:
         taken = self._session.undo()
@@ -176,14 +188,13 @@ class ChatLoop:
             return
         usage, timings = reply.usage, reply.timings
         rate = f"{1 / timings.per_token:.1f} tokens/s" if timings.per_token else "-"
-        used = usage.prompt_tokens + usage.completion_tokens
         self._terminal.note(
             inspect.cleandoc(
                 f"""\
                 answer   {usage.completion_tokens} tokens, {rate}; ended by {reply.finish_reason}
                 prompt   {usage.prompt_tokens} tokens, {usage.cached_tokens} of them cached
                 wait     {timings.first_token:.3f} s to the first token
-                context  {used} of {self._llm.n_ctx} tokens, {len(self._session.history)} messages"""
+                context  {min(_used(reply), self._llm.n_ctx)} of {self._llm.n_ctx} tokens, {len(self._session.history)} messages"""
             )
         )
 
@@ -197,14 +208,26 @@ def read_file(name: str) -> str:
     try:
         return Path(name).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
-        raise ParameterError(f"{name} can't be read: {exc}") from exc
+        raise ParameterError(f"{name} can't be read: {_reason(exc)}") from exc
 
 
 def _write_file(name: str, text: str) -> None:
     try:
         Path(name).expanduser().write_text(text, encoding="utf-8")
     except OSError as exc:
-        raise ParameterError(f"{name} can't be written: {exc}") from exc
+        raise ParameterError(f"{name} can't be written: {_reason(exc)}") from exc
+
+
+def _reason(exc: Exception) -> str:
+    """What went wrong, without the name of the file."""
+    if isinstance(exc, OSError):
+        return exc.strerror or str(exc)
+    return "it is not a text in UTF-8"
+
+
+def _used(reply: ChatReply) -> int:
+    """How much of the context was taken, in tokens."""
+    return reply.usage.prompt_tokens + reply.usage.completion_tokens
 
 
 def _shortened(text: object) -> str:

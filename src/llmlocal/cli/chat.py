@@ -13,6 +13,7 @@ from llmlocal.cli._model_options import (
     open_model,
     sampling_options,
 )
+from llmlocal.errors import TemplateError
 
 if TYPE_CHECKING:
     from llmlocal import LLM, ChatSession
@@ -46,6 +47,7 @@ def _run(arguments: argparse.Namespace) -> int:
     terminal = Terminal()
     with open_model(arguments) as llm:
         session = _session(llm, arguments)
+        _require_template(llm, session)
         if terminal.is_interactive:
             terminal.note(f"{Path(llm.model_path).name} on {llm.device}; /help lists the commands")
         ChatLoop(llm, session, terminal).run()
@@ -68,6 +70,21 @@ def _session(llm: LLM, arguments: argparse.Namespace) -> ChatSession:
         overflow="drop_oldest",
         **sampling_options(arguments),
     )
+
+
+def _require_template(llm: LLM, session: ChatSession) -> None:
+    """Say at once, and not at the first message, that there is no template."""
+    from llmlocal._chat import find_template
+
+    try:
+        find_template(llm, session.template)
+    except TemplateError as exc:
+        if session.template is not None:
+            raise
+        raise TemplateError(
+            f"{Path(llm.model_path).name} has no chat template: it was not made to chat."
+            " Give one with --template, or let it go on with a text: llmlocal run"
+        ) from exc
 
 
 def _template(name: str | None) -> str | None:
