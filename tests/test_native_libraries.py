@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from llmlocal import _core
+
+from .devices.backend_files import needs_compiler, write_backend
 
 LIB = Path(_core.__file__).parent / "lib"
 LIST_DEVICES = "import llmlocal; print([d.name for d in llmlocal.devices()])"
@@ -51,18 +53,26 @@ def test_a_process_loads_no_other_llama_cpp() -> None:
     assert [path for path in found if path.parent != LIB.resolve()] == []
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="builds a shared library for Linux")
-@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
-@pytest.mark.parametrize("name", ["libggml-vulkan.so", "libggml-cpu-haswell.so", "libggml-cpu.so"])
+RUN_MARK = 'fclose(fopen("ran", "w"));'
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["vulkan", "cpu-haswell", "cpu"])
 def test_a_backend_in_the_current_folder_is_not_loaded(name: str, tmp_path: Path) -> None:
     """ggml's own search would run it: whoever can write there would own the process."""
-    source = tmp_path / "stranger.c"
-    source.write_text(
-        "#include <stdio.h>\n"
-        '__attribute__((constructor)) static void run(void) { fclose(fopen("ran", "w")); }\n',
-        encoding="utf-8",
-    )
-    build = ["cc", "-shared", "-fPIC", "-o", str(tmp_path / name), str(source)]
-    subprocess.run(build, check=True)
+    write_backend(tmp_path, name, score=1 << 30, start=RUN_MARK)
     subprocess.run([sys.executable, "-c", LIST_DEVICES], cwd=tmp_path, check=True)
+    assert not (tmp_path / "ran").exists()
+
+
+@needs_compiler
+def test_a_backend_that_the_environment_names_is_not_loaded(tmp_path: Path) -> None:
+    """It is for programs with another llama.cpp, whose structures in memory are others."""
+    path = write_backend(tmp_path, "vulkan", start=RUN_MARK)
+    subprocess.run(
+        [sys.executable, "-c", LIST_DEVICES],
+        cwd=tmp_path,
+        env={**os.environ, "GGML_BACKEND_PATH": str(path)},
+        check=True,
+    )
     assert not (tmp_path / "ran").exists()

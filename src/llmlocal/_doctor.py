@@ -10,6 +10,7 @@ import platform
 import re
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +20,11 @@ from llmlocal._plugins import Skipped
 from llmlocal._threads import default_threads
 
 __all__ = [
+    "CpuKernels",
     "Diagnosis",
     "SelfTest",
     "cpu_features",
+    "cpu_kernels",
     "diagnose",
     "run_self_test",
     "smallest_model",
@@ -31,12 +34,27 @@ _SELF_TEST_S = 10.0
 
 
 @dataclass(frozen=True)
+class CpuKernels:
+    """Which of the compiled forms of the CPU's kernels is in use, and of which others.
+
+    Attributes:
+        library: The file in use; None where one form alone was built, and is linked in.
+        weaker: Forms that this CPU could run too, best first.
+        unfit: Forms that need instructions which it lacks.
+    """
+
+    library: Path | None
+    weaker: tuple[str, ...] = ()
+    unfit: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """The facts.
 
     Attributes:
         versions: Of llmlocal, Python, the system and the machine.
-        cpu_library: The CPU kernels in use: the file, or that they are linked in.
+        cpu_kernels: The CPU kernels in use.
         cpu_features: What those kernels make use of.
         devices: All of them.
         skipped: Backends that are not in use, and why.
@@ -46,7 +64,7 @@ class Diagnosis:
     """
 
     versions: dict[str, str]
-    cpu_library: str
+    cpu_kernels: CpuKernels
     cpu_features: tuple[str, ...]
     devices: tuple[Device, ...]
     skipped: tuple[Skipped, ...]
@@ -83,7 +101,6 @@ def diagnose() -> Diagnosis:
     from llmlocal import models
 
     skipped = _runtime.start_gpus()
-    library = _runtime.cpu_library()
     return Diagnosis(
         versions={
             "llmlocal": __version__,
@@ -91,7 +108,7 @@ def diagnose() -> Diagnosis:
             "system": platform.platform(),
             "machine": platform.machine(),
         },
-        cpu_library=str(library) if library else "linked in, compiled for one kind of machine",
+        cpu_kernels=cpu_kernels(_runtime.cpu_libraries()),
         cpu_features=cpu_features(_core.system_info()),
         devices=tuple(find_devices(())),
         skipped=skipped,
@@ -104,6 +121,24 @@ def diagnose() -> Diagnosis:
             "python": sys.executable,
         },
     )
+
+
+def cpu_kernels(libraries: Sequence[_core.BackendLibrary]) -> CpuKernels:
+    """What became of these files of CPU kernels, which come best first."""
+    used = next((each for each in libraries if each.is_loaded), None)
+    if used is None:
+        return CpuKernels(None)
+    others = [each for each in libraries if not each.is_loaded and not each.problem]
+    return CpuKernels(
+        Path(used.path),
+        weaker=tuple(_form(each) for each in others if each.fits),
+        unfit=tuple(_form(each) for each in others if not each.fits),
+    )
+
+
+def _form(library: _core.BackendLibrary) -> str:
+    """libggml-cpu-haswell.so -> haswell."""
+    return Path(library.path).stem.rpartition("ggml-cpu-")[2]
 
 
 def cpu_features(system_info: str) -> tuple[str, ...]:

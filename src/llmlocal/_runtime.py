@@ -15,11 +15,12 @@ from llmlocal import __version__, _core
 from llmlocal._plugins import Plugin, Skipped, find_plugins, installed_entry_points
 from llmlocal.errors import LLMLocalError
 
-__all__ = ["cpu_library", "load_plugins", "start", "start_gpus"]
+__all__ = ["cpu_libraries", "load_plugins", "start", "start_gpus"]
 
 _logger = logging.getLogger("llmlocal")
-_lock = threading.Lock()  # Guards _skipped.
-_skipped: tuple[Skipped, ...] | None = None
+_lock = threading.RLock()  # Guards the two below.
+_damaged: tuple[Skipped, ...] | None = None  # Of the package's own libraries.
+_skipped: tuple[Skipped, ...] | None = None  # Those, and GPU backends.
 
 
 def start() -> None:
@@ -28,26 +29,32 @@ def start() -> None:
     Raises:
         DeviceError: The package's own libraries are damaged.
     """
-    _core.start_llama(str(_library_dir()))
+    global _damaged  # noqa: PLW0603 - the process has one native side
+    libraries = _core.start_llama(str(_library_dir()))
+    with _lock:
+        if _damaged is None:
+            # The next best is in use, which can be several times slower: not to be kept quiet.
+            _damaged = _told(
+                [Skipped(Path(each.path).name, each.problem) for each in libraries if each.problem]
+            )
 
 
-def cpu_library() -> Path | None:
-    """The library of CPU kernels that was chosen for this machine; None where they are linked in."""
-    chosen = _core.start_llama(str(_library_dir()))
-    return Path(chosen) if chosen else None
+def cpu_libraries() -> list[_core.BackendLibrary]:
+    """The files of CPU kernels, the best for this machine first; none where they are linked in."""
+    start()
+    return [each for each in _core.start_llama(str(_library_dir())) if each.is_cpu]
 
 
 def start_gpus() -> tuple[Skipped, ...]:
     """Load all other backends, if they are not loaded yet; return those that could not be."""
-    global _skipped  # noqa: PLW0603 - the process has one native side
+    global _skipped  # noqa: PLW0603
     start()
     with _lock:
         if _skipped is None:
             own = [Plugin(path.name, path) for path in sorted(_library_dir().glob("gpu/*ggml-*"))]
             plugins, skipped = find_plugins(installed_entry_points(), __version__, Path.cwd())
-            _skipped = (*skipped, *load_plugins([*own, *plugins]))
-            for each in _skipped:
-                _logger.warning("a backend was not loaded: %s", each)
+            skipped += load_plugins([*own, *plugins])
+            _skipped = (*(_damaged or ()), *_told(skipped))
         return _skipped
 
 
@@ -61,6 +68,12 @@ def load_plugins(plugins: list[Plugin]) -> list[Skipped]:
         except LLMLocalError as exc:
             skipped.append(Skipped(plugin.package, str(exc)))
     return skipped
+
+
+def _told(skipped: list[Skipped]) -> tuple[Skipped, ...]:
+    for each in skipped:
+        _logger.warning("a backend was not loaded: %s", each)
+    return tuple(skipped)
 
 
 def _library_dir() -> Path:

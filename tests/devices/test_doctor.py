@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 import llmlocal
 from llmlocal import _runtime
-from llmlocal._doctor import cpu_features
+from llmlocal._doctor import CpuKernels, cpu_features, cpu_kernels
 from llmlocal._plugins import Skipped
 from llmlocal._threads import default_threads
 from llmlocal.cli import main
 from llmlocal.cli.devices import device_lines
+from llmlocal.cli.doctor import kernel_lines
 
 from ..conftest import TinyPath
 from .machines import MACHINES
@@ -74,6 +77,25 @@ def test_features_are_those_of_the_cpu_that_are_on() -> None:
     text = "CUDA : ARCHS = 890 | CPU : AVX = 1 | AVX2 = 0 | FMA = 1 | Metal : EMBED = 1 | "
     assert cpu_features(text) == ("AVX", "FMA")
     assert cpu_features("") == ()
+
+
+def test_kernels_are_told_with_those_that_were_not_chosen() -> None:
+    def library(name: str, *, fits: bool, problem: str = "", is_loaded: bool = False) -> Any:
+        path = f"/lib/libggml-cpu-{name}.so"
+        return SimpleNamespace(path=path, fits=fits, problem=problem, is_loaded=is_loaded)
+
+    best = library("zen4", fits=True, problem="no library")
+    used = library("haswell", fits=True, is_loaded=True)
+    rest = [library("x64", fits=True), library("alderlake", fits=False)]
+    kernels = cpu_kernels([best, used, *rest])
+    assert kernels == CpuKernels(Path("/lib/libggml-cpu-haswell.so"), ("x64",), ("alderlake",))
+    assert kernel_lines(kernels) == [
+        "libggml-cpu-haswell.so, which makes most use of this CPU, of 3 kinds",
+        "it could also run x64",
+        "it lacks instructions for alderlake",
+    ]
+    assert cpu_kernels([]) == CpuKernels(None)
+    assert "linked in" in kernel_lines(CpuKernels(None))[0]
 
 
 @pytest.mark.parametrize(

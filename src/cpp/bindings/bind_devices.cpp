@@ -6,11 +6,20 @@
 namespace llmlocal::python {
 
 void bind_devices(py::module_& module) {
+  py::class_<BackendLibrary>(module, "BackendLibrary")
+      .def_readonly("path", &BackendLibrary::path)
+      .def_readonly("is_cpu", &BackendLibrary::is_cpu)
+      .def_readonly("fits", &BackendLibrary::fits)
+      .def_readonly("score", &BackendLibrary::score)
+      .def_readonly("problem", &BackendLibrary::problem)
+      .def_readonly("is_loaded", &BackendLibrary::is_loaded);
+
   module.def("start_llama",
              &start_llama,
              py::arg("library_dir"),
              ReleaseGil(),
-             "Start llama.cpp on the CPU; return the library of CPU kernels, or an empty string.");
+             "Start llama.cpp on the CPU; return the backends that were found as files.");
+  module.def("find_backend_libraries", &find_backend_libraries, py::arg("folder"), ReleaseGil());
   module.def("load_backend", &load_backend, py::arg("path"), ReleaseGil());
 
   py::class_<DeviceInfo>(module, "DeviceInfo")

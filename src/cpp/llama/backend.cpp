@@ -20,13 +20,13 @@ std::shared_mutex& registry_mutex() {
 
 thread_local int uses_on_this_thread = 0;
 
-// "loaded CPU backend from PATH" -> PATH.
-std::string loaded_cpu_library(const std::string& log) {
-  const std::string marker = "loaded CPU backend from ";
-  const std::size_t at = log.rfind(marker);
-  if (at == std::string::npos) return {};
-  const std::size_t start = at + marker.size();
-  return log.substr(start, log.find("; ", start) - start);
+std::string problems_of(const std::vector<BackendLibrary>& libraries) {
+  std::string text;
+  for (const BackendLibrary& library : libraries) {
+    if (library.problem.empty()) continue;
+    text += "\n  " + library.path + ": " + library.problem;
+  }
+  return text;
 }
 
 }  // namespace
@@ -52,24 +52,23 @@ RegistryChange::~RegistryChange() {
   registry_mutex().unlock();
 }
 
-const std::string& start_llama(const std::string& library_dir) {
+const std::vector<BackendLibrary>& start_llama(const std::string& library_dir) {
   static std::once_flag started;
-  static std::string cpu_library;
+  static std::vector<BackendLibrary> libraries;
   std::call_once(started, [&] {
     install_abort_handler();
     install_log_sink();
     const RegistryChange change;
-    const ErrorLines log(LogLevel::kInfo);
-    // A build with the CPU kernels linked in has registered them by now.
-    ggml_backend_load_all_from_path(library_dir.c_str());
-    llama_backend_init();
-    cpu_library = loaded_cpu_library(log.text());
+    libraries = load_backend_libraries(library_dir);
+    // llama_backend_init() would look for backends by itself if it saw none.
     if (!ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU)) {
       throw DeviceError("no CPU backend could be loaded from " + library_dir +
-                        "; the installation is damaged: install llmlocal again");
+                        "; the installation is damaged: install llmlocal again" +
+                        problems_of(libraries));
     }
+    llama_backend_init();
   });
-  return cpu_library;
+  return libraries;
 }
 
 void load_backend(const std::string& path) {

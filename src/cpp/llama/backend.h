@@ -5,13 +5,16 @@
 #pragma once
 
 #include <string>
+#include <vector>
+
+#include "llama/backend_libraries.h"
 
 namespace llmlocal {
 
 // Starts llama.cpp with the CPU's backend, and others that touch no hardware, from `library_dir`;
-// the first call counts.  Returns the library of CPU kernels that was chosen for this machine;
-// empty where they are linked in.  Throws DeviceError if there are none.
-const std::string& start_llama(const std::string& library_dir);
+// the first call counts.  Returns what was found there.  Throws DeviceError if there is no backend
+// for this CPU.
+const std::vector<BackendLibrary>& start_llama(const std::string& library_dir);
 
 // Adds the backend in a shared library.  Throws DeviceError with the reason if it is none, or not
 // for this machine.

@@ -10,10 +10,10 @@ from llmlocal.cli.devices import device_lines
 from llmlocal.errors import LLMLocalError
 
 if TYPE_CHECKING:
-    from llmlocal._doctor import Diagnosis
+    from llmlocal._doctor import CpuKernels, Diagnosis
     from llmlocal.cli.models import SubParsers
 
-__all__ = ["register"]
+__all__ = ["kernel_lines", "register"]
 
 
 def register(subparsers: SubParsers) -> None:
@@ -45,12 +45,24 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 def _lines(facts: Diagnosis) -> list[str]:
     lines = _section("versions", [f"{name:10}{value}" for name, value in facts.versions.items()])
-    lines += _section("cpu", [facts.cpu_library, " ".join(facts.cpu_features)])
+    lines += _section("cpu", [*kernel_lines(facts.cpu_kernels), " ".join(facts.cpu_features)])
     lines += _section("devices", device_lines(list(facts.devices)))
     lines += _section("not loaded", [str(each) for each in facts.skipped] or ["none was skipped"])
     lines += _section("threads", [f"{facts.threads}, of {facts.logical_cpus} logical CPUs"])
     lines += _section("folders", [f"{name:10}{value}" for name, value in facts.folders.items()])
     return lines
+
+
+def kernel_lines(kernels: CpuKernels) -> list[str]:
+    """Which kernels the CPU runs, and which it could or could not."""
+    if kernels.library is None:
+        return ["kernels are linked in, compiled for one kind of machine"]
+    count = 1 + len(kernels.weaker) + len(kernels.unfit)
+    return [
+        f"{kernels.library.name}, which makes most use of this CPU, of {count} kinds",
+        f"it could also run {', '.join(kernels.weaker) or 'no other'}",
+        f"it lacks instructions for {', '.join(kernels.unfit) or 'none of them'}",
+    ]
 
 
 def _section(title: str, lines: list[str]) -> list[str]:
