@@ -38,8 +38,17 @@ def test_no_name_carries_a_version_since_a_wheel_would_hold_each_of_its_links_as
     ] == []
 
 
-def test_llama_cpps_licence_comes_with_it() -> None:
-    assert "MIT License" in (LIB / "LICENSE.llama.cpp").read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    ("of", "words"),
+    [
+        ("llama.cpp", ["The ggml authors", "MIT License"]),
+        ("ggml-cpu", ["Mozilla Foundation", "THE SOFTWARE IS PROVIDED", "Jeffrey Quesnelle"]),
+        ("pybind11", ["Wenzel Jakob", "Redistributions in binary form"]),
+    ],
+)
+def test_the_licence_of_what_is_inside_comes_with_it(of: str, words: list[str]) -> None:
+    text = (LIB / f"LICENSE.{of}").read_text(encoding="utf-8")
+    assert [word for word in words if word.lower() not in text.lower()] == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
