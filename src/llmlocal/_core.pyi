@@ -263,6 +263,7 @@ class Engine:
         threads: int,
         kv_type: str,
         offload: bool,
+        flash_attention: bool | None,
         max_streams: int,
         kv_bytes: int,
         store_bytes: int,

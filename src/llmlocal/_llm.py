@@ -65,12 +65,15 @@ class LLM:
             these to split the model over.
         n_ctx: Tokens that prompt and answer of one request may have together, >= 1.  Default: what
             the model was trained for, up to 4,096.
-        n_threads: CPU threads, 1 to 512.  Default: the physical cores this process may use.
+        n_threads: CPU threads at most, 1 to 512; fewer are used while other processes need the
+            cores.  Default: the physical cores this process may use.
         n_batch: Tokens of a prompt that are evaluated at once, 1 to 65,536.
         n_parallel: Requests that run at once, 1 to 256; more than that wait their turn.
         kv_type: Type of the numbers in the KV cache: ``"f16"``, ``"f32"``, ``"bf16"``, or, for less
             memory and some loss, ``"q8_0"``, ``"q5_1"``, ``"q5_0"``, ``"q4_1"``, ``"q4_0"``,
             ``"iq4_nl"``.
+        flash_attention: Fuse the steps of attention.  Default: yes on GPUs and for the quantized
+            ``kv_type``, which needs it; no on the CPU, where it slows long answers.
         n_gpu_layers: Layers to keep on the devices, >= 0, the output layer included; or ``"auto"``
             for as many as their free memory holds.
         rpc_servers: Servers that lend their devices, as ``"host:port"``; see ``llmlocal
@@ -115,6 +118,7 @@ class LLM:
         n_batch: int = 512,
         n_parallel: int = 8,
         kv_type: str = "f16",
+        flash_attention: bool | None = None,
         n_gpu_layers: int | Literal["auto"] = "auto",
         rpc_servers: Sequence[str] = (),
         split_mode: Literal["layer", "row"] = "layer",
@@ -132,6 +136,7 @@ class LLM:
             n_batch=n_batch,
             n_parallel=n_parallel,
             kv_type=kv_type,
+            flash_attention=flash_attention,
             placement=PlacementOptions(
                 device, rpc_servers, n_gpu_layers, split_mode, tensor_split, tensor_placement or {}
             ),

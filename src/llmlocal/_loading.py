@@ -43,6 +43,7 @@ class LoadOptions:
     n_batch: int
     n_parallel: int
     kv_type: str
+    flash_attention: bool | None
     placement: PlacementOptions
     kv_cache_bytes: int | None
     prefix_cache_bytes: int | None
@@ -155,6 +156,7 @@ def _start_engine(
         threads=n_threads,
         kv_type=options.kv_type,
         offload=placement.layers > 0,
+        flash_attention=options.flash_attention,
         max_streams=options.n_parallel,
         kv_bytes=budget.kv_bytes,
         store_bytes=budget.prefix_bytes,

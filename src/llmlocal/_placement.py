@@ -121,7 +121,7 @@ def _layers(
     info: ModelInfo, options: PlacementOptions, *, n_ctx: int | None, n_batch: int, kv_type: str
 ) -> Layers:
     context = choose_context(n_ctx, info.context_length or 0)
-    memory = info.memory(context, n_batch=n_batch, kv_type=kv_type)
+    memory = info.memory(context, n_batch=n_batch, kv_type=kv_type, flash_attention=True)
     count = info.metadata.get(f"{info.architecture}.block_count")
     return layers_of(
         info.tensors,

@@ -36,7 +36,7 @@ class Bench:
     def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.path = path
         self._monkeypatch = monkeypatch
-        memory = inspect(path).memory(512)
+        memory = inspect(path).memory(512, flash_attention=True)
         self.context, self.work = memory.kv, memory.compute
         self.layers = 2  # And the output layer.
 

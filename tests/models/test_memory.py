@@ -57,6 +57,7 @@ def memory_of(
     n_batch: int = 512,
     kv_type: str = "f16",
     swa_full: bool = True,
+    flash_attention: bool = True,
 ) -> MemoryEstimate:
     header = header_of(settings)
     return estimate(
@@ -67,6 +68,7 @@ def memory_of(
         n_batch=n_batch,
         kv_type=kv_type,
         swa_full=swa_full,
+        flash_attention=flash_attention,
     )
 
 
@@ -108,6 +110,36 @@ def test_the_work_space_is_never_too_small_and_at_most_a_third_too_large(
     settings: Mapping[str, Setting], n_ctx: int, n_batch: int, mib: float
 ) -> None:
     assert mib <= memory_of(settings, n_ctx, n_batch=n_batch).compute / MIB <= 1.34 * mib
+
+
+# The same without fused attention.
+@pytest.mark.parametrize(
+    ("settings", "n_ctx", "mib"),
+    [
+        (LLAMA, 512, 16.57),
+        (LLAMA, 2048, 46.57),
+        (LLAMA, 8192, 166.57),
+        (GEMMA, 512, 20.76),
+        (GEMMA, 2048, 34.76),
+        (GEMMA, 8192, 106.76),
+    ],
+)
+def test_attention_in_separate_steps_needs_room_for_its_scores(
+    settings: Mapping[str, Setting], n_ctx: int, mib: float
+) -> None:
+    compute = memory_of(settings, n_ctx, flash_attention=False).compute
+    assert mib <= compute / MIB <= 1.34 * mib
+
+
+def test_long_contexts_have_no_more_scores_than_the_engine_allows() -> None:
+    separate = memory_of(LLAMA, 32_768, flash_attention=False).compute
+    rows = (256 << 20) // (4 * 32_768 * 9)
+    assert (256 << 20) <= separate <= (256 << 20) + rows * 4 * (32_768 + 8 * 576) + (1 << 20)
+
+
+def test_quantized_values_are_always_fused() -> None:
+    both = [memory_of(LLAMA, 2048, kv_type="q8_0", flash_attention=on) for on in (True, False)]
+    assert both[0] == both[1]
 
 
 def test_weights_are_the_tensors_and_the_total_is_the_sum() -> None:

@@ -48,6 +48,7 @@ std::unique_ptr<PyEngine> make_engine(std::shared_ptr<Model> model,
                                       int threads,
                                       std::string kv_type,
                                       bool offload,
+                                      std::optional<bool> flash_attention,
                                       StreamId max_streams,
                                       std::size_t kv_bytes,
                                       std::size_t store_bytes) {
@@ -57,6 +58,7 @@ std::unique_ptr<PyEngine> make_engine(std::shared_ptr<Model> model,
   decoder_options.threads = threads;
   decoder_options.kv_type = std::move(kv_type);
   decoder_options.offload = offload;
+  decoder_options.flash_attention = flash_attention;
   const EngineOptions engine_options{max_streams, kv_bytes, store_bytes};
   return std::make_unique<PyEngine>(
       std::move(model), std::move(tokenizer), decoder_options, engine_options);
@@ -92,6 +94,7 @@ void bind_engine(py::module_& module) {
            py::arg("threads"),
            py::arg("kv_type"),
            py::arg("offload"),
+           py::arg("flash_attention"),
            py::arg("max_streams"),
            py::arg("kv_bytes"),
            py::arg("store_bytes"),

@@ -29,6 +29,8 @@ struct DecoderOptions {
   int threads = 1;              // 1 to 512.
   std::string kv_type = "f16";  // f32, f16, bf16, q8_0, q5_0, q5_1, q4_0, q4_1, iq4_nl.
   bool offload = false;         // Keep the KV cache on the model's devices.
+  // Fuse the steps of attention; quantized KV types need it.  Nothing = what suits the device.
+  std::optional<bool> flash_attention;
 };
 
 // Bytes beside the weights, by the name of the buffer's type; readable while the decoder works.
@@ -93,6 +95,8 @@ class LlamaDecoder : public Decoder {
 
   Context make_context(StreamId streams, Position length);
   std::size_t measure_stream_bytes();
+  llama_flash_attn_type attention() const;
+  std::uint32_t rows_at_once(std::size_t padded_length) const;
   llama_memory_t memory() const { return llama_get_memory(context_.get()); }
   Position length(StreamId stream) const;
   void require_devices() const;

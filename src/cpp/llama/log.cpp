@@ -137,4 +137,11 @@ std::string ErrorLines::text() const {
   return text;
 }
 
+bool speaks_of_memory(const std::string& reason) {
+  for (const char* words : {"unable to allocate", "failed to allocate", "out of memory"}) {
+    if (reason.find(words) != std::string::npos) return true;
+  }
+  return false;
+}
+
 }  // namespace llmlocal

@@ -51,4 +51,7 @@ class ErrorLines {
   ErrorLines* outer_;
 };
 
+// Whether llama.cpp's reason for a failure is that memory ran out.
+bool speaks_of_memory(const std::string& reason);
+
 }  // namespace llmlocal

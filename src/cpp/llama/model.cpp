@@ -38,13 +38,6 @@ void check_file(const std::string& path) {
   }
 }
 
-bool speaks_of_memory(const std::string& reason) {
-  for (const char* words : {"unable to allocate", "failed to allocate", "out of memory"}) {
-    if (reason.find(words) != std::string::npos) return true;
-  }
-  return false;
-}
-
 template <typename Get>
 std::string read_text(Get&& get) {
   std::string text(256, '\0');

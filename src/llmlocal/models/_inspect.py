@@ -77,6 +77,7 @@ class ModelInfo:
         n_batch: int = 512,
         kv_type: str = "f16",
         swa_full: bool = True,
+        flash_attention: bool = False,
     ) -> MemoryEstimate:
         """The memory that running it takes.
 
@@ -87,6 +88,8 @@ class ModelInfo:
             kv_type: How the context is stored: ``"f16"``, ``"q8_0"``, ...
             swa_full: Whether layers that look at a window keep the whole context all the same,
                 so that any prefix can be reused.
+            flash_attention: Whether the steps of attention are fused, as on GPUs and always with
+                a quantized ``kv_type``.
 
         Raises:
             ParameterError: An argument is out of its range.
@@ -101,6 +104,7 @@ class ModelInfo:
             n_batch=n_batch,
             kv_type=kv_type,
             swa_full=swa_full,
+            flash_attention=flash_attention,
         )
 
 

@@ -19,6 +19,11 @@ __all__ = ["KV_TYPES", "MemoryEstimate", "estimate"]
 CELL_PADDING = 256
 """llama.cpp rounds the tokens of a context up to a multiple of this."""
 
+MOST_ROWS = 512
+FEWEST_ROWS = 64
+MOST_SCORE_BYTES = 256 << 20
+"""The engine evaluates as many rows at once as keep the scores within this; see the decoder."""
+
 KV_TYPES = {
     kind.name.lower(): kind
     for kind in TENSOR_TYPES.values()
@@ -59,6 +64,7 @@ def estimate(
     n_batch: int,
     kv_type: str,
     swa_full: bool,
+    flash_attention: bool,
 ) -> MemoryEstimate:
     """The memory for a context of so many tokens; see :meth:`ModelInfo.memory`.
 
@@ -77,12 +83,14 @@ def estimate(
     shape = cache_shape(model)
     kind = KV_TYPES[kv_type]
     values = _cached_values(shape, n_ctx, n_batch, swa_full=swa_full)
+    is_fused = flash_attention or kind.block_weights > 1  # Quantized values need it.
     return MemoryEstimate(
         n_ctx=n_ctx,
         weights=sum(tensor.size_bytes for tensor in tensors),
         kv=n_streams * (values * kind.block_bytes // kind.block_weights),
         recurrent=n_streams * shape.recurrent_bytes,
-        compute=_compute_bytes(model, header, shape, n_ctx, n_batch, n_streams),
+        compute=_compute_bytes(model, shape, n_ctx, n_batch, is_fused=is_fused)
+        + 4 * n_streams * (header.length("tokenizer.ggml.tokens") or model.count("vocab_size")),
     )
 
 
@@ -93,24 +101,28 @@ def _cached_values(shape: CacheShape, n_ctx: int, n_batch: int, *, swa_full: boo
 
 
 def _compute_bytes(
-    model: Hyperparameters,
-    header: Header,
-    shape: CacheShape,
-    n_ctx: int,
-    n_batch: int,
-    n_streams: int,
+    model: Hyperparameters, shape: CacheShape, n_ctx: int, n_batch: int, *, is_fused: bool
 ) -> int:
-    """Measured: the widest layer's activations, one mask for each kind of layer, the logits."""
+    """Measured: the widest layer's activations, and one mask for each kind of layer.
+
+    Attention in separate steps also has the scores of each row's whole context, for each head.
+    """
     embedding = model.count("embedding_length")
     experts = model.count("expert_used_count")
     feed_forward = max(
         model.count("feed_forward_length"),
         experts * model.count("expert_feed_forward_length"),
     )
-    activations = 4 * n_batch * (7 * feed_forward // 2 + 4 * embedding)
-    masks = 2 * n_batch * _padded(n_ctx) * ((shape.full_values > 0) + (shape.window_values > 0))
-    vocabulary = header.length("tokenizer.ggml.tokens") or model.count("vocab_size")
-    return activations + masks + 4 * n_streams * vocabulary
+    width = 7 * feed_forward // 2 + 4 * embedding
+    mask_bytes = 2
+    rows = n_batch
+    if not is_fused:
+        scores = _padded(n_ctx) * max(model.count("attention.head_count"), 1)
+        rows = min(rows, max(FEWEST_ROWS, min(MOST_ROWS, MOST_SCORE_BYTES // (4 * scores))))
+        width = max(width, scores + 8 * embedding)
+        mask_bytes = 4
+    masks = mask_bytes * _padded(n_ctx) * ((shape.full_values > 0) + (shape.window_values > 0))
+    return rows * (4 * width + masks)
 
 
 def _padded(n_ctx: int) -> int:
