@@ -215,16 +215,22 @@ def test_interrupting(run: Run, capsys: Output) -> None:
     names = run("interrupting")
     response = names["response"]
     assert capsys.readouterr().out == f"{response}\n"
+    assert response.finish_reason == "cancelled"
+    before, full_stop, after = response.partition(".")
+    assert before
+    assert full_stop
+    assert not after.strip(".\n\"' ")  # what else the last token may hold
     seen: list[str] = []
 
     def until_a_full_stop(_: int, text: str) -> bool:
         seen.append(text)
         return "." not in text
 
+    # The prompt is in the cache now, so the last bits of the logits, and the text, may differ.
     again = names["model"].generate(
         "Blue Whales are the biggest animal to ever inhabit the Earth.",
         temp=0,
         callback=until_a_full_stop,
     )
-    assert again == response == "".join(seen)
+    assert again == "".join(seen)
     assert [text for text in seen if "." in text] == seen[-1:]
