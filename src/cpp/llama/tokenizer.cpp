@@ -21,8 +21,30 @@ constexpr std::size_t kBaseStack = std::size_t{1024} * 1024;
 
 constexpr std::size_t kMaxText = INT_MAX / 2;
 
+struct JoinedSegment {
+  std::string text;
+  bool trusted = false;
+};
+
 bool is_space(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+// A byte of a UTF-8 character that is not its first one.
+bool is_inside_character(char c) {
+  return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
+}
+
+// Neighbours that are trusted alike, as one: a control token may lie across their border.
+std::vector<JoinedSegment> join(std::span<const TextSegment> segments) {
+  std::vector<JoinedSegment> joined;
+  for (const TextSegment& segment : segments) {
+    if (joined.empty() || joined.back().trusted != segment.trusted) {
+      joined.push_back({{}, segment.trusted});
+    }
+    joined.back().text += segment.text;
+  }
+  return joined;
 }
 
 std::string piece_of(const llama_vocab* vocab, Token token, bool special) {
@@ -76,6 +98,7 @@ Tokenizer::Tokenizer(std::shared_ptr<const Model> model) : model_(std::move(mode
     ends_.push_back(llama_vocab_is_eog(vocab, token));
     const int attributes = llama_vocab_get_attr(vocab, token);
     const std::string text = llama_vocab_get_text(vocab, token);
+    is_control_.push_back((attributes & LLAMA_TOKEN_ATTR_CONTROL) != 0);
     if ((attributes & (LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN)) == 0) continue;
     if (text.empty()) continue;
     control_tokens_[static_cast<unsigned char>(text[0])].push_back(
@@ -84,10 +107,20 @@ Tokenizer::Tokenizer(std::shared_ptr<const Model> model) : model_(std::move(mode
          (attributes & LLAMA_TOKEN_ATTR_LSTRIP) != 0,
          (attributes & LLAMA_TOKEN_ATTR_RSTRIP) != 0});
   }
+  adds_space_ = puts_space_first();
   for (std::vector<ControlToken>& bucket : control_tokens_) {
     std::ranges::stable_sort(bucket, std::ranges::greater(), [](const ControlToken& control) {
       return control.text.size();
     });
+  }
+}
+
+bool Tokenizer::puts_space_first() const {
+  try {
+    const Tokens tokens = encode_plain("a", false, false);
+    return !tokens.empty() && piece(tokens.front()).starts_with(' ');
+  } catch (const Error&) {
+    return false;  // A vocabulary that does not know the letter.
   }
 }
 
@@ -108,6 +141,31 @@ Tokens Tokenizer::encode_plain(std::string_view text, bool add_special, bool par
                  [&] { return tokenize(model_->vocab(), text, add_special, parse_special); });
 }
 
+Tokens Tokenizer::encode_as_text(std::string_view text) const {
+  Tokens tokens = encode(text, false, false);
+  const auto is_control = [this](Token token) {
+    return is_control_[static_cast<std::size_t>(token)];
+  };
+  if (std::ranges::none_of(tokens, is_control)) return tokens;
+  // In some vocabularies ordinary tokens can grow together to what spells a control token: not
+  // across a cut through the spelling.
+  tokens.clear();
+  std::size_t begin = 0;
+  const auto flush_until = [&](std::size_t end) {
+    const Tokens more = encode(text.substr(begin, end - begin), false, false);
+    tokens.insert(tokens.end(), more.begin(), more.end());
+    begin = end;
+  };
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (!control_token_at(text.substr(i))) continue;
+    std::size_t cut = i + 1;
+    while (cut < text.size() && is_inside_character(text[cut])) ++cut;
+    flush_until(cut);
+  }
+  flush_until(text.size());
+  return tokens;
+}
+
 const Tokenizer::ControlToken* Tokenizer::control_token_at(std::string_view text) const {
   for (const ControlToken& control : control_tokens_[static_cast<unsigned char>(text[0])]) {
     if (text.starts_with(control.text)) return &control;
@@ -123,11 +181,11 @@ Tokens Tokenizer::encode(std::span<const TextSegment> segments, bool add_special
   bool skip_space = false;
   const auto flush = [&] {
     if (between.empty()) return;
-    const Tokens more = encode(between, false, false);
+    const Tokens more = encode_as_text(between);
     tokens.insert(tokens.end(), more.begin(), more.end());
     between.clear();
   };
-  for (const TextSegment& segment : segments) {
+  for (const JoinedSegment& segment : join(segments)) {
     std::string_view rest = segment.text;
     while (!rest.empty()) {
       if (skip_space && is_space(rest[0])) {
@@ -162,33 +220,24 @@ Tokens Tokenizer::encode(std::span<const TextSegment> segments, bool add_special
 }
 
 std::string Tokenizer::decode(std::span<const Token> tokens, bool special) const {
-  std::size_t bytes = 0;
+  std::string text;
+  bool at_start = true;  // Nothing but control tokens so far.
   for (const Token token : tokens) {
     if (token < 0 || token >= vocab_size()) {
       throw ParameterError("there is no token " + std::to_string(token) +
                            "; the vocabulary has 0 to " + std::to_string(vocab_size() - 1));
     }
-    bytes += piece(token).size();
+    const bool is_control = is_control_[static_cast<std::size_t>(token)];
+    if (is_control && !special) continue;
+    std::string_view bytes = piece(token);
+    const std::string spelt = is_control ? piece_of(model_->vocab(), token, true) : std::string();
+    if (is_control) bytes = spelt;
+    // Not llama_detokenize(): that also "cleans up" spaces before punctuation.
+    if (at_start && !is_control && adds_space_ && bytes.starts_with(' ')) bytes.remove_prefix(1);
+    at_start = at_start && is_control;
+    text += bytes;
   }
-  std::string text(bytes + 16, '\0');
-  const auto run = [&] {
-    return llama_detokenize(model_->vocab(),
-                            tokens.data(),
-                            static_cast<std::int32_t>(tokens.size()),
-                            text.data(),
-                            static_cast<std::int32_t>(text.size()),
-                            false,
-                            special);
-  };
-  return guarded("detokenizing", [&] {
-    std::int32_t size = run();
-    if (size < 0) {
-      text.resize(static_cast<std::size_t>(-size));
-      size = run();
-    }
-    text.resize(static_cast<std::size_t>(std::max(size, 0)));
-    return text;
-  });
+  return text;
 }
 
 Token Tokenizer::bos() const {

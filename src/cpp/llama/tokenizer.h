@@ -30,10 +30,12 @@ class Tokenizer {
   // `parse_special`: take the text of a control token, such as "<|im_end|>", for the token.
   Tokens encode(std::string_view text, bool add_special, bool parse_special) const;
 
-  // The tokens of the segments' joined text; a segment's border is not a token's border.
+  // The tokens of the segments' joined text; a segment's border is not a token's border.  No text
+  // outside of trusted segments ever becomes a control token.
   Tokens encode(std::span<const TextSegment> segments, bool add_special) const;
 
-  // The bytes that the tokens stand for; `special`: with the text of control tokens.
+  // The bytes that the tokens stand for, without the space that some vocabularies put before every
+  // text; `special`: with the text of control tokens.
   std::string decode(std::span<const Token> tokens, bool special) const;
 
   // The bytes of one token in running text; control tokens have none.
@@ -57,10 +59,14 @@ class Tokenizer {
 
   const ControlToken* control_token_at(std::string_view text) const;
   Tokens encode_plain(std::string_view text, bool add_special, bool parse_special) const;
+  Tokens encode_as_text(std::string_view text) const;  // Gives no control token.
+  bool puts_space_first() const;
 
   std::shared_ptr<const Model> model_;
   std::vector<std::string> pieces_;
   std::vector<bool> ends_;
+  std::vector<bool> is_control_;
+  bool adds_space_ = false;
   // By the first byte of their text, the longest first.
   std::array<std::vector<ControlToken>, 256> control_tokens_;
 };
