@@ -61,7 +61,8 @@ def test_a_model_without_a_template_can_be_given_one(
 
 
 def test_a_template_that_is_not_there_is_named(
-    tiny_path: TinyPath, capsys: pytest.CaptureFixture[str]
+    tiny_path: TinyPath, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
     assert chat(tiny_path("llama"), "--template", "rag") == 1
     assert "no chat template 'rag'; it has: none" in capsys.readouterr().err

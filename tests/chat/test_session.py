@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from llmlocal._chat import ChatReply, ChatSession, as_messages, find_template, render
+from llmlocal._chat import ChatReply, ChatSession, as_messages, find_template, has_template, render
 from llmlocal._templates import ChatTemplate
 from llmlocal.errors import (
     ContextOverflowError,
@@ -795,6 +795,15 @@ def test_a_file_without_a_template_has_the_catalogs() -> None:
     assert render(model, as_messages("hi")).startswith("<|im_start|>user\nhi<|im_end|>")
     model.template = "{{ messages[0].content }}"
     assert render(model, as_messages("hi")) == "hi"
+
+
+def test_whether_a_model_can_chat_is_known() -> None:
+    model = FakeModel()
+    assert has_template(model)
+    model.template = None
+    assert not has_template(model)
+    model.model_path = "/models/orca-2-7b.Q4_0.gguf"
+    assert has_template(model)
 
 
 def test_variables_and_documents_reach_the_template() -> None:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from llmlocal._chat._model import ChatModel, as_messages, find_template, render
+from llmlocal._chat._model import (
+    ChatModel,
+    as_messages,
+    find_template,
+    has_template,
+    render,
+)
 from llmlocal._chat._options import ChatOptions, ConversationOptions, RenderOptions
 from llmlocal._chat._overflow import Overflow
 from llmlocal._chat._reply import ChatReply
@@ -21,5 +27,6 @@ __all__ = [
     "RenderOptions",
     "as_messages",
     "find_template",
+    "has_template",
     "render",
 ]

@@ -24,6 +24,7 @@ __all__ = [
     "as_messages",
     "control_texts",
     "find_template",
+    "has_template",
     "render",
 ]
 
@@ -139,6 +140,11 @@ def find_template(
         names = ", ".join(_names(model)) or "none"
         raise TemplateError(f"the model's file has no chat template {template!r}; it has: {names}")
     return _parsed(source)
+
+
+def has_template(model: ChatModel) -> bool:
+    """Whether the model can chat without being given a template."""
+    return bool(model.chat_template() or _listed(model))
 
 
 def _listed(model: ChatModel) -> str | None:

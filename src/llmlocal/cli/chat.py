@@ -74,17 +74,14 @@ def _session(llm: LLM, arguments: argparse.Namespace) -> ChatSession:
 
 def _require_template(llm: LLM, session: ChatSession) -> None:
     """Say at once, and not at the first message, that there is no template."""
-    from llmlocal._chat import find_template
+    from llmlocal._chat import find_template, has_template
 
-    try:
-        find_template(llm, session.template)
-    except TemplateError as exc:
-        if session.template is not None:
-            raise
+    if session.template is None and not has_template(llm):
         raise TemplateError(
             f"{Path(llm.model_path).name} has no chat template: it was not made to chat."
             " Give one with --template, or let it go on with a text: llmlocal run"
-        ) from exc
+        )
+    find_template(llm, session.template)
 
 
 def _template(name: str | None) -> str | None:
