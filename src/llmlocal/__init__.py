@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from llmlocal.errors import ParameterError as ParameterError
     from llmlocal.errors import RequestError as RequestError
     from llmlocal.errors import TemplateError as TemplateError
+    from llmlocal.gpt4all import GPT4All as GPT4All
 
 _HOMES = {
     "AsyncChatStream": "_chat",
@@ -58,6 +59,7 @@ _HOMES = {
     "ChatTemplate": "_templates",
     "Completion": "_types",
     "Device": "_devices",
+    "GPT4All": "gpt4all",
     "LLM": "_llm",
     "MemoryUse": "_memory_use",
     "Options": "_options",
