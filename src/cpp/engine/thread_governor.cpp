@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <utility>
 
 namespace llmlocal {
 namespace {
@@ -28,16 +29,23 @@ void ThreadGovernor::observe(std::size_t rows, double seconds, std::optional<dou
   }
   window_.push_back({seconds, cpu_seconds});
   if (window_.size() > kWindow) window_.erase(window_.begin());
-  if (trying_ && seconds > kClearlySlower * usual_) return end_trial(seconds);
+  if (trying_ && seconds > kClearlySlower * usual_) {
+    end_trial(seconds);
+    return;
+  }
   if (!trying_) ++since_trial_;
   if (window_.size() < kWindow) return;
 
-  // The first step after a change pays for waking or parking threads.
-  std::vector<double> times;
-  for (const Step& step : window_) times.push_back(step.seconds);
-  if (trying_) return end_trial(median({times.begin() + 1, times.end()}));
+  std::vector<double> times(window_.size());
+  std::ranges::transform(window_, times.begin(), &Step::seconds);
+  if (trying_) {
+    times.erase(
+        times.begin());  // The first step after a change pays for waking or parking threads.
+    end_trial(median(std::move(times)));
+    return;
+  }
 
-  usual_ = median(times);
+  usual_ = median(std::move(times));
   best_ = best_ == 0 ? usual_ : std::min(best_, usual_);
   if (usual_ > kJump * best_) interval_ = kSoonestTrial;
   if (since_trial_ >= interval_) start_trial();

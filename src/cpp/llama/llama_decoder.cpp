@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <string_view>
 #include <utility>
 
 #include "base/errors.h"
+#include "llama/attention.h"
 #include "llama/backend.h"
 #include "llama/devices.h"
 #include "llama/guard.h"
@@ -15,37 +15,6 @@
 
 namespace llmlocal {
 namespace {
-
-constexpr std::size_t kMostRowsAtOnce = 512;  // The size of one compute graph.
-constexpr std::size_t kFewestRowsAtOnce = 64;
-constexpr std::size_t kMostScoreBytes = std::size_t{256} * 1024 * 1024;
-
-struct KvType {
-  std::string_view name;
-  ggml_type type;
-};
-constexpr std::array<KvType, 9> kKvTypes = {{{"f16", GGML_TYPE_F16},
-                                             {"f32", GGML_TYPE_F32},
-                                             {"bf16", GGML_TYPE_BF16},
-                                             {"q8_0", GGML_TYPE_Q8_0},
-                                             {"q5_1", GGML_TYPE_Q5_1},
-                                             {"q5_0", GGML_TYPE_Q5_0},
-                                             {"q4_1", GGML_TYPE_Q4_1},
-                                             {"q4_0", GGML_TYPE_Q4_0},
-                                             {"iq4_nl", GGML_TYPE_IQ4_NL}}};
-
-ggml_type kv_type_of(const std::string& name) {
-  std::string known;
-  for (const KvType& each : kKvTypes) {
-    if (each.name == name) return each.type;
-    known += (known.empty() ? "" : ", ") + std::string(each.name);
-  }
-  throw ParameterError("kv_type must be one of " + known + ", got '" + name + "'");
-}
-
-double bytes_per_value(ggml_type type) {
-  return static_cast<double>(ggml_type_size(type)) / static_cast<double>(ggml_blck_size(type));
-}
 
 std::string megabytes(std::size_t bytes) {
   return std::to_string((bytes + 500'000) / 1'000'000) + " MB";
@@ -56,16 +25,15 @@ std::string megabytes(std::size_t bytes) {
 LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model,
                            std::shared_ptr<const Tokenizer> tokenizer,
                            DecoderOptions options)
-    : model_(std::move(model)), tokenizer_(std::move(tokenizer)), options_(std::move(options)) {
+    : model_(std::move(model)),
+      tokenizer_(std::move(tokenizer)),
+      options_(std::move(options)),
+      attention_(options_.kv_type, options_.flash_attention, options_.offload) {
   if (!model_->can_generate() || model_->has_encoder()) {
     throw ModelLoadError(model_->path() + " holds a model that can't generate text by itself (" +
                          model_->description() + ")");
   }
-  const ggml_type type = kv_type_of(options_.kv_type);
-  if (ggml_is_quantized(type) && options_.flash_attention == false) {
-    throw ParameterError("kv_type='" + options_.kv_type + "' needs flash_attention");
-  }
-  const double each = bytes_per_value(type);
+  const double each = bytes_per_value(attention_.type());
   pool_ = make_thread_pool(options_.threads);
   stream_bytes_ = keeps_whole_only() ? measure_stream_bytes()
                                      : model_->kv_bytes_per_token(each, each) *
@@ -93,30 +61,6 @@ std::size_t LlamaDecoder::measure_stream_bytes() {
   });
 }
 
-// On CPUs llama.cpp's fused kernel reads long contexts slower, one row at a time, than plain matrix
-// products do: on a 2-core Xeon answers take 1.5 times as long after 256 tokens, and 2.1 times
-// after 3,000, while prompts are 6 % faster.
-llama_flash_attn_type LlamaDecoder::attention() const {
-  if (options_.flash_attention) {
-    return *options_.flash_attention ? LLAMA_FLASH_ATTN_TYPE_ENABLED
-                                     : LLAMA_FLASH_ATTN_TYPE_DISABLED;
-  }
-  const bool needs_it = ggml_is_quantized(kv_type_of(options_.kv_type));
-  return options_.offload || needs_it ? LLAMA_FLASH_ATTN_TYPE_AUTO : LLAMA_FLASH_ATTN_TYPE_DISABLED;
-}
-
-// Without the fused kernel each row has a score for each token of its context and each head, so
-// the rows of long contexts are fewer.
-std::uint32_t LlamaDecoder::rows_at_once(std::size_t padded_length) const {
-  std::size_t rows = kMostRowsAtOnce;
-  if (attention() == LLAMA_FLASH_ATTN_TYPE_DISABLED) {
-    const auto heads = static_cast<std::size_t>(llama_model_n_head(model_->handle()));
-    const std::size_t row_bytes = sizeof(float) * padded_length * std::max<std::size_t>(heads, 1);
-    rows = std::clamp(kMostScoreBytes / row_bytes, kFewestRowsAtOnce, kMostRowsAtOnce);
-  }
-  return static_cast<std::uint32_t>(rows);
-}
-
 LlamaDecoder::Context LlamaDecoder::make_context(StreamId streams, Position length) {
   const auto count = static_cast<std::size_t>(streams);
   const std::size_t needed = count * stream_bytes_;
@@ -135,14 +79,15 @@ LlamaDecoder::Context LlamaDecoder::make_context(StreamId streams, Position leng
   llama_context_params params = llama_context_default_params();
   params.n_ctx = static_cast<std::uint32_t>(padded * count);
   params.n_batch = static_cast<std::uint32_t>(std::max(options_.batch, streams));
-  params.n_ubatch = std::min(params.n_batch, rows_at_once(padded));
+  params.n_ubatch = std::min(params.n_batch,
+                             attention_.rows_at_once(padded, llama_model_n_head(model_->handle())));
   params.n_seq_max = static_cast<std::uint32_t>(streams);
   params.n_outputs_max = static_cast<std::uint32_t>(streams);
   params.n_threads = options_.threads;
   params.n_threads_batch = options_.threads;
-  params.type_k = kv_type_of(options_.kv_type);
+  params.type_k = attention_.type();
   params.type_v = params.type_k;
-  params.flash_attn_type = attention();
+  params.flash_attn_type = attention_.kernel();
   params.kv_unified = false;
   params.swa_full = true;
   params.no_perf = true;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "engine/decoder.h"
+#include "llama/attention.h"
 #include "llama/buffer_sizes.h"
 #include "llama/model.h"
 #include "llama/state_bytes.h"
@@ -95,8 +96,6 @@ class LlamaDecoder : public Decoder {
 
   Context make_context(StreamId streams, Position length);
   std::size_t measure_stream_bytes();
-  llama_flash_attn_type attention() const;
-  std::uint32_t rows_at_once(std::size_t padded_length) const;
   llama_memory_t memory() const { return llama_get_memory(context_.get()); }
   Position length(StreamId stream) const;
   void require_devices() const;
@@ -107,6 +106,7 @@ class LlamaDecoder : public Decoder {
   std::shared_ptr<const Model> model_;
   std::shared_ptr<const Tokenizer> tokenizer_;
   DecoderOptions options_;
+  Attention attention_;
   std::size_t stream_bytes_ = 0;
   std::shared_ptr<ContextSizes> context_sizes_ = std::make_shared<ContextSizes>();
   std::function<bool()> abort_check_;
