@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import threading
 import weakref
 from collections import deque
@@ -43,6 +44,7 @@ class Waker:
         self._sleepers: dict[int, _Sleeper] = {}
         self._thread: threading.Thread | None = None
         self._is_stopped = False
+        self._process = os.getpid()
 
     def watch(self, request: _core.Request, *, until_end: bool) -> tuple[int, asyncio.Event]:
         """Have an event of the running loop set whenever the request has news, or at its end."""
@@ -73,8 +75,8 @@ class Waker:
         Were it left alone, it would come back from the extension while the interpreter shuts down,
         which ends such a thread in the middle of C++ code, and the process with it.
         """
-        if self._thread is not None and not self._thread.is_alive():
-            return  # A forked child, where there is no thread and the locks may be held for good.
+        if os.getpid() != self._process:
+            return  # A forked child: there is no thread, and the lock may be held for good.
         with self._lock:
             self._is_stopped = True
             thread = self._thread
@@ -157,6 +159,7 @@ class AsyncStream:
             if self._reply.is_complete:
                 self._reply.completion()  # Raises what ended it, if that was an error.
                 return False
+            self._reply.check_process()
             await self._news.wait()
             self._news.clear()
             self._ready += self._reply.read(0)

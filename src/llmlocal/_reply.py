@@ -66,17 +66,21 @@ class Reply:
         """Stop the request within a step.  Any thread may call it, any number of times."""
         self.request.cancel()
 
-    def read(self, timeout_ms: int, *, until_end: bool = False) -> list[str]:
-        """Wait for news, or for the end, and return the pieces of text that have come.
-
-        Raises:
-            EngineError: This is a forked child, which nothing will ever come to.
-            Exception: What the callback raised; the request is cancelled then.
-        """
+    def check_process(self) -> None:
+        """Raise an EngineError in a forked child, which nothing will ever come to."""
         if os.getpid() != self._process:
             raise EngineError(
                 "this answer belongs to the process that asked for it, not to its forked child"
             )
+
+    def read(self, timeout_ms: int, *, until_end: bool = False) -> list[str]:
+        """Wait for news, or for the end, and return the pieces of text that have come.
+
+        Raises:
+            EngineError: This is a forked child.
+            Exception: What the callback raised; the request is cancelled then.
+        """
+        self.check_process()
         events, outcome = self.request.read(timeout_ms, until_end=until_end)
         pieces = [piece for token, text in events if (piece := self._take_one(token, text))]
         if outcome is not None:
