@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 from pathlib import Path
 
 from .waiting import PATIENCE_S
@@ -29,11 +31,13 @@ def wait_until(fact):
 """The beginning of most programs: ``tiny()`` opens the model that the first argument names."""
 
 
-def run_python(program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def run_python(
+    program: str, *arguments: str | Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run a program to its end."""
     return subprocess.run(
         [sys.executable, "-c", program, *map(str, arguments)],
-        env={**os.environ, **_ENVIRONMENT},
+        env={**os.environ, **_ENVIRONMENT, **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -46,25 +50,35 @@ class Child:
     """A program that runs, and says how far it is a line at a time."""
 
     def __init__(self, program: str, *arguments: str | Path) -> None:
+        # Unlike a pipe, it never fills up.
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by __exit__
         self._process = subprocess.Popen(
             [sys.executable, "-c", program, *map(str, arguments)],
             env={**os.environ, **_ENVIRONMENT},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
         )
+        assert self._process.stdout is not None
+        self._output = self._process.stdout
+        # Whoever waits for a program that hangs finds that it has ended.
+        self._watchdog = threading.Timer(2 * PATIENCE_S, self._process.kill)
 
     def __enter__(self) -> Child:
+        self._watchdog.start()
         return self
 
     def __exit__(self, kind: object, value: object, trace: object) -> None:
+        self._watchdog.cancel()
+        self._watchdog.join()
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()
+        self._output.close()
+        self._errors.close()
 
     def read_line(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().rstrip("\n")
+        return self._output.readline().rstrip("\n")
 
     def interrupt(self) -> None:
         """What Ctrl-C does."""
@@ -72,5 +86,7 @@ class Child:
 
     def end(self) -> tuple[int, str, str]:
         """Wait for its end: exit code, and the rest of what it wrote."""
-        out, err = self._process.communicate(timeout=PATIENCE_S)
-        return self._process.returncode, out, err
+        out = self._output.read()
+        code = self._process.wait()
+        self._errors.seek(0)
+        return code, out, self._errors.read()
