@@ -19,7 +19,7 @@ from llmlocal._async import AsyncStream, Waker
 from llmlocal._loading import LoadOptions, load
 from llmlocal._log import pass_on_log
 from llmlocal._memory_use import MemoryUse, memory_by_device
-from llmlocal._options import RequestOptions
+from llmlocal._options import RequestOptions, has_lone_surrogate
 from llmlocal._placement import PlacementOptions
 from llmlocal._progress import ProgressOption
 from llmlocal._reply import Reply, TokenCallback
@@ -427,6 +427,9 @@ class LLM:
             text: Any text; it is not changed.
             add_special: Add the beginning (and end) tokens that the model wants, once.
             parse_special: Take the text of a control token, such as ``<|im_end|>``, for the token.
+
+        Raises:
+            ParameterError: The text can't be written as UTF-8.
         """
         return self.encode_segments([(text, parse_special)], add_special=add_special)
 
@@ -437,8 +440,15 @@ class LLM:
 
         Control tokens are recognised inside trusted segments only, so that what a user wrote can't
         pass for one.  Otherwise the borders between segments leave no trace in the result.
+
+        Raises:
+            ParameterError: A text can't be written as UTF-8.
         """
-        return self._open_tokenizer().encode(list(segments), add_special=add_special)
+        listed = list(segments)
+        for text, _ in listed:
+            if has_lone_surrogate(text):
+                raise ParameterError(f"there is half a surrogate pair in the text {text!r:.60}")
+        return self._open_tokenizer().encode(listed, add_special=add_special)
 
     def detokenize(self, tokens: Sequence[int], *, special: bool = False) -> str:
         """The text that tokens stand for; incomplete characters become U+FFFD.

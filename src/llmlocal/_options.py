@@ -18,7 +18,7 @@ from llmlocal.errors import ParameterError
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["Options", "RequestOptions", "recommended_options"]
+__all__ = ["Options", "RequestOptions", "has_lone_surrogate", "recommended_options"]
 
 
 class Options(TypedDict, total=False):
@@ -230,15 +230,17 @@ def _strings(name: str, value: object) -> list[str]:
     for each in values:
         if not isinstance(each, str) or not each:
             raise ParameterError(f"{name} must hold non-empty strings, got {each!r}")
-        if not _is_text(each):
+        if has_lone_surrogate(each):
             raise ParameterError(f"{name} must hold valid text, got {each!r}")
     return cast("list[str]", values)
 
 
-def _is_text(value: str) -> bool:
-    """Whether it can be written as UTF-8: half of a surrogate pair can't."""
+def has_lone_surrogate(value: object) -> bool:
+    """Half of a surrogate pair can't be written as UTF-8."""
+    if not isinstance(value, str):
+        return False
     try:
         value.encode()
     except UnicodeEncodeError:
-        return False
-    return True
+        return True
+    return False

@@ -111,6 +111,7 @@ def test_a_prompt_that_does_not_fit(open_tiny: OpenTiny) -> None:
         ([-1], r"prompt holds token -1, but the vocabulary has 0 to \d+"),
         ([10**6], r"prompt holds token 1000000, but the vocabulary has 0 to \d+"),
         ([2**40], "there is no token 1099511627776"),
+        ("half \udcff", "half a surrogate pair in the text 'half \\\\udcff'"),
     ],
 )
 def test_a_prompt_that_is_none(prompt: Any, message: str, tiny_llm: LLM) -> None:
