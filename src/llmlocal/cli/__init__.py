@@ -7,6 +7,7 @@ Printing and exit codes live here and nowhere else in the package: 0 for success
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -23,7 +24,10 @@ _BROKEN_PIPE = 141  # 128 + SIGPIPE, for example after "| head".
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
-    arguments = _parser().parse_args(argv)
+    arguments = _parse(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A character that the terminal's encoding lacks becomes a question mark, not an error.
+        sys.stdout.reconfigure(errors="replace")
     try:
         code: int = arguments.run(arguments)
     except LLMLocalError as exc:
@@ -37,6 +41,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
     return code
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    # Older Pythons take a prompt that may be absent for absent as soon as an option comes first.
+    if len(rest) == 1 and not rest[0].startswith("-") and getattr(arguments, "prompt", "") is None:
+        arguments.prompt = rest[0]
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return arguments
 
 
 def _parser() -> argparse.ArgumentParser:

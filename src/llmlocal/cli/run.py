@@ -65,7 +65,10 @@ def _read_prompt(given: str | None) -> str:
         return given
     if sys.stdin.isatty():
         raise ParameterError("there is no prompt: give one, or send it through a pipe")
-    text = sys.stdin.read()
+    try:
+        text = sys.stdin.read()
+    except UnicodeDecodeError as exc:
+        raise ParameterError(f"the prompt from standard input is not text: {exc}") from exc
     if not text:
         raise ParameterError("the prompt from standard input is empty")
     return text

@@ -1,0 +1,240 @@
+"""``llmlocal run`` as a shell sees it: what it writes where, and how it ends."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from llmlocal import LLM
+from llmlocal.cli._model_options import add_sampling_options, sampling_options
+
+from ..conftest import OpenTiny, TinyPath
+from ..tiny_models import MODELS
+
+LOADING = ["--device", "cpu", "--n-ctx", "512", "--threads", "1", "--offline"]
+SHORT = ["--max-tokens", "8", "--temp", "0"]
+PATIENCE_S = 60
+
+# A shell that runs the tests in the background has Ctrl-C ignored.
+PROGRAM = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from llmlocal.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+Done = subprocess.CompletedProcess[str]
+
+
+def command(model: Path, *more: str) -> list[str]:
+    return [sys.executable, "-c", PROGRAM, "run", str(model), *LOADING, *more]
+
+
+def run(model: Path, *more: str, text: str | bytes = "", **environment: str) -> Done:
+    done = subprocess.run(
+        command(model, *more),
+        input=text if isinstance(text, bytes) else text.encode(),
+        capture_output=True,
+        timeout=PATIENCE_S,
+        env={**os.environ, **environment},
+        check=False,
+    )
+    out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+    return subprocess.CompletedProcess(done.args, done.returncode, out, err)
+
+
+@pytest.fixture
+def llm(open_tiny: OpenTiny) -> LLM:
+    return open_tiny()
+
+
+def assert_refused(done: Done, message: str) -> None:
+    """One line that says why, and nothing else."""
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert re.fullmatch(rf"llmlocal: error: [^\n]*{message}[^\n]*\n", done.stderr)
+
+
+# --- Answers -------------------------------------------------------------------------------------
+
+
+def test_it_answers_through_the_chat_template(tiny_path: TinyPath, llm: LLM) -> None:
+    answer = llm.chat("hello", system="terse", max_tokens=8, temp=0)
+    done = run(tiny_path("llama"), "hello", "--system", "terse", *SHORT)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{answer}\n", "")
+
+
+def test_raw_continues_the_prompt(tiny_path: TinyPath, llm: LLM) -> None:
+    text = llm.generate("hello", max_tokens=8, temp=0)
+    assert text != llm.chat("hello", max_tokens=8, temp=0)
+    done = run(tiny_path("llama"), "hello", "--raw", *SHORT)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{text}\n", "")
+
+
+def test_so_does_a_model_without_a_template(tmp_path: Path, llm: LLM) -> None:
+    plain = MODELS["llama"]().changed(without=["tokenizer.chat_template"])
+    done = run(plain.write(tmp_path / "plain.gguf"), "hello", *SHORT)
+    text = llm.generate("hello", max_tokens=8, temp=0)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{text}\n", "")
+
+
+def test_the_prompt_may_come_through_a_pipe(tiny_path: TinyPath, llm: LLM) -> None:
+    text = llm.generate("one\ntwo\n", max_tokens=8, temp=0)
+    done = run(tiny_path("llama"), "--raw", *SHORT, text="one\ntwo\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{text}\n", "")
+
+
+def test_python_m_is_the_same_command(tiny_path: TinyPath, llm: LLM) -> None:
+    answer = llm.chat("hello", max_tokens=8, temp=0)
+    call = [sys.executable, "-m", "llmlocal", "run", str(tiny_path("llama")), *LOADING, "hello"]
+    done = subprocess.run([*call, *SHORT], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{answer}\n", "")
+
+
+def test_options_reach_the_sampler(tiny_path: TinyPath, llm: LLM) -> None:
+    plain = llm.generate("hello", max_tokens=20, temp=1.5, seed=7)
+    text = llm.generate("hello", max_tokens=20, temp=1.5, seed=7, stop=plain[6:9])
+    assert text == plain[:6]
+    call = ["--raw", "--max-tokens", "20", "--temp", "1.5", "--seed", "7", "--stop", plain[6:9]]
+    done = run(tiny_path("llama"), "hello", *call)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{text}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ([], {}),
+        (["--max-tokens", "5"], {"max_tokens": 5}),
+        (["--temp", "0"], {"temp": 0.0}),
+        (["--top-k", "3"], {"top_k": 3}),
+        (["--top-p", ".5"], {"top_p": 0.5}),
+        (["--min-p", "0"], {"min_p": 0.0}),
+        (["--repeat-penalty", "1.1"], {"repeat_penalty": 1.1}),
+        (["--repeat-last-n", "9"], {"repeat_last_n": 9}),
+        (["--seed", "0"], {"seed": 0}),
+        (["--timeout", "2.5"], {"timeout": 2.5}),
+        (["--stop", "a", "--stop", "b"], {"stop": ["a", "b"]}),
+    ],
+)
+def test_an_option_is_what_its_name_says(words: Sequence[str], options: object) -> None:
+    parser = argparse.ArgumentParser()
+    add_sampling_options(parser)
+    assert sampling_options(parser.parse_args(words)) == options
+
+
+def test_stats_are_no_part_of_the_answer(tiny_path: TinyPath, llm: LLM) -> None:
+    answer = llm.chat("hello", max_tokens=8, temp=0)
+    done = run(tiny_path("llama"), "hello", "--stats", "--seed", "5", *SHORT)
+    assert (done.returncode, done.stdout) == (0, f"{answer}\n")
+    n_prompt = answer.usage.prompt_tokens
+    assert re.fullmatch(
+        rf"8 tokens, [1-9]\d*\.\d tokens/s, ended by length; prompt: {n_prompt} tokens, 0 cached; "
+        r"first token after \d+\.\d{3} s; seed 5\n",
+        done.stderr,
+    )
+
+
+def test_what_the_output_can_not_write_is_a_question_mark(tiny_path: TinyPath, llm: LLM) -> None:
+    options = ["--raw", "--temp", "9", "--top-k", "0", "--min-p", "0", "--top-p", "1"]
+    wild = llm.generate("hello", temp=9, top_k=0, min_p=0, top_p=1, seed=1, max_tokens=300)
+    assert not wild.isascii()
+    done = run(
+        tiny_path("llama"),
+        *["hello", *options, "--seed", "1", "--max-tokens", "300"],
+        PYTHONIOENCODING="ascii",
+    )
+    written = wild.encode("ascii", errors="replace").decode()
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{written}\n", "")
+
+
+# --- Refusals ------------------------------------------------------------------------------------
+
+
+def test_a_model_that_is_not_there(tmp_path: Path) -> None:
+    assert_refused(run(tmp_path / "no.gguf", "hello"), r"no\.gguf does not exist")
+    assert_refused(run(Path("no-such-model"), "hello"), "no-such-model")
+
+
+def test_a_file_that_is_no_model(tmp_path: Path) -> None:
+    file = tmp_path / "text.gguf"
+    file.write_text("nothing of the kind")
+    assert_refused(run(file, "hello"), "text.gguf")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["hello", "--temp", "-1"], "temp must be a finite number >= 0, got -1"),
+        (["hello", "--top-p", "2"], "top_p must be"),
+        (["hello", "--device", "cuda:7"], "cuda:7"),
+        (["hello", "--kv-type", "f7"], "f7"),
+        (["hello", "--n-ctx", "0"], "n_ctx must be a whole number, 1 to"),
+        (["hello", "--raw", "--system", "x"], "--system needs a chat template"),
+        (["one " * 600], r"prompt has [\d,]+ tokens"),
+        (["", "--raw"], "prompt must not be empty"),
+        (["h\udcff", "--raw"], "half a surrogate pair"),
+        ([], "the prompt from standard input is empty"),
+    ],
+)
+def test_what_can_not_be_done(words: list[str], message: str, tiny_path: TinyPath) -> None:
+    assert_refused(run(tiny_path("llama"), *words), message)
+
+
+def test_a_pipe_with_something_else_than_text(tiny_path: TinyPath) -> None:
+    done = run(tiny_path("llama"), text=b"h\xff", PYTHONIOENCODING="utf-8:strict")
+    assert_refused(done, "standard input is not text")
+
+
+@pytest.mark.parametrize(
+    "words", [["--temp", "hot"], ["--top-k", "1.5"], ["--no-such-option"], ["one", "two"]]
+)
+def test_a_wrong_call(words: list[str], tiny_path: TinyPath) -> None:
+    done = run(tiny_path("llama"), *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("usage: ")
+    assert "Traceback" not in done.stderr
+
+
+# --- The end -------------------------------------------------------------------------------------
+
+ENDLESS = ["hello", "--raw", "--n-ctx", "100000", "--max-tokens", "99000"]
+
+
+def start(model: Path, *more: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command(model, *more),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
+def test_ctrl_c_ends_it_with_130(tiny_path: TinyPath) -> None:
+    with start(tiny_path("llama"), *ENDLESS) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(1)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, err) == (130, "\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no broken pipes")
+def test_a_reader_who_leaves_ends_it(tiny_path: TinyPath) -> None:
+    """As "| head" does."""
+    with start(tiny_path("llama"), *ENDLESS) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(1)
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+        assert process.wait(PATIENCE_S) == 141
