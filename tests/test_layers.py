@@ -27,6 +27,9 @@ LAYERS = [
     {"_doctor", "gpt4all", "cli", "__main__"},
 ]
 
+# The rooms of llmlocal.models, from below; the modules beside them are on top.
+ROOMS = ["_report", "_names", "_gguf", "_catalog", "_disk", "_http", "_download"]
+
 # It reads, when it is called, a variable that programs set in the other.
 READS_BACK = ("gpt4all._library", "gpt4all.gpt4all")
 
@@ -114,6 +117,17 @@ def test_imports_point_down(module: str) -> None:
     assert [name for name, _ in imports(module) if layer(name) > layer(module)] == []
 
 
+def room(module: str) -> int:
+    inner = module.removeprefix("models.").partition(".")[0]
+    return ROOMS.index(inner) if inner in ROOMS else len(ROOMS)
+
+
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if name.startswith("models.")))
+def test_rooms_of_models_point_down(module: str) -> None:
+    inside = [name for name, _ in imports(module) if name.startswith("models.")]
+    assert [name for name in inside if room(name) > room(module)] == []
+
+
 def test_imports_go_in_no_circle() -> None:
     """Also those inside functions: a circle that is cut by a late import is one."""
     circles = TopologicalSorter[str]()
@@ -128,6 +142,7 @@ def test_what_the_walk_sees() -> None:
     assert set(imports("_chat._stream")) >= {("_types", False), ("_options", True)}
     assert ("_llm", True) in set(imports("cli.run"))  # from llmlocal import LLM
     assert ("_chat", False) in set(imports("_llm"))  # inside a function
+    assert ("models._disk._store", False) in set(imports("models._verify"))
     assert ("_templates._template", False) in set(imports("_templates"))  # from ._template import
 
 

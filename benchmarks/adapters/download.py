@@ -18,9 +18,9 @@ class Downloader(Adapter):
         """Seconds, and how far the process's memory grew."""
         import httpx  # noqa: F401 - its import is not what is measured
 
-        from llmlocal.models._card import Checks, HttpsSource
-        from llmlocal.models._fetch import Order, fetch
-        from llmlocal.models._slot import Slot
+        from llmlocal.models._catalog._card import Checks, HttpsSource
+        from llmlocal.models._download._fetch import Order, fetch
+        from llmlocal.models._names._places import Slot
 
         def report(_stage: str, _done: int, _total: int | None) -> None:
             return None

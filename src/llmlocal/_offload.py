@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from llmlocal.models._gguf import Tensor
+from llmlocal.models import Tensor
 
 __all__ = ["Layers", "Plan", "divide", "fit", "layers_of", "plan_for"]
 

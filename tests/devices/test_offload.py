@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmlocal._offload import Layers, divide, fit, layers_of, plan_for
-from llmlocal.models._gguf import Tensor
+from llmlocal.models import Tensor
 
 MB = 10**6
 ROOMY = 10**12

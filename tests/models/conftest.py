@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from llmlocal.models._card import Checks, HttpsSource
-from llmlocal.models._fetch import Order, fetch
-from llmlocal.models._policy import Policy
+from llmlocal.models._catalog._card import Checks, HttpsSource
+from llmlocal.models._download._fetch import Order, fetch
+from llmlocal.models._http._retry import Policy
+from llmlocal.models._names._places import Slot
 from llmlocal.models._report import Report
-from llmlocal.models._slot import Slot
 
 from .hub import Hub, Server, running_hub
 

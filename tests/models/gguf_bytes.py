@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 
-from llmlocal.models._ggml_types import TENSOR_TYPES
+from llmlocal.models._gguf._types import TENSOR_TYPES
 
 U32, I32, F32, BOOL, STRING, ARRAY, U64 = 4, 5, 6, 7, 8, 9, 10
 TYPE_NUMBERS = {kind.name: number for number, kind in TENSOR_TYPES.items()}

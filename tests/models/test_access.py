@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from llmlocal.errors import DownloadError
-from llmlocal.models._token import token_for
+from llmlocal.models._http._token import token_for
 
 from .conftest import Fetcher
 from .gguf_bytes import small_model
@@ -175,7 +175,7 @@ def test_a_redirect_that_leads_nowhere_is_refused(
 def test_a_redirect_from_https_to_http_is_refused() -> None:
     import httpx
 
-    from llmlocal.models._http import Request, open_reply
+    from llmlocal.models._http._exchange import Request, open_reply
 
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(302, headers={"Location": "http://host/model.gguf"}, request=request)
@@ -234,7 +234,7 @@ def test_a_certificate_that_is_not_trusted_is_named(fetch_file: Fetcher) -> None
 
     import httpx
 
-    from llmlocal.models import _transfer
+    from llmlocal.models._http import _transfer
 
     def refuse(_request: object) -> None:
         try:

@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmlocal.errors import DownloadCancelledError, DownloadError
-from llmlocal.models._card import Checks, HttpsSource
-from llmlocal.models._fetch import Order, fetch
-from llmlocal.models._policy import Policy
-from llmlocal.models._slot import Slot
+from llmlocal.models._catalog._card import Checks, HttpsSource
+from llmlocal.models._download._fetch import Order, fetch
+from llmlocal.models._http._retry import Policy
+from llmlocal.models._names._places import Slot
 
 from .gguf_bytes import small_model
 from .hub import Fault, Server, digest

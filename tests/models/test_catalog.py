@@ -13,10 +13,10 @@ import pytest
 from llmlocal import models
 from llmlocal.errors import DownloadError, ModelError, ParameterError
 from llmlocal.models import HttpsSource, ModelCard, PipSource
-from llmlocal.models._card_json import CardError
-from llmlocal.models._catalog import fetched_file, find_card, load_cards, parse_catalog
-from llmlocal.models._ggml_types import FILE_TYPES
-from llmlocal.models._url import is_url
+from llmlocal.models._catalog._card_json import CardError
+from llmlocal.models._catalog._lists import fetched_file, find_card, load_cards, parse_catalog
+from llmlocal.models._gguf._types import FILE_TYPES
+from llmlocal.models._names._url import is_url
 
 from .hub import Fault, Server
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from llmlocal.errors import DownloadCancelledError
-from llmlocal.models._card import Checks
-from llmlocal.models._slot import Slot
+from llmlocal.models._catalog._card import Checks
+from llmlocal.models._names._places import Slot
 
 from .conftest import Fetcher
 from .gguf_bytes import small_model
@@ -27,9 +27,9 @@ TIMEOUT_S = 30
 WORKER = """
 import sys
 from pathlib import Path
-from llmlocal.models._card import Checks, HttpsSource
-from llmlocal.models._fetch import Order, fetch
-from llmlocal.models._slot import Slot
+from llmlocal.models._catalog._card import Checks, HttpsSource
+from llmlocal.models._download._fetch import Order, fetch
+from llmlocal.models._names._places import Slot
 
 url, folder = sys.argv[1:]
 slot = Slot(Path(folder), "model.gguf")

@@ -15,12 +15,12 @@ from typing import BinaryIO
 import pytest
 
 from llmlocal.errors import ChecksumError, DownloadError
-from llmlocal.models import _disk
-from llmlocal.models._card import Checks
-from llmlocal.models._disk import readable_size
-from llmlocal.models._partial import Partial
-from llmlocal.models._record import Record, read_record, write_record
-from llmlocal.models._slot import Slot
+from llmlocal.models._catalog._card import Checks
+from llmlocal.models._disk import _files as _disk
+from llmlocal.models._disk._files import readable_size
+from llmlocal.models._disk._notes import Record, read_record, write_record
+from llmlocal.models._download._partial import Partial
+from llmlocal.models._names._places import Slot
 
 from .conftest import Fetcher
 from .gguf_bytes import small_model
@@ -35,9 +35,9 @@ import shutil
 import sys
 from pathlib import Path
 from llmlocal.errors import DownloadError
-from llmlocal.models._card import Checks, HttpsSource
-from llmlocal.models._fetch import Order, fetch
-from llmlocal.models._slot import Slot
+from llmlocal.models._catalog._card import Checks, HttpsSource
+from llmlocal.models._download._fetch import Order, fetch
+from llmlocal.models._names._places import Slot
 
 shutil.disk_usage = lambda _: type("U", (), {"free": 10**12})
 url, folder = sys.argv[1:]

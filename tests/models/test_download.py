@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from llmlocal.errors import ChecksumError, DownloadCancelledError, DownloadError
-from llmlocal.models._card import Checks
-from llmlocal.models._fetch import Order, fetch
+from llmlocal.models._catalog._card import Checks
+from llmlocal.models._download._fetch import Order, fetch
+from llmlocal.models._names._places import Slot
 from llmlocal.models._report import Report
-from llmlocal.models._slot import Slot
 
 from .conftest import QUICK, Fetcher
 from .gguf_bytes import small_model
@@ -496,7 +496,7 @@ def test_two_files_for_one_slot_are_fetched_once(server: Server, fetch_file: Fet
 
 
 def test_a_slot_in_a_folder_below_is_made(server: Server, slot: Slot) -> None:
-    from llmlocal.models._card import HttpsSource
+    from llmlocal.models._catalog._card import HttpsSource
 
     server.files["/model.gguf"] = MODEL
     deep = Slot(slot.root, "owner/repo/model.gguf")

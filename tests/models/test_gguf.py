@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmlocal.errors import ModelLoadError
-from llmlocal.models._ggml_types import FILE_TYPES, TENSOR_TYPES
-from llmlocal.models._gguf import Header, read_header, read_header_of
-from llmlocal.models._gguf_reader import LongArray
+from llmlocal.models._gguf._header import Header, read_header, read_header_of
+from llmlocal.models._gguf._reader import LongArray
+from llmlocal.models._gguf._types import FILE_TYPES, TENSOR_TYPES
 
 from .gguf_bytes import ARRAY, STRING, U32, Setting, build, setting, text
 

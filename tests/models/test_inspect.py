@@ -14,7 +14,7 @@ from llmlocal.errors import (
     ModelLoadError,
     ModelNotFoundError,
 )
-from llmlocal.models._remote import FIRST_BLOCK_BYTES, RemoteFile
+from llmlocal.models._http._remote import FIRST_BLOCK_BYTES, RemoteFile
 
 from .conftest import QUICK
 from .gguf_bytes import Setting, build, small_model

@@ -9,9 +9,9 @@ import pytest
 
 from llmlocal.errors import ModelLoadError, ParameterError
 from llmlocal.models import _machine
-from llmlocal.models._cache_shape import CacheShape, Hyperparameters, cache_shape
-from llmlocal.models._gguf import Header, read_header
-from llmlocal.models._memory import MemoryEstimate, estimate
+from llmlocal.models._gguf._cache_shape import CacheShape, Hyperparameters, cache_shape
+from llmlocal.models._gguf._header import Header, read_header
+from llmlocal.models._gguf._memory import MemoryEstimate, estimate
 
 from .gguf_bytes import Setting, build
 

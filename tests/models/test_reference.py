@@ -7,8 +7,14 @@ from pathlib import Path
 import pytest
 
 from llmlocal.errors import ParameterError
-from llmlocal.models._quantisation import choose_file, quantisations
-from llmlocal.models._reference import (
+from llmlocal.models._names._filenames import (
+    choose_file,
+    is_later_part,
+    part_names,
+    quantisations,
+    whole_name,
+)
+from llmlocal.models._names._reference import (
     HubFile,
     HubModel,
     NameReference,
@@ -17,7 +23,6 @@ from llmlocal.models._reference import (
     UrlReference,
     parse_reference,
 )
-from llmlocal.models._split import is_later_part, part_names, whole_name
 
 FORMS: list[tuple[str | Path, Reference]] = [
     (Path("model"), PathReference(Path("model"))),

@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmlocal.errors import DownloadError
-from llmlocal.models._http import Linked, Reply
-from llmlocal.models._policy import Policy
-from llmlocal.models._retry import PassingError, Retrying
-from llmlocal.models._verdict import (
+from llmlocal.models._http._exchange import Linked, Reply
+from llmlocal.models._http._retry import PassingError, Policy, Retrying
+from llmlocal.models._http._verdict import (
     Complete,
     Refuse,
     Retry,

@@ -16,7 +16,7 @@ from llmlocal.errors import (
     ModelError,
     ModelNotFoundError,
 )
-from llmlocal.models._slot import Slot
+from llmlocal.models._names._places import Slot
 
 from .gguf_bytes import small_model
 from .hub import Fault, Hub, Server, digest

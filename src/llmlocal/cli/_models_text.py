@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..models import InstalledModel, MemoryEstimate, ModelCard, ModelInfo
-from ..models._disk import readable_size
-from ..models._gguf_reader import LongArray
+from ..models._disk._files import readable_size
+from ..models._gguf._reader import LongArray
 from ..models._machine import available_bytes, total_bytes
-from ..models._quantisation import quantisations
+from ..models._names._filenames import quantisations
 
 __all__ = ["Row", "info_as_json", "info_lines", "rows", "table"]
 

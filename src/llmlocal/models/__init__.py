@@ -4,6 +4,10 @@ A name becomes a file on disk here; loading it is :class:`llmlocal.LLM`'s work. 
 wins and costs no request, also what other tools hold.  A download resumes, is verified, and is
 either complete or absent.
 
+Each public function has a module of its own here, over rooms that import one way:
+``_names`` (what a name means) and ``_gguf`` (what a file says), then ``_catalog`` (what is known),
+``_disk`` (what is here), ``_http`` (asking a server), ``_download`` (bringing it here).
+
 Names are looked up when they are first used, so that finding a file on disk stays quick.
 """
 
@@ -13,43 +17,43 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._card import Checks as Checks
-    from ._card import HttpsSource as HttpsSource
-    from ._card import ModelCard as ModelCard
-    from ._card import PipPackage as PipPackage
-    from ._card import PipSource as PipSource
-    from ._gguf import Tensor as Tensor
-    from ._home import models_folder as models_folder
+    from ._catalog._card import Checks as Checks
+    from ._catalog._card import HttpsSource as HttpsSource
+    from ._catalog._card import ModelCard as ModelCard
+    from ._catalog._card import PipPackage as PipPackage
+    from ._catalog._card import PipSource as PipSource
+    from ._disk._locate import find as find
+    from ._disk._store import InstalledModel as InstalledModel
+    from ._gguf._header import Tensor as Tensor
+    from ._gguf._memory import MemoryEstimate as MemoryEstimate
     from ._inspect import ModelInfo as ModelInfo
     from ._inspect import inspect as inspect
     from ._listing import catalog as catalog
     from ._listing import installed as installed
-    from ._locate import find as find
-    from ._memory import MemoryEstimate as MemoryEstimate
+    from ._names._places import models_folder as models_folder
     from ._refresh import refresh as refresh
     from ._remove import remove as remove
     from ._resolve import pull as pull
     from ._resolve import resolve as resolve
-    from ._store import InstalledModel as InstalledModel
     from ._verify import Verification as Verification
     from ._verify import verify as verify
 
 _HOMES = {
-    "Checks": "_card",
-    "HttpsSource": "_card",
-    "InstalledModel": "_store",
-    "MemoryEstimate": "_memory",
-    "ModelCard": "_card",
+    "Checks": "_catalog._card",
+    "HttpsSource": "_catalog._card",
+    "InstalledModel": "_disk._store",
+    "MemoryEstimate": "_gguf._memory",
+    "ModelCard": "_catalog._card",
     "ModelInfo": "_inspect",
-    "PipPackage": "_card",
-    "PipSource": "_card",
-    "Tensor": "_gguf",
+    "PipPackage": "_catalog._card",
+    "PipSource": "_catalog._card",
+    "Tensor": "_gguf._header",
     "Verification": "_verify",
     "catalog": "_listing",
-    "find": "_locate",
+    "find": "_disk._locate",
     "inspect": "_inspect",
     "installed": "_listing",
-    "models_folder": "_home",
+    "models_folder": "_names._places",
     "pull": "_resolve",
     "refresh": "_refresh",
     "remove": "_remove",

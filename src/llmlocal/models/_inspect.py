@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 
 from .._progress import ProgressOption, reporter
 from ..errors import ModelNotFoundError
-from ._cache_shape import Hyperparameters
-from ._card import NO_CHECKS, HttpsSource
-from ._ggml_types import FILE_TYPES
-from ._gguf import Header, Tensor, read_header, read_header_of
-from ._gguf_reader import Value
-from ._locate import label_of, locate
-from ._memory import MemoryEstimate, estimate
-from ._reference import Reference, parse_reference
+from ._catalog._card import NO_CHECKS, HttpsSource
+from ._disk._locate import label_of, locate
+from ._disk._store import Store
+from ._gguf._cache_shape import Hyperparameters
+from ._gguf._header import Header, Tensor, read_header, read_header_of
+from ._gguf._memory import MemoryEstimate, estimate
+from ._gguf._reader import Value
+from ._gguf._types import FILE_TYPES
+from ._names._reference import Reference, parse_reference
+from ._names._url import shown
 from ._report import Report, cancelling
-from ._store import Store
-from ._url import shown
 
 if TYPE_CHECKING:
-    from ._fetch import Order
+    from ._download._fetch import Order
 
 __all__ = ["ModelInfo", "inspect"]
 
@@ -151,7 +151,7 @@ def inspect(
 
 
 def _inspect_remote(reference: Reference, store: Store, report: Report) -> ModelInfo:
-    from ._orders import orders_for  # The network's libraries are loaded only to use it.
+    from ._download._orders import orders_for  # The network's libraries are loaded only to use it.
 
     orders = orders_for(reference, store, NO_CHECKS, report)
     urls = [_url_of(order) for order in orders]
@@ -170,8 +170,8 @@ def _url_of(order: Order) -> str:
 
 
 def _remote_header(url: str, order: Order, report: Report) -> tuple[Header, int | None]:
-    from ._refusal import NotThereError
-    from ._remote import RemoteFile
+    from ._http._client import NotThereError
+    from ._http._remote import RemoteFile
 
     try:
         with RemoteFile(url, report, is_asked_for=order.is_asked_for) as file:

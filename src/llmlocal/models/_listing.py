@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from ._card import ModelCard, Task
-from ._catalog import load_cards
-from ._store import InstalledModel, Store
+from ._catalog._card import ModelCard, Task
+from ._catalog._lists import load_cards
+from ._disk._store import InstalledModel, Store
 
 __all__ = ["catalog", "installed"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 from ..errors import DownloadError, ParameterError
-from ._card_json import CardError
-from ._catalog import fetched_file, parse_catalog
-from ._disk import disk_error, write_text
-from ._url import is_url, shown
+from ._catalog._card_json import CardError
+from ._catalog._lists import fetched_file, parse_catalog
+from ._disk._files import disk_error, write_text
+from ._names._url import is_url, shown
 
 __all__ = ["refresh"]
 
@@ -30,7 +30,7 @@ def refresh(url: str | None = None) -> int:
     if not source or not is_url(source):
         message = "give the URL of a catalog, or set LLMLOCAL_CATALOG_URL"
         raise ParameterError(message)
-    from ._get import get_document  # The network's libraries are loaded only to use it.
+    from ._http._document import get_document  # The network's libraries are loaded only to use it.
 
     body, _ = get_document(source, lambda *_: None, is_asked_for=True)
     path = fetched_file()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import DownloadError, ModelError
-from ._disk import remove_if_there
-from ._locate import card_of, locate, not_found
-from ._lock import locked
-from ._reference import HubFile, Reference, UrlReference, parse_reference
-from ._slot import Slot
-from ._split import part_names
-from ._store import Store
+from ._disk._files import remove_if_there
+from ._disk._locate import card_of, locate, not_found
+from ._disk._lock import locked
+from ._disk._store import Store
+from ._names._filenames import part_names
+from ._names._places import Slot
+from ._names._reference import HubFile, Reference, UrlReference, parse_reference
 
 __all__ = ["remove"]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from .._progress import ProgressOption
 from ..errors import ParameterError
-from ._card import NO_CHECKS, Checks
-from ._locate import locate, not_found
-from ._reference import parse_reference
-from ._store import Store
+from ._catalog._card import NO_CHECKS, Checks
+from ._disk._locate import locate, not_found
+from ._disk._store import Store
+from ._names._reference import parse_reference
 
 __all__ = ["pull", "resolve"]
 
@@ -55,7 +55,7 @@ def resolve(
         return found.path
     if not allow_download:
         raise not_found(reference, store)
-    from ._acquire import acquire  # The network's libraries are loaded only to use it.
+    from ._download._acquire import acquire  # The network's libraries are loaded only to use it.
 
     return acquire(reference, store, NO_CHECKS, progress)
 
@@ -101,7 +101,7 @@ def pull(
     found = locate(reference, store)
     if found is not None and expected == NO_CHECKS:
         return found.path
-    from ._acquire import acquire
+    from ._download._acquire import acquire
 
     return acquire(reference, store, expected, progress, found)
 

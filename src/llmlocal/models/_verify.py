@@ -11,18 +11,18 @@ from typing import Literal
 
 from .._progress import ProgressOption, reporter
 from ..errors import ChecksumError, ModelLoadError
-from ._card import Checks
-from ._catalog import find_card, load_cards
-from ._digest import compare, digest_file
-from ._disk import file_size
-from ._gguf import read_header_of
-from ._locate import find
-from ._record import Record, read_record, write_record
+from ._catalog._card import Checks
+from ._catalog._lists import find_card, load_cards
+from ._disk._digest import compare, digest_file
+from ._disk._files import file_size
+from ._disk._locate import find
+from ._disk._notes import Record, read_record, write_record
+from ._disk._store import InstalledModel
+from ._gguf._header import read_header_of
+from ._names._places import Slot
 from ._report import Report, cancelling
-from ._slot import Slot
-from ._store import InstalledModel
 
-__all__ = ["Verification", "is_promised", "verify"]
+__all__ = ["Verification", "verify"]
 
 Against = Literal["catalog", "download", "tool", "structure"]
 
@@ -75,27 +75,6 @@ def verify(
             _verify_file(path, slot, model, report)
             for path, slot in zip(model.paths, slots, strict=True)
         ]
-
-
-def is_promised(path: Path, slot: Slot | None, promised: Checks, report: Report) -> bool:
-    """Whether the file's bytes are the promised ones; not read again if untouched since.
-
-    Args:
-        path: The file.
-        slot: Its place, where there may be a record of it.
-        promised: What its bytes must be.
-        report: Hears about progress; may cancel.
-    """
-    record = None if slot is None else read_record(slot)
-    if record is None or not record.describes(path) or (promised.md5 and not record.md5):
-        found = digest_file(path, report, with_md5=promised.md5 is not None).result()
-    else:
-        found = record.checks
-    try:
-        compare(path.name, promised, found)
-    except ChecksumError:
-        return False
-    return True
 
 
 def _verify_file(
