@@ -55,7 +55,8 @@ def test_a_later_turn_costs_its_own_text(smollm: LLM) -> None:
 @pytest.mark.real_model
 def test_four_chats_in_turn_cost_no_more(smollm: LLM) -> None:
     """With nothing configured, and one system message that all begin with."""
-    sessions = [smollm.chat_session("You are terse.", temp=0, max_tokens=6) for _ in range(4)]
+    # Long enough to be kept: a few tokens are sooner evaluated again than copied.
+    sessions = [smollm.chat_session("You are terse.", temp=0, max_tokens=12) for _ in range(4)]
     replies: list[list[Any]] = [[] for _ in sessions]
     for question in ("Name a fruit.", "Another one.", "And a river?"):
         for number, session in enumerate(sessions):
