@@ -23,7 +23,7 @@ pytestmark = pytest.mark.real_model
 TEXT = (Path(__file__).parent / "examples.md").read_text(encoding="utf-8")
 EXAMPLES = dict(re.findall(r"^## (.+?)\n\n```py\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL))
 IMPORTS = {
-    "from gpt4all import": "from llmlocal.gpt4all import",
+    "from gpt4all import": "from llmlocal import",
     "import gpt4all.gpt4all": "from llmlocal import gpt4all",
 }
 DEFAULT_TEMPLATE = "### Human: \n{0}\n### Assistant:\n"
@@ -60,6 +60,17 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     yield run_example
     for model in opened:
         model.close()
+
+
+def test_the_guides_example_runs(run: Run, capsys: Output) -> None:
+    guide = Path(__file__).parents[2] / "docs" / "gpt4all-migration.md"
+    (source,) = re.findall(r"```python\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
+    (name,) = re.findall(r"[\w.-]+\.gguf", source)
+    Path(gpt4all.DEFAULT_MODEL_DIRECTORY, name).symlink_to(real_model("smollm2-135m-instruct"))
+    names: dict[str, Any] = {}
+    exec(compile(source, str(guide), "exec"), names)  # noqa: S102  # what the test is about
+    names["model"].close()
+    assert capsys.readouterr().out.strip()
 
 
 def _refuse(*_: object) -> NoReturn:
