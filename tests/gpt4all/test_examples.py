@@ -62,7 +62,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
         model.close()
 
 
-def test_the_guides_example_runs(run: Run, capsys: Output) -> None:
+@pytest.mark.usefixtures("run")
+def test_the_guides_example_runs(capsys: Output) -> None:
     guide = Path(__file__).parents[2] / "docs" / "gpt4all-migration.md"
     (source,) = re.findall(r"```python\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
     (name,) = re.findall(r"[\w.-]+\.gguf", source)
