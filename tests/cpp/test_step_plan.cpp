@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <numeric>
 #include <vector>
 
 #include "engine/step_plan.h"
@@ -58,12 +59,39 @@ TEST_CASE("plan: a piece that does not end its prompt has no logits") {
   CHECK_FALSE(plan.parts[0].logits_row.has_value());
 }
 
+Tokens counted(Position size) {
+  Tokens tokens(static_cast<std::size_t>(size));
+  std::iota(tokens.begin(), tokens.end(), 1);
+  return tokens;
+}
+
 TEST_CASE("plan: prompts share the budget in the order of admission") {
-  const Tokens prompt = {1, 2, 3, 4};
-  const std::vector<RunState> runs = {prompting(3, prompt), prompting(0, prompt, 1)};
-  const StepPlan plan = plan_step(runs, 6, 100);
-  CHECK(plan.batch.streams == std::vector<StreamId>{3, 3, 3, 3, 0, 0});
-  CHECK(plan.batch.tokens == Tokens{1, 2, 3, 4, 2, 3});
+  const Tokens prompt = counted(40);
+  const std::vector<RunState> runs = {prompting(3, prompt, 36), prompting(0, prompt, 1)};
+  const StepPlan plan = plan_step(runs, 20, 100);
+  CHECK(plan.batch.size() == 20);
+  CHECK(Tokens(plan.batch.tokens.begin(), plan.batch.tokens.begin() + 6) ==
+        Tokens{37, 38, 39, 40, 2, 3});
+  CHECK(plan.batch.streams[3] == 3);
+  CHECK(plan.batch.streams[4] == 0);
+}
+
+TEST_CASE("plan: a second prompt is not begun for a few tokens, unless they are its last") {
+  const Tokens prompt = counted(40);
+  const std::vector<RunState> runs = {
+      prompting(0, prompt, 10), prompting(1, prompt), prompting(2, prompt, 35)};
+  const auto pieces = [&](Position budget) {
+    std::vector<Position> lengths(runs.size());
+    for (const RunPart& part : plan_step(runs, budget, 100).parts) lengths[part.run] = part.tokens;
+    return lengths;
+  };
+  CHECK(pieces(9) == std::vector<Position>{9, 0, 0});  // The first is begun in any case.
+  CHECK(pieces(33) == std::vector<Position>{30, 0, 0});
+  CHECK(pieces(45) == std::vector<Position>{30, 0, 5});
+  CHECK(pieces(24) == std::vector<Position>{30, 0, 0});  // A quarter more ends it.
+  CHECK(pieces(23) == std::vector<Position>{23, 0, 0});
+  CHECK(pieces(34) == std::vector<Position>{30, 0, 5});
+  CHECK(pieces(46) == std::vector<Position>{30, 16, 0});
 }
 
 TEST_CASE("plan: the budget is for prompts only, the capacity for all") {
@@ -104,7 +132,7 @@ TEST_CASE(
     for (int step = 0; step < 200; ++step) {
       const Position budget = random.between(1, 20);
       const StepPlan plan = plan_step(runs, budget, capacity);
-      bool right = plan.batch.size() <= capacity && plan.prompt_tokens <= budget;
+      bool right = plan.batch.size() <= capacity && plan.prompt_tokens <= budget + budget / 4;
       right = right &&
               plan.prompt_tokens + plan.answer_tokens == static_cast<Position>(plan.batch.size());
       std::size_t row = 0;

@@ -5,6 +5,10 @@
 namespace llmlocal {
 namespace {
 
+// Of a second prompt in a step nothing smaller is begun: llama.cpp evaluates sequences with
+// different numbers of tokens one after another, so that a few tokens cost as much as many.
+constexpr Position kSmallestBeginning = 16;
+
 // Answers go in the order of their streams: neighbours in the cache, neighbours in the batch.
 std::vector<std::size_t> decoding_by_stream(std::span<const RunState> runs) {
   std::vector<std::size_t> order;
@@ -15,10 +19,11 @@ std::vector<std::size_t> decoding_by_stream(std::span<const RunState> runs) {
   return order;
 }
 
-Position piece_length(const RunState& run, Position room) {
+// Tokens up to the prompt's end, or to where it pauses.
+Position tokens_left(const RunState& run) {
   const auto end = static_cast<Position>(run.prompt.size());
   const Position stop = run.pause_at > run.evaluated ? std::min(run.pause_at, end) : end;
-  return std::min(stop - run.evaluated, room);
+  return stop - run.evaluated;
 }
 
 }  // namespace
@@ -34,9 +39,12 @@ StepPlan plan_step(std::span<const RunState> runs, Position prompt_budget, std::
     const RunState& run = runs[i];
     if (run.decoding) continue;
     const auto free_rows = static_cast<Position>(capacity - plan.batch.size());
-    const Position length =
-        piece_length(run, std::min(prompt_budget - plan.prompt_tokens, free_rows));
-    if (length <= 0) continue;
+    const Position room = prompt_budget - plan.prompt_tokens;
+    const Position left = tokens_left(run);
+    const Position wanted = left <= room + room / 4 ? left : room;
+    const Position length = std::min(wanted, free_rows);
+    const bool is_sliver = length < kSmallestBeginning && length < left;
+    if (length <= 0 || (plan.prompt_tokens > 0 && is_sliver)) continue;
     RunPart part{i, length, std::nullopt};
     for (Position position = run.evaluated; position < run.evaluated + length; ++position) {
       const auto index = static_cast<std::size_t>(position);

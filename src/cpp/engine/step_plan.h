@@ -38,7 +38,8 @@ struct StepPlan {
 };
 
 // `runs` in the order of their admission.  `prompt_budget`: tokens of prompts that the step may
-// take; `capacity`: rows that the batch may have, at least one per run.
+// take, and up to a quarter more where that ends a prompt; `capacity`: rows that the batch may
+// have, at least one per run.
 StepPlan plan_step(std::span<const RunState> runs, Position prompt_budget, std::size_t capacity);
 
 }  // namespace llmlocal
