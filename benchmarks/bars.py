@@ -179,4 +179,4 @@ BARS: tuple[Bar, ...] = (
     Bar("10,000 requests", "resident memory flat: 1.02 of the start",
         growth_of("memory", "rss_bytes", REQUESTS), 1.02, "at most"),
 )  # fmt: skip
-"""DESIGN's table, in its order; a bar without `work` belongs to the work above it."""
+"""In the order of the report; a bar without `work` belongs to the work above it."""
