@@ -9,6 +9,7 @@
 #include "base/errors.h"
 #include "llama/guard.h"
 #include "llama/log.h"
+#include "llama/own_symbols.h"
 
 namespace llmlocal {
 namespace {
@@ -56,6 +57,7 @@ const std::vector<BackendLibrary>& start_llama(const std::string& library_dir) {
   static std::once_flag started;
   static std::vector<BackendLibrary> libraries;
   std::call_once(started, [&] {
+    require_own_symbols();
     install_abort_handler();
     install_log_sink();
     const RegistryChange change;
@@ -72,6 +74,7 @@ const std::vector<BackendLibrary>& start_llama(const std::string& library_dir) {
 }
 
 void load_backend(const std::string& path) {
+  require_own_symbols();
   const RegistryChange change;
   const ErrorLines log(LogLevel::kInfo);
   const bool is_loaded =

@@ -13,7 +13,7 @@ namespace llmlocal {
 
 // Starts llama.cpp with the CPU's backend, and others that touch no hardware, from `library_dir`;
 // the first call counts.  Returns what was found there.  Throws DeviceError if there is no backend
-// for this CPU.
+// for this CPU, or another llama.cpp in the way.
 const std::vector<BackendLibrary>& start_llama(const std::string& library_dir);
 
 // Adds the backend in a shared library.  Throws DeviceError with the reason if it is none, or not
