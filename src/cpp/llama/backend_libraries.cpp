@@ -52,7 +52,7 @@ void rate(BackendLibrary& library) {
   auto* score = reinterpret_cast<int (*)()>(  // NOLINT(*-reinterpret-cast)
       opened.symbol("ggml_backend_score"));
   if (score) library.score = score();
-  library.fits = !score || library.score > 0;
+  library.fits = score == nullptr || library.score > 0;
 }
 
 void load(BackendLibrary& library) {
