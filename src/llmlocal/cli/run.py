@@ -52,8 +52,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _ask(llm: LLM, prompt: str, arguments: argparse.Namespace) -> Stream | ChatStream:
+    from llmlocal._chat import has_template
+
     options = sampling_options(arguments)
-    if arguments.raw or llm.chat_template() is None:
+    if arguments.raw or not has_template(llm):
         if arguments.system:
             raise ParameterError("--system needs a chat template, and none is used here")
         return llm.generate(prompt, streaming=True, **options)
