@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/token_channel.h"
+#include "failing_new.h"
 #include "property.h"
 #include "step_gate.h"
 
@@ -177,6 +178,32 @@ TEST_CASE("channel: a new queue learns of news that the old one was told of") {
   channel.push({1, "a"});
   channel.announce_on(new_queue, 2, Until::kNews);
   CHECK(new_queue->wait(kAtOnce) == std::vector<RequestId>{2});
+}
+
+TEST_CASE("channel: the end needs no memory to reach who waits for it") {
+  const auto queue = std::make_shared<ReadyQueue>();
+  TokenChannel channel;
+  channel.announce_on(queue, 7, Until::kNews);
+  for (int round = 0; round < 2; ++round) {  // A read makes the next announcement possible.
+    channel.push({1, "a"});
+    CHECK(queue->wait(kAtOnce) == std::vector<RequestId>{7});
+    CHECK(channel.read(kAtOnce, Until::kNews).events.size() == 1);
+  }
+  Outcome outcome = outcome_with(FinishReason::kStop);
+  outcome.stop_match = "a stop string that is too long to be kept without memory of its own";
+  REQUIRE_FALSE(runs_out_of_memory(0, [&] { channel.finish(std::move(outcome)); }));
+  CHECK(queue->wait(kAtOnce) == std::vector<RequestId>{7});
+  CHECK(channel.read(kAtOnce, Until::kEnd).outcome->reason == FinishReason::kStop);
+}
+
+TEST_CASE("channel: a token that there is no memory for is not announced, the next one is") {
+  const auto queue = std::make_shared<ReadyQueue>();
+  TokenChannel channel;
+  channel.announce_on(queue, 7, Until::kNews);
+  CHECK(runs_out_of_memory(0, [&] { channel.push({1, "a"}); }));
+  CHECK(queue->wait(kAtOnce).empty());
+  channel.push({2, "b"});
+  CHECK(queue->wait(kAtOnce) == std::vector<RequestId>{7});
 }
 
 }  // namespace

@@ -7,8 +7,8 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <list>
 #include <mutex>
-#include <utility>
 #include <vector>
 
 namespace llmlocal {
@@ -18,9 +18,15 @@ using RequestId = std::uint64_t;
 class ReadyQueue {
  public:
   void push(RequestId id) {
+    std::list<RequestId> ids{id};
+    take(ids);
+  }
+
+  // The same for what the list holds.  Needs no memory, so it can't fail; the list is empty then.
+  void take(std::list<RequestId>& ids) noexcept {
     {
       const std::lock_guard lock(mutex_);
-      ready_.push_back(id);
+      ready_.splice(ready_.end(), ids);
     }
     changed_.notify_one();
   }
@@ -29,13 +35,15 @@ class ReadyQueue {
   std::vector<RequestId> wait(std::chrono::milliseconds timeout) {
     std::unique_lock lock(mutex_);
     changed_.wait_for(lock, timeout, [this] { return !ready_.empty(); });
-    return std::exchange(ready_, {});
+    std::vector<RequestId> ready(ready_.begin(), ready_.end());
+    ready_.clear();
+    return ready;
   }
 
  private:
   std::mutex mutex_;  // Guards ready_.
   std::condition_variable changed_;
-  std::vector<RequestId> ready_;
+  std::list<RequestId> ready_;
 };
 
 }  // namespace llmlocal

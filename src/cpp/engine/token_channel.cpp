@@ -8,7 +8,7 @@ void TokenChannel::push(TokenEvent event) {
   bool wake = false;
   {
     const std::lock_guard lock(mutex_);
-    if (outcome_) return;
+    if (is_over_) return;
     events_.push_back(std::move(event));
     wake = wake_for_tokens_;
     announce_locked();
@@ -16,11 +16,12 @@ void TokenChannel::push(TokenEvent event) {
   if (wake) changed_.notify_one();
 }
 
-void TokenChannel::finish(Outcome outcome) {
+void TokenChannel::finish(Outcome outcome) noexcept {
   {
     const std::lock_guard lock(mutex_);
-    if (outcome_) return;
-    outcome_ = std::make_shared<const Outcome>(std::move(outcome));
+    if (is_over_) return;
+    *outcome_ = std::move(outcome);
+    is_over_ = true;
     announce_locked();
   }
   changed_.notify_one();
@@ -30,25 +31,25 @@ TokenChannel::Read TokenChannel::read(std::chrono::milliseconds timeout, Until u
   std::unique_lock lock(mutex_);
   wake_for_tokens_ = until == Until::kNews;
   changed_.wait_for(
-      lock, timeout, [&] { return outcome_ || (wake_for_tokens_ && !events_.empty()); });
+      lock, timeout, [&] { return is_over_ || (wake_for_tokens_ && !events_.empty()); });
   wake_for_tokens_ = false;
-  announced_ = false;
-  return {std::exchange(events_, {}), outcome_};
+  if (ready_ && announcement_.empty()) announcement_.push_back(ready_id_);
+  return {std::exchange(events_, {}), is_over_ ? outcome_ : nullptr};
 }
 
 void TokenChannel::announce_on(std::shared_ptr<ReadyQueue> queue, RequestId id, Until until) {
+  std::list<RequestId> announcement{id};
   const std::lock_guard lock(mutex_);
   ready_ = std::move(queue);
   ready_id_ = id;
-  announced_ = false;
+  announcement_.swap(announcement);
   announce_until_ = until;
-  if (outcome_ || !events_.empty()) announce_locked();
+  if (is_over_ || !events_.empty()) announce_locked();
 }
 
-void TokenChannel::announce_locked() {
-  if (!ready_ || announced_ || (announce_until_ == Until::kEnd && !outcome_)) return;
-  announced_ = true;
-  ready_->push(ready_id_);
+void TokenChannel::announce_locked() noexcept {
+  const bool is_news = is_over_ || announce_until_ == Until::kNews;
+  if (is_news && !announcement_.empty()) ready_->take(announcement_);
 }
 
 }  // namespace llmlocal

@@ -2,14 +2,15 @@
 //
 // The engine pushes and never waits.  The consumer takes everything that is there at once, so it
 // wakes up less often than tokens arrive; one that only wants the end is not woken for tokens at
-// all.  What is held is bounded by the request's max_tokens.
+// all.  What is held is bounded by the request's max_tokens.  The end needs no memory to get
+// through: who waits must learn of it, above all where memory has run out.
 #pragma once
 
 #include <chrono>
 #include <condition_variable>
+#include <list>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,7 +42,7 @@ class TokenChannel {
   // -----------------------------------------------------------------------
   void push(TokenEvent event);
   // The first call counts; later ones are ignored.
-  void finish(Outcome outcome);
+  void finish(Outcome outcome) noexcept;
 
   // --- The consumer's side
   // --------------------------------------------------------------------- Takes
@@ -51,17 +52,19 @@ class TokenChannel {
   void announce_on(std::shared_ptr<ReadyQueue> queue, RequestId id, Until until = Until::kNews);
 
  private:
-  void announce_locked();
+  void announce_locked() noexcept;
 
   std::mutex mutex_;  // Guards everything below.
   std::condition_variable changed_;
   std::vector<TokenEvent> events_;
-  std::shared_ptr<const Outcome> outcome_;
+  std::shared_ptr<Outcome> outcome_ = std::make_shared<Outcome>();  // Of use once it is over.
+  bool is_over_ = false;
   bool wake_for_tokens_ = false;  // The consumer waits, and not only for the end.
   std::shared_ptr<ReadyQueue> ready_;
   RequestId ready_id_ = 0;
   Until announce_until_ = Until::kNews;
-  bool announced_ = false;  // On `ready_`, and not read since.
+  std::list<RequestId> announcement_;  // The next one, made beforehand; none until what was
+                                       // announced is read.
 };
 
 }  // namespace llmlocal
