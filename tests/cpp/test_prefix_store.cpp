@@ -8,6 +8,7 @@
 
 #include "engine/prefix_store.h"
 #include "engine_fixture.h"
+#include "failing_new.h"
 
 namespace llmlocal::testing {
 namespace {
@@ -53,6 +54,21 @@ TEST_CASE("store: an entry that can't be cut back far enough stands for nothing"
   put(store, {1, 2, 3, 4}, 3);
   CHECK(store.find(Tokens{1, 2, 9}, 2).entry == nullptr);
   CHECK(store.find(Tokens{1, 2, 3, 9}, 3).length == 3);
+}
+
+TEST_CASE("store: an entry that there is no memory for changes nothing") {
+  PrefixStore store(3 * cost(2));
+  put(store, {1, 1});
+  put(store, {2, 2});
+  for (Token last = 3; last < 20; ++last) {
+    Tokens tokens = {1, 1, last};  // It would push out both.
+    StateBlob blob = blob_of(tokens, 0, 2 * cost(2));
+    CHECK(runs_out_of_memory(0, [&] { store.insert(std::move(tokens), std::move(blob)); }));
+    CHECK(store.bytes() == 2 * cost(2));
+    CHECK(store.size() == 2);
+  }
+  put(store, {3, 3});
+  CHECK(store.size() == 3);
 }
 
 TEST_CASE("store: counts the bytes of states and tokens") {

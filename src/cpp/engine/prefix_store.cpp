@@ -26,7 +26,10 @@ bool PrefixStore::covers(std::span<const Token> tokens) const {
 }
 
 void PrefixStore::insert(Tokens tokens, StateBlob blob) {
-  Entry entry{std::move(tokens), std::move(blob)};
+  // First of all its place in memory: from then on nothing can fail.
+  std::list<Entry> inserted;
+  inserted.push_back({std::move(tokens), std::move(blob)});
+  const Entry& entry = inserted.front();
   if (entry.bytes() > budget_) return;
   // What the new entry covers is no longer needed.
   for (auto old = entries_.begin(); old != entries_.end();) {
@@ -39,7 +42,7 @@ void PrefixStore::insert(Tokens tokens, StateBlob blob) {
   }
   while (bytes_ + entry.bytes() > budget_) erase(std::prev(entries_.end()));
   bytes_ += entry.bytes();
-  entries_.push_front(std::move(entry));
+  entries_.splice(entries_.begin(), inserted);
 }
 
 void PrefixStore::touch(const Entry* entry) {

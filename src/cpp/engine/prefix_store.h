@@ -38,6 +38,7 @@ class PrefixStore {
   // Whether a state of this size may be kept at all.
   bool accepts(std::size_t bytes) const { return bytes <= budget_; }
 
+  // Throws std::bad_alloc where there is no memory for the entry; nothing has changed then.
   void insert(Tokens tokens, StateBlob blob);
   void touch(const Entry* entry);  // It was used now.
   void remove(const Entry* entry);
