@@ -72,6 +72,9 @@ class DecoderLog {
   std::vector<std::string> violations_;
 };
 
+// The calls in the midst of which FakeOptions::on_call is called.
+enum class Call { kDecode, kLogits, kMakeSampler, kTrim, kClear, kCopy, kSave, kRestore, kGrow };
+
 struct FakeOptions {
   FakeModel model;
   MemoryKind memory = MemoryKind::kPlain;
@@ -88,6 +91,7 @@ struct FakeOptions {
   std::function<void(std::span<const Token> prompt)> on_make_sampler;
   std::function<void()> on_clear;
   std::function<void()> on_save;
+  std::function<void(Call)> on_call;
   // Whether the call works.
   std::function<bool()> copy_works;
   std::function<bool()> save_works;
@@ -144,6 +148,7 @@ class FakeDecoder : public Decoder {
       if (row == batch.size() / 2) {  // What fails or is aborted leaves a part behind.
         options_.gate->pass(aborted);
         if (options_.on_decode) options_.on_decode(batch);
+        enter(Call::kDecode);
       }
       if (aborted()) return DecodeStatus::kAborted;
       at(batch.streams[row]).tokens.push_back(batch.tokens[row]);
@@ -156,6 +161,7 @@ class FakeDecoder : public Decoder {
     check_thread();
     require(row < last_batch_.size() && last_batch_.wants_logits[row] != 0,
             "logits of a row that has none");
+    enter(Call::kLogits);
     const auto length = static_cast<std::size_t>(last_batch_.positions[row]) + 1;
     const auto sequence = std::span(at(last_batch_.streams[row]).tokens).first(length);
     logits_.assign(options_.model.pieces.size(), 0.0F);
@@ -181,6 +187,7 @@ class FakeDecoder : public Decoder {
                                         std::span<const Token> prompt) override {
     check_thread();
     if (options_.on_make_sampler) options_.on_make_sampler(prompt);
+    enter(Call::kMakeSampler);
     return std::make_unique<GreedySampler>();
   }
 
@@ -203,12 +210,14 @@ class FakeDecoder : public Decoder {
       it = {};
       return false;
     }
+    enter(Call::kTrim);
     it.tokens.resize(static_cast<std::size_t>(length));
     return true;
   }
   void clear(StreamId stream) override {
     check_thread();
     if (options_.on_clear) options_.on_clear();
+    enter(Call::kClear);
     at(stream) = {};
   }
   bool copy(StreamId from, StreamId to) override {
@@ -217,6 +226,7 @@ class FakeDecoder : public Decoder {
     ++log_->copies;
     at(to) = {};
     if (options_.copy_works && !options_.copy_works()) return false;
+    leave_a_part(Call::kCopy, at(to), at(from).tokens);
     at(to) = {at(from).tokens, copy_floor(from)};
     return true;
   }
@@ -227,6 +237,7 @@ class FakeDecoder : public Decoder {
     require(!tokens.empty(), "save of an empty stream");
     ++log_->saves;
     if (options_.on_save) options_.on_save();
+    enter(Call::kSave);
     if (options_.save_works && !options_.save_works()) return std::nullopt;
     StateBlob blob;
     blob.size = tokens.size() * kStateBytesPerToken;
@@ -243,6 +254,7 @@ class FakeDecoder : public Decoder {
     if (options_.restore_works && !options_.restore_works()) return false;
     Tokens tokens(static_cast<std::size_t>(blob.length));
     std::memcpy(tokens.data(), blob.data.get(), tokens.size() * sizeof(Token));
+    leave_a_part(Call::kRestore, at(stream), tokens);
     at(stream) = {std::move(tokens), blob.floor};
     return true;
   }
@@ -251,14 +263,18 @@ class FakeDecoder : public Decoder {
     check_thread();
     require(wanted > streams(), "growth to no more than there is");
     if (wanted > options_.grows_to) throw OutOfMemoryError("no memory for more streams");
+    enter(Call::kGrow);
     ++log_->growths;
     std::vector<bool> survived;
+    std::vector<Stream> grown(static_cast<std::size_t>(wanted));
     for (StreamId stream = 0; stream < streams(); ++stream) {
       survived.push_back(!options_.survives_growth || options_.survives_growth(stream));
       // Content moves by way of saved states.
-      at(stream) = survived.back() ? Stream{at(stream).tokens, copy_floor(stream)} : Stream{};
+      if (survived.back()) {
+        grown[static_cast<std::size_t>(stream)] = {at(stream).tokens, copy_floor(stream)};
+      }
     }
-    streams_.resize(static_cast<std::size_t>(wanted));
+    streams_ = std::move(grown);
     return survived;
   }
 
@@ -269,6 +285,17 @@ class FakeDecoder : public Decoder {
   };
   static Position length_of(const Stream& stream) {
     return static_cast<Position>(stream.tokens.size());
+  }
+
+  void enter(Call call) const {
+    if (options_.on_call) options_.on_call(call);
+  }
+  // What throws has done half of its work.
+  void leave_a_part(Call call, Stream& to, const Tokens& tokens) const {
+    if (!options_.on_call) return;
+    to.tokens.assign(tokens.begin(),
+                     tokens.begin() + static_cast<std::ptrdiff_t>(tokens.size() / 2));
+    enter(call);
   }
 
   Stream& at(StreamId stream) {

@@ -6,10 +6,14 @@
 #include <new>
 #include <optional>
 #include <span>
+#include <stdexcept>
+#include <utility>
 #include <vector>
 
+#include "base/errors.h"
 #include "engine/stream_pool.h"
 #include "engine_fixture.h"
+#include "failing_new.h"
 
 namespace llmlocal::testing {
 namespace {
@@ -338,6 +342,86 @@ TEST_CASE("pool: no memory for saving a state costs that state only") {
   CHECK(fixture.run(kOther).reused == 0);
   CHECK(fixture.content(0) == kOther);
   CHECK(fixture.pool().store().size() == 0);
+}
+
+// A decoder in which one kind of call throws.
+FakeOptions throwing(Call broken, const std::shared_ptr<int>& kind, StreamId streams = 1) {
+  FakeOptions fake = memory_of(MemoryKind::kPlain, streams);
+  fake.on_call = [broken, kind](Call call) {
+    if (call != broken) return;
+    if (*kind == 0) throw std::bad_alloc();
+    if (*kind == 1) throw OutOfMemoryError("no memory");
+    if (*kind == 2) throw std::runtime_error("a reason");
+    if (*kind == 3) throw 42;
+  };
+  return fake;
+}
+
+TEST_CASE("pool: whatever is thrown where work is to be spared, the work is done") {
+  for (int kind = 0; kind < 4; ++kind) {
+    CAPTURE(kind);
+    const auto thrown = std::make_shared<int>(kind);
+    {
+      PoolFixture fixture(throwing(Call::kSave, thrown));
+      fixture.run_and_release(kTalk);
+      fixture.run_and_release(kOther);
+      CHECK(fixture.content(0) == kOther);
+      CHECK(fixture.pool().store().size() == 0);
+    }
+    {
+      PoolFixture fixture(throwing(Call::kRestore, thrown));
+      fixture.run_and_release(kTalk);
+      fixture.run_and_release(kOther);
+      CHECK(fixture.run(kTalkGoesOn).reused == 0);
+      CHECK(fixture.content(0) == kTalkGoesOn);
+      CHECK(fixture.pool().store().size() == 1);  // Of kOther: the other one is dropped.
+    }
+    {
+      PoolFixture fixture(throwing(Call::kCopy, thrown, 2));
+      fixture.run(kTalk);
+      CHECK(fixture.run(kTalkGoesOn).reused == 0);
+      CHECK(fixture.content(1) == kTalkGoesOn);
+    }
+    {
+      PoolFixture fixture(throwing(Call::kTrim, thrown));
+      fixture.run_and_release(kTalkGoesOn);
+      CHECK(fixture.run(kTalk + kOther).reused == 0);
+      CHECK(fixture.content(0) == kTalk + kOther);
+    }
+  }
+}
+
+TEST_CASE("pool: what can't be rolled back or moved for an exception is emptied, or stays") {
+  const auto thrown = std::make_shared<int>(1);
+  {
+    PoolFixture fixture(throwing(Call::kTrim, thrown));
+    fixture.run(kTalk);
+    fixture.evaluate_unbooked(0, {1, 2});
+    fixture.pool().roll_back(0);
+    CHECK(fixture.content(0).empty());
+    CHECK(fixture.pool().length(0) == 0);
+  }
+  PoolFixture fixture(throwing(Call::kCopy, thrown, 3));
+  fixture.run(kTalk);
+  fixture.run(kOther);
+  fixture.run(some_tokens(30, 8));
+  fixture.pool().release(1);
+  CHECK_FALSE(fixture.pool().close_gap().has_value());
+  CHECK(fixture.content(1).empty());
+  CHECK(fixture.pool().length(1) == 0);
+  CHECK(fixture.content(2).size() == 30);
+}
+
+TEST_CASE("pool: no memory for the books of a lease leaves no false belief") {
+  PoolFixture fixture;
+  fixture.run_and_release(kTalk);
+  for (int n = 0; n < 50; ++n) {
+    runs_out_of_memory(
+        n, [&] { fixture.pool().release(fixture.pool().acquire(kTalkGoesOn)->stream); });
+    CHECK(fixture.pool().active() == 0);
+    fixture.run_and_release(kTalkGoesOn);
+    CHECK(fixture.content(0) == kTalkGoesOn);
+  }
 }
 
 // Any history, checked against the decoder after each event.

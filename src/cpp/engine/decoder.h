@@ -65,7 +65,7 @@ class Decoder {
   virtual DecodeStatus decode(const Batch& batch) = 0;
   // The logits of row `row` of the last batch, which must have asked for them.
   virtual std::span<float> logits(std::size_t row) = 0;
-  // Polled during decode(); true ends it early.
+  // Polled during decode(); true ends it early.  An empty one says nothing.
   virtual void set_abort_check(std::function<bool()> check) = 0;
   // How many threads the next steps use, 1 to max_threads().
   virtual void set_threads(int n) = 0;
@@ -94,7 +94,7 @@ class Decoder {
   virtual bool restore(StreamId stream, const StateBlob& blob) = 0;
 
   // Makes room for `streams` sequences.  Returns, per old stream, whether its
-  // content survived. Throws OutOfMemoryError; then nothing has changed.
+  // content survived. Throws OutOfMemoryError or std::bad_alloc; then nothing has changed.
   virtual std::vector<bool> grow(StreamId streams) = 0;
 };
 

@@ -14,6 +14,18 @@ Position reuse_limit(std::span<const Token> prompt) {
   return static_cast<Position>(prompt.size()) - 1;
 }
 
+// Whether the decoder could do what is only there to spare it work.  What it throws then is no more
+// than a refusal, and the requests that run must not pay for it; a decoder that is beyond use will
+// say so in the next step.
+template <typename Call>
+bool works(Call&& call) {
+  try {
+    return call();
+  } catch (...) {
+    return false;
+  }
+}
+
 }  // namespace
 
 StreamPool::StreamPool(Decoder& decoder, StreamId max_streams, std::size_t store_bytes)
@@ -63,14 +75,16 @@ std::optional<StreamPool::Lease> StreamPool::acquire(std::span<const Token> prom
   // Looked up again: saving may have pushed the entry out.
   const PrefixStore::Match stored = store_.find(prompt, limit);
   Lease lease{*target, 0};
+  // Believed to be empty, and so cleared before it is used, should anything be thrown from here on.
+  Stream& stream = at(*target);
+  stream.tokens.clear();
   if (own > 0 && own >= std::max(to_copy.length, stored.length)) {  // Continue in place.
-    lease.reused = decoder_.trim(*target, own) ? own : 0;
+    lease.reused = works([&] { return decoder_.trim(*target, own); }) ? own : 0;
   } else {
     lease.reused = adopt(*target, to_copy, stored);
   }
   if (lease.reused == 0) decoder_.clear(*target);
 
-  Stream& stream = at(*target);
   stream.tokens.assign(prompt.begin(), prompt.begin() + lease.reused);
   stream.active = true;
   stream.last_used = ++clock_;
@@ -85,14 +99,14 @@ Position StreamPool::adopt(StreamId target,
   decoder_.clear(target);
   bool adopted = false;
   if (stream.length >= stored.length) {
-    adopted = decoder_.copy(stream.stream, target);
+    adopted = works([&] { return decoder_.copy(stream.stream, target); });
   } else {
     store_.touch(stored.entry);
-    adopted = decoder_.restore(target, stored.entry->blob);
+    adopted = works([&] { return decoder_.restore(target, stored.entry->blob); });
     // A state that the decoder refuses will be refused again.
     if (!adopted) store_.remove(stored.entry);
   }
-  return adopted && decoder_.trim(target, best) ? best : 0;
+  return adopted && works([&] { return decoder_.trim(target, best); }) ? best : 0;
 }
 
 void StreamPool::save_tail(StreamId stream, Position keep) {
@@ -102,13 +116,11 @@ void StreamPool::save_tail(StreamId stream, Position keep) {
 void StreamPool::checkpoint(StreamId stream) {
   const Tokens& tokens = at(stream).tokens;
   if (tokens.empty() || store_.budget() == 0 || store_.covers(tokens)) return;
-  try {
-    if (std::optional<StateBlob> blob = decoder_.save(stream)) {
-      store_.insert(tokens, std::move(*blob));
-    }
-  } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch)
-    // What is kept for later must not cost the requests that run now.
-  }
+  works([&] {
+    std::optional<StateBlob> blob = decoder_.save(stream);
+    if (blob) store_.insert(tokens, std::move(*blob));
+    return blob.has_value();
+  });
 }
 
 void StreamPool::extend(StreamId stream, std::span<const Token> tokens) {
@@ -116,7 +128,9 @@ void StreamPool::extend(StreamId stream, std::span<const Token> tokens) {
 }
 
 void StreamPool::roll_back(StreamId stream) {
-  if (length(stream) == 0 || !decoder_.trim(stream, length(stream))) clear(stream);
+  const bool kept =
+      length(stream) > 0 && works([&] { return decoder_.trim(stream, length(stream)); });
+  if (!kept) clear(stream);
 }
 
 void StreamPool::clear(StreamId stream) {
@@ -129,20 +143,29 @@ void StreamPool::release(StreamId stream) {
   at(stream).last_used = ++clock_;
 }
 
+void StreamPool::release_all() {
+  for (StreamId id = 0; id < streams(); ++id) {
+    if (at(id).active) release(id);
+  }
+}
+
 void StreamPool::grow(StreamId wanted) {
   StreamId target = streams();
   while (target < wanted && target < max_streams_) target = std::min(target * 2, max_streams_);
   if (target == streams()) return;
   try {
+    streams_.reserve(static_cast<std::size_t>(target));
     const std::vector<bool> survived = decoder_.grow(target);
     for (StreamId id = 0; id < streams(); ++id) {
       if (!survived[static_cast<std::size_t>(id)]) at(id).tokens.clear();
     }
     streams_.resize(static_cast<std::size_t>(target));
-  } catch (const OutOfMemoryError&) {
-    // Fewer at a time is slower, not wrong; and the next request need not try again.
-    max_streams_ = streams();
+    return;
+  } catch (const OutOfMemoryError&) {  // NOLINT(bugprone-empty-catch)
+  } catch (const std::bad_alloc&) {    // NOLINT(bugprone-empty-catch)
   }
+  // Fewer at a time is slower, not wrong; and the next request need not try again.
+  max_streams_ = streams();
 }
 
 std::optional<Move> StreamPool::gap() const {
@@ -161,7 +184,10 @@ std::optional<Move> StreamPool::close_gap() {
   if (!move) return std::nullopt;
   save_tail(move->to, 0);
   clear(move->to);
-  if (!decoder_.copy(move->from, move->to)) return std::nullopt;
+  if (!works([&] { return decoder_.copy(move->from, move->to); })) {
+    clear(move->to);
+    return std::nullopt;
+  }
   std::swap(at(move->to), at(move->from));
   clear(move->from);
   return move;

@@ -32,6 +32,8 @@ class StreamPool {
   Position held_prefix(std::span<const Token> prompt) const;
 
   // Takes a free stream and puts the longest held prefix of `prompt` into it. None: all in use.
+  // What can't be adopted, for whatever reason, is left to be evaluated.  Throws where the stream
+  // can't even be cleared.
   std::optional<Lease> acquire(std::span<const Token> prompt);
 
   // These tokens have been evaluated in the stream.
@@ -42,7 +44,9 @@ class StreamPool {
   void clear(StreamId stream);
   // The stream's request is done; its content stays for reuse.
   void release(StreamId stream);
-  // Keeps a copy of the stream's present state in RAM, unless something covers it already.
+  void release_all();
+  // Keeps a copy of the stream's present state in RAM, unless something covers it already or it
+  // can't be had.
   void checkpoint(StreamId stream);
 
   // Adds streams, by doubling, until `wanted` are there or no more may be had.
