@@ -115,6 +115,7 @@ class EngineFixture {
   Engine& engine() { return *engine_; }
   StepGate& gate() { return *fake_.gate; }
   const DecoderLog& log() const { return *log_; }
+  const FakeModel& model() const { return fake_.model; }
   void destroy_engine() { engine_.reset(); }
 
   std::shared_ptr<Request> submit(RequestSpec spec) {

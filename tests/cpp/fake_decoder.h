@@ -288,6 +288,8 @@ class FakeDecoder : public Decoder {
   }
 
   void enter(Call call) const {
+    // Whatever computes may ask whether to go on, not only decode(); nothing follows from it here.
+    if (abort_check_) abort_check_();
     if (options_.on_call) options_.on_call(call);
   }
   // What throws has done half of its work.

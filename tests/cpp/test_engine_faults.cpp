@@ -15,6 +15,7 @@
 
 #include "base/errors.h"
 #include "engine_fixture.h"
+#include "failing_new.h"
 
 namespace llmlocal::testing {
 namespace {
@@ -199,6 +200,102 @@ TEST_CASE("faults: memory that runs out while a state is saved fails nobody") {
   fake.on_save = [] { throw std::bad_alloc(); };
   EngineFixture fixture(std::move(fake));
   for (int i = 0; i < 3; ++i) fixture.check_works(i);
+}
+
+TEST_CASE("faults: whatever is thrown while a state is saved or adopted fails nobody") {
+  for (const MemoryKind kind : kAllKinds) {
+    CAPTURE(name_of(kind));
+    FakeOptions fake;
+    fake.memory = kind;
+    fake.on_call = [](Call call) {
+      // As the real decoder does where it has no memory for the state.
+      if (call == Call::kSave || call == Call::kCopy) throw OutOfMemoryError("no memory");
+      if (call == Call::kRestore || call == Call::kTrim) throw std::runtime_error("a reason");
+    };
+    EngineFixture fixture(std::move(fake));
+    const Tokens shared = some_tokens(60);
+    for (int round = 0; round < 2; ++round) {
+      std::vector<RequestSpec> specs;
+      for (Token i = 0; i < 6; ++i) specs.push_back(spec_of(shared + Tokens{i, i}));
+      for (const auto& request : fixture.engine().submit(std::move(specs))) {
+        fixture.check_is_right(*request);
+      }
+    }
+  }
+}
+
+TEST_CASE("faults: a refused request leaves the statistics before its consumer learns of it") {
+  FakeOptions fake;
+  fake.on_make_sampler = [](std::span<const Token> prompt) {
+    if (prompt.size() == 3) throw ParameterError("no such sampler");
+  };
+  EngineFixture fixture(std::move(fake));
+  fixture.gate().shut();
+  for (int i = 0; i < 50; ++i) {
+    check_failed(*fixture.submit(spec_of(some_tokens(3, i))), "no such sampler");
+    REQUIRE(fixture.engine().stats().waiting == 0);
+  }
+}
+
+TEST_CASE("faults: without memory to say that there is none, it is said all the same") {
+  for (const bool step_only : {true, false}) {
+    FakeOptions fake;
+    const auto armed = std::make_shared<std::atomic<bool>>(true);
+    fake.on_call = [armed, step_only, error = std::runtime_error("a reason")](Call call) {
+      if (!*armed || call != (step_only ? Call::kDecode : Call::kClear)) return;
+      *armed = false;
+      fail_allocation(0);
+      throw error;
+    };
+    EngineFixture fixture(std::move(fake));
+    const auto request = fixture.submit(spec_of(some_tokens(5)));
+    CHECK_THROWS_AS(std::rethrow_exception(read_to_end(*request).outcome.error), OutOfMemoryError);
+    if (step_only) fixture.check_works();
+  }
+}
+
+// The n-th allocation of the engine's thread fails, with requests in all states.  False: there
+// were not so many.
+bool run_out_of_memory_at(int n) {
+  const auto armed = std::make_shared<std::atomic<bool>>(false);
+  FakeOptions fake;
+  fake.memory = MemoryKind::kWholeStates;
+  fake.on_decode = [armed, n](const Batch&) {
+    if (armed->exchange(false)) fail_allocation(n);
+  };
+  EngineFixture fixture(std::move(fake), {.max_streams = 4, .kv_bytes = 4000, .store_bytes = 9000});
+  const int failures_before = failed_allocations();
+  fixture.gate().shut();
+  std::vector<std::shared_ptr<Request>> requests;
+  requests.push_back(fixture.submit(spec_of(some_tokens(40, 1) + Tokens{1})));
+  fixture.gate().await_step();
+  // More than one block of a queue holds; some wait for a leader, some are cancelled while they
+  // wait, some while they run.
+  for (int i = 0; i < 80; ++i) {
+    requests.push_back(fixture.submit(spec_of(some_tokens(40, i % 3) + Tokens{i % 31}, 2)));
+  }
+  for (std::size_t i = 0; i < requests.size(); i += 7) requests[i]->cancel();
+  *armed = true;
+  fixture.gate().open();
+  for (const auto& request : requests) {
+    const Result result = read_to_end(*request);
+    const std::string error = error_of(result.outcome);
+    if (!error.empty()) {
+      CHECK(error == "out of memory while evaluating a step");
+    } else if (result.outcome.reason != FinishReason::kCancelled) {
+      fixture.check_is_right(request->spec(), result);
+    }
+  }
+  CHECK(fixture.engine().stats().streams_active == 0);
+  CHECK(fixture.engine().stats().waiting == 0);
+  fixture.check_works();
+  return failed_allocations() > failures_before;
+}
+
+TEST_CASE("faults: wherever memory runs out for once, everybody is woken, and the engine goes on") {
+  int n = 0;
+  while (n < 400 && run_out_of_memory_at(n)) ++n;
+  CHECK(n == 400);
 }
 
 // A decoder that can't even be cleared.

@@ -1,6 +1,8 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -52,24 +54,19 @@ void check(const RequestSpec& spec, Position context_length, std::int32_t vocab_
   }
 }
 
-std::exception_ptr closed_error() {
-  return std::make_exception_ptr(EngineClosedError("the model was closed"));
-}
-
-// The error as it should reach callers: ours as it is, anything else wrapped with its text.
-std::exception_ptr as_engine_error(const std::exception_ptr& error) {
-  try {
-    std::rethrow_exception(error);
-  } catch (const Error&) {
-    return error;
-  } catch (const std::bad_alloc&) {
-    return std::make_exception_ptr(OutOfMemoryError("out of memory while evaluating a step"));
-  } catch (const std::exception& other) {
-    return std::make_exception_ptr(EngineError(std::string("the engine failed: ") + other.what()));
-  } catch (...) {
-    return std::make_exception_ptr(EngineError("the engine failed for an unknown reason"));
+// Says when to end a step, as long as there is one.
+class AbortCheck {
+ public:
+  AbortCheck(Decoder& decoder, std::function<bool()> check) : decoder_(decoder) {
+    decoder_.set_abort_check(std::move(check));
   }
-}
+  ~AbortCheck() { decoder_.set_abort_check({}); }
+  AbortCheck(const AbortCheck&) = delete;
+  AbortCheck& operator=(const AbortCheck&) = delete;
+
+ private:
+  Decoder& decoder_;
+};
 
 }  // namespace
 
@@ -91,11 +88,15 @@ std::vector<std::shared_ptr<Request>> Engine::submit(std::vector<RequestSpec> sp
   for (const RequestSpec& spec : specs) check(spec, context_length_, vocab_size_);
   std::vector<std::shared_ptr<Request>> requests;
   requests.reserve(specs.size());
-  for (RequestSpec& spec : specs) requests.push_back(std::make_shared<Request>(std::move(spec)));
+  Queue arriving;
+  for (RequestSpec& spec : specs) {
+    requests.push_back(std::make_shared<Request>(std::move(spec)));
+    arriving.push_back({requests.back(), {}});
+  }
   {
     const std::lock_guard lock(mutex_);
     if (stopped_by_) std::rethrow_exception(stopped_by_);
-    inbox_.insert(inbox_.end(), requests.begin(), requests.end());
+    inbox_.splice(inbox_.end(), arriving);
   }
   work_.notify_one();
   return requests;
@@ -105,7 +106,7 @@ void Engine::close() {
   closing_ = true;
   {
     const std::lock_guard lock(mutex_);
-    if (!stopped_by_) stopped_by_ = closed_error();
+    if (!stopped_by_) stopped_by_ = closed_;
   }
   work_.notify_one();
   const std::lock_guard lock(close_mutex_);
@@ -120,13 +121,20 @@ EngineStats Engine::stats() const {
 }
 
 void Engine::run() noexcept {
-  std::exception_ptr reason = closed_error();
+  std::exception_ptr reason = closed_;
   try {
-    while (receive()) step();
+    while (receive()) {
+      try {
+        step();
+      } catch (const std::bad_alloc&) {
+        // No memory for the books of the engine, which still agree with the decoder.
+        fail_all(out_of_memory_);
+      }
+    }
   } catch (...) {
     reason = as_engine_error(std::current_exception());
   }
-  end_all(reason);
+  stop(reason);
   decoder_.reset();
 }
 
@@ -135,8 +143,7 @@ bool Engine::receive() {
   const bool idle = running_.empty() && waiting_.empty();
   if (idle) work_.wait(lock, [this] { return closing_ || !inbox_.empty(); });
   counters_.requests += inbox_.size();
-  std::ranges::move(inbox_, std::back_inserter(waiting_));
-  inbox_.clear();
+  waiting_.splice(waiting_.end(), inbox_);
   return !closing_;
 }
 
@@ -144,7 +151,7 @@ void Engine::step() {
   end_stopped();
   tidy_streams();
   admit();
-  publish_stats();
+  retire_finished();  // Those that could not be admitted.
   const auto capacity = static_cast<Position>(decoder_->batch_capacity());
   const bool answering =
       std::ranges::any_of(running_, [](const auto& run) { return run->state().decoding; });
@@ -163,18 +170,24 @@ void Engine::end_stopped() {
     return std::nullopt;
   };
   for (const auto& run : running_) {
-    if (const auto reason = reason_to_end(run->request())) run->end(*reason, now);
+    if (const auto reason = reason_to_end(run->request())) {
+      attempt(*run, [&] { run->end(*reason, now); });
+    }
   }
-  std::vector<std::pair<std::shared_ptr<Request>, FinishReason>> never_ran;
-  std::erase_if(waiting_, [&](const std::shared_ptr<Request>& request) {
-    const auto reason = reason_to_end(*request);
-    if (reason) never_ran.emplace_back(request, *reason);
-    return reason.has_value();
-  });
+  for (auto queued = waiting_.begin(); queued != waiting_.end();) {
+    const auto each = queued++;
+    if (const auto reason = reason_to_end(*each->request)) leave_queue(each, *reason, nullptr, now);
+  }
   retire_finished();
-  for (const auto& [request, reason] : never_ran) {
-    request->channel().finish(outcome_without_running(*request, reason, now));
-  }
+}
+
+void Engine::leave_queue(Queue::iterator queued,
+                         FinishReason reason,
+                         const std::exception_ptr& error,
+                         Clock::time_point now) noexcept {
+  queued->outcome = outcome_without_running(*queued->request, reason, now);
+  queued->outcome.error = error;
+  leaving_.splice(leaving_.end(), waiting_, queued);
 }
 
 void Engine::tidy_streams() {
@@ -195,65 +208,67 @@ void Engine::admit() {
   if (waiting_.empty()) return;
   pool_.grow(pool_.active() + static_cast<StreamId>(std::min<std::size_t>(waiting_.size(), 256)));
   for (const auto& run : running_) {
-    if (pool_.length(run->stream()) < run->state().evaluated) run->start_over();
+    if (pool_.length(run->stream()) < run->state().evaluated) {
+      attempt(*run, [&] { run->start_over(); });
+    }
   }
+  retire_finished();  // Nobody may wait for a leader that is over.
   // In the order of arrival; one that waits for its leader lets others pass.
-  Waiting still_waiting;
-  for (const auto& request : waiting_) {
-    // Not moved: whatever is thrown here, waiting_ still knows whom to wake.
-    if (!admit_one(request)) still_waiting.push_back(request);
-  }
-  waiting_ = std::move(still_waiting);
+  for (auto queued = waiting_.begin(); queued != waiting_.end();) admit_one(queued++);
 }
 
-// False: it waits for a stream or for a leader.
-bool Engine::admit_one(const std::shared_ptr<Request>& request) {
+// Leaves it where it is if it must wait for a stream or for a leader.
+void Engine::admit_one(Queue::iterator queued) {
   const bool has_room = pool_.active() < pool_.streams();
-  if (!has_room && !decoder_->copies_whole_only()) return false;
-  const Tokens& prompt = request->spec().prompt;
+  if (!has_room && !decoder_->copies_whole_only()) return;
+  const Tokens& prompt = queued->request->spec().prompt;
   const std::vector<RunState> runs = run_states();
   if (const auto leader = find_leader(runs, prompt, pool_.held_prefix(prompt))) {
     // Where a state can be adopted only as a whole, the leader makes a stop there, also for those
     // that must wait for a stream in any case.
     if (decoder_->copies_whole_only()) running_[leader->run]->pause_at(leader->shared);
-    return false;
-  }
-  if (!has_room) return false;
-  std::unique_ptr<Sampler> sampler;
-  try {
-    sampler = decoder_->make_sampler(request->spec().sampling, prompt);
-  } catch (...) {
-    Outcome outcome = outcome_without_running(*request, FinishReason::kCancelled, Clock::now());
-    outcome.error = as_engine_error(std::current_exception());
-    request->channel().finish(std::move(outcome));
-    return true;
-  }
-  const auto lease = pool_.acquire(prompt);
-  if (!lease) return false;
-  counters_.cached_tokens += static_cast<std::uint64_t>(lease->reused);
-  counters_.prefix_hits += lease->reused > 0 ? 1 : 0;
-  running_.push_back(std::make_unique<RunningRequest>(
-      request, lease->stream, lease->reused, std::move(sampler), Clock::now()));
-  return true;
-}
-
-void Engine::evaluate(const StepPlan& plan) {
-  decoder_->set_threads(governor_.threads());
-  decoder_->set_abort_check([this, &plan] { return step_is_pointless(plan); });
-  const Clock::time_point start = Clock::now();
-  const std::optional<double> cpu_start = process_cpu_seconds();
-  DecodeStatus status = DecodeStatus::kOk;
-  try {
-    status = decoder_->decode(plan.batch);
-  } catch (...) {
-    fail_step(plan, as_engine_error(std::current_exception()));
     return;
   }
-  ++counters_.steps;
-  if (status == DecodeStatus::kAborted) {
-    for (const RunPart& part : plan.parts) pool_.roll_back(running_[part.run]->stream());
-    return;  // All of its requests are over; the next step takes them out.
+  if (!has_room) return;
+  std::unique_ptr<Sampler> sampler;
+  try {
+    sampler = decoder_->make_sampler(queued->request->spec().sampling, prompt);
+  } catch (...) {
+    const std::exception_ptr error = as_engine_error(std::current_exception());
+    leave_queue(queued, FinishReason::kCancelled, error, Clock::now());
+    return;
   }
+  const auto lease = pool_.acquire(prompt);
+  if (!lease) return;
+  running_.push_back(std::make_unique<RunningRequest>(
+      queued->request, lease->stream, lease->reused, std::move(sampler), Clock::now()));
+  waiting_.erase(queued);
+  counters_.cached_tokens += static_cast<std::uint64_t>(lease->reused);
+  counters_.prefix_hits += lease->reused > 0 ? 1 : 0;
+}
+
+// The step's requests fail if it does; the others go on.
+void Engine::evaluate(const StepPlan& plan) {
+  try {
+    if (decode(plan) == DecodeStatus::kOk) {
+      harvest(plan);
+    } else {
+      // All of its requests are over; the next step takes them out.
+      for (const RunPart& part : plan.parts) pool_.roll_back(running_[part.run]->stream());
+    }
+  } catch (...) {
+    fail_step(plan, as_engine_error(std::current_exception()));
+  }
+}
+
+DecodeStatus Engine::decode(const StepPlan& plan) {
+  decoder_->set_threads(governor_.threads());
+  const AbortCheck check(*decoder_, [this, &plan] { return step_is_pointless(plan); });
+  const Clock::time_point start = Clock::now();
+  const std::optional<double> cpu_start = process_cpu_seconds();
+  const DecodeStatus status = decoder_->decode(plan.batch);
+  ++counters_.steps;
+  if (status == DecodeStatus::kAborted) return status;
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   pacer_.observe(plan.answer_tokens, plan.prompt_tokens, seconds);
   std::optional<double> cpu_seconds = process_cpu_seconds();
@@ -263,7 +278,7 @@ void Engine::evaluate(const StepPlan& plan) {
     cpu_seconds.reset();
   }
   governor_.observe(plan.batch.size(), seconds, cpu_seconds);
-  harvest(plan);
+  return status;
 }
 
 // Books what was evaluated, samples where there are logits, and delivers.
@@ -283,13 +298,21 @@ void Engine::harvest(const StepPlan& plan) {
       run.end(FinishReason::kLength, now);
       continue;
     }
-    try {
+    attempt(run, [&] {
       const Token token = run.sampler().sample(decoder_->logits(*part.logits_row));
       ++counters_.completion_tokens;
       run.accept(token, *decoder_, now);
-    } catch (...) {
-      run.fail(as_engine_error(std::current_exception()), now);
-    }
+    });
+  }
+}
+
+// What can't be done for one request fails that one alone.
+template <typename Work>
+void Engine::attempt(RunningRequest& run, Work&& work) {
+  try {
+    work();
+  } catch (...) {
+    run.fail(as_engine_error(std::current_exception()), Clock::now());
   }
 }
 
@@ -302,7 +325,7 @@ bool Engine::is_worth_a_checkpoint(const RunningRequest& run) const {
   return run.prompt_is_done() && decoder_->trim_floor(run.stream()) >= state.evaluated;
 }
 
-// The step's requests fail; the others go on.  Throws where the decoder is beyond use.
+// Throws where the decoder is beyond use.
 void Engine::fail_step(const StepPlan& plan, const std::exception_ptr& error) {
   const Clock::time_point now = Clock::now();
   for (const RunPart& part : plan.parts) running_[part.run]->fail(error, now);
@@ -329,7 +352,7 @@ std::vector<RunState> Engine::run_states() const {
 
 // Frees the streams of finished requests first and tells their consumers last,
 // so that whoever learns of an end finds it in the statistics.
-void Engine::retire_finished() {
+void Engine::retire_finished() noexcept {
   for (const auto& run : running_) {
     if (run->is_over()) pool_.release(run->stream());
   }
@@ -338,29 +361,45 @@ void Engine::retire_finished() {
     if (run->is_over()) run->announce();
     return run->is_over();
   });
+  for (Queued& each : leaving_) each.request->channel().finish(std::move(each.outcome));
+  leaving_.clear();
 }
 
-void Engine::end_all(const std::exception_ptr& error) {
+void Engine::fail_all(const std::exception_ptr& error) noexcept {
   const Clock::time_point now = Clock::now();
-  Waiting rest = std::exchange(waiting_, {});
+  for (const auto& run : running_) run->fail(error, now);
+  while (!waiting_.empty()) leave_queue(waiting_.begin(), FinishReason::kCancelled, error, now);
+  pool_.release_all();  // Also one that was taken for a request that is not running yet.
+  retire_finished();
+}
+
+void Engine::stop(const std::exception_ptr& error) noexcept {
   {
     const std::lock_guard lock(mutex_);
     // An engine that failed says why; one that was closed has said so already.
     if (!stopped_by_) stopped_by_ = error;
-    std::ranges::move(inbox_, std::back_inserter(rest));
-    inbox_.clear();
+    waiting_.splice(waiting_.end(), inbox_);
   }
-  for (const auto& run : running_) {
-    run->fail(error, now);
-    pool_.release(run->stream());
-  }
-  publish_stats();
-  for (const auto& run : running_) run->announce();
-  running_.clear();
-  for (const auto& request : rest) {
-    Outcome outcome = outcome_without_running(*request, FinishReason::kCancelled, now);
-    outcome.error = error;
-    request->channel().finish(std::move(outcome));
+  fail_all(error);
+}
+
+// The error as it should reach callers: ours as it is, anything else wrapped with its text.
+std::exception_ptr Engine::as_engine_error(const std::exception_ptr& error) const noexcept {
+  try {
+    try {
+      std::rethrow_exception(error);
+    } catch (const Error&) {
+      return error;
+    } catch (const std::bad_alloc&) {
+      return out_of_memory_;
+    } catch (const std::exception& other) {
+      const std::string text = std::string("the engine failed: ") + other.what();
+      return std::make_exception_ptr(EngineError(text));
+    } catch (...) {
+      return std::make_exception_ptr(EngineError("the engine failed for an unknown reason"));
+    }
+  } catch (...) {
+    return out_of_memory_;  // Not even for the text.
   }
 }
 

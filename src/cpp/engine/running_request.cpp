@@ -33,8 +33,12 @@ void RunningRequest::pause_at(Position position) {
 }
 
 void RunningRequest::start_over() {
-  replay_ = request_->spec().prompt;
-  replay_.insert(replay_.end(), answer_.begin(), answer_.end());
+  const Tokens& prompt = request_->spec().prompt;
+  Tokens replay;
+  replay.reserve(prompt.size() + answer_.size());
+  replay.insert(replay.end(), prompt.begin(), prompt.end());
+  replay.insert(replay.end(), answer_.begin(), answer_.end());
+  replay_ = std::move(replay);  // Not before it is whole: the state points into the old one.
   state_.prompt = replay_;
   state_.evaluated = 0;
   state_.decoding = false;
@@ -76,7 +80,7 @@ void RunningRequest::end(FinishReason reason, Clock::time_point now) {
   finish(reason, now);
 }
 
-void RunningRequest::fail(std::exception_ptr error, Clock::time_point now) {
+void RunningRequest::fail(std::exception_ptr error, Clock::time_point now) noexcept {
   if (is_over()) return;
   finish(FinishReason::kCancelled, now).error = std::move(error);
 }
@@ -89,7 +93,7 @@ void RunningRequest::deliver_rest(std::string text) {
   if (!text.empty()) deliver(TokenEvent::kNoToken, std::move(text));
 }
 
-Outcome& RunningRequest::finish(FinishReason reason, Clock::time_point now) {
+Outcome& RunningRequest::finish(FinishReason reason, Clock::time_point now) noexcept {
   Outcome& outcome = outcome_.emplace();
   outcome.reason = reason;
   const auto prompt_tokens = static_cast<std::int32_t>(request_->spec().prompt.size());
@@ -110,7 +114,7 @@ Outcome& RunningRequest::finish(FinishReason reason, Clock::time_point now) {
 
 Outcome outcome_without_running(const Request& request,
                                 FinishReason reason,
-                                Clock::time_point now) {
+                                Clock::time_point now) noexcept {
   Outcome outcome;
   outcome.reason = reason;
   outcome.usage.prompt_tokens = static_cast<std::int32_t>(request.spec().prompt.size());

@@ -45,11 +45,11 @@ class RunningRequest {
   void accept(Token token, const Decoder& decoder, Clock::time_point now);
   // These end it, unless it is over already.
   void end(FinishReason reason, Clock::time_point now);
-  void fail(std::exception_ptr error, Clock::time_point now);
+  void fail(std::exception_ptr error, Clock::time_point now) noexcept;
 
   bool is_over() const { return outcome_.has_value(); }
   // Hands the outcome to the consumer, once it is over.
-  void announce() {
+  void announce() noexcept {
     if (outcome_) request_->channel().finish(std::move(*outcome_));
   }
 
@@ -58,7 +58,7 @@ class RunningRequest {
   void deliver(Token token, std::string text);
   void deliver_rest(std::string text);
   // The outcome, for what only the caller knows.
-  Outcome& finish(FinishReason reason, Clock::time_point now);
+  Outcome& finish(FinishReason reason, Clock::time_point now) noexcept;
 
   std::shared_ptr<Request> request_;
   std::unique_ptr<Sampler> sampler_;
@@ -74,6 +74,8 @@ class RunningRequest {
 };
 
 // The outcome of a request that ends before it ran.
-Outcome outcome_without_running(const Request& request, FinishReason reason, Clock::time_point now);
+Outcome outcome_without_running(const Request& request,
+                                FinishReason reason,
+                                Clock::time_point now) noexcept;
 
 }  // namespace llmlocal
