@@ -2,7 +2,8 @@
 //
 //   for_random_cases(500, [](Random& random) { ... CHECK(...); });
 //
-// A failing check prints the seed of its case; Random(seed) makes that case again.
+// A failing check prints the seed of its case; Random(seed) makes that case again.  For a longer
+// search, LLMLOCAL_CASES=50 in the environment makes fifty times as many.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <initializer_list>
 #include <random>
 #include <string>
@@ -53,9 +55,14 @@ class Random {
   std::mt19937_64 engine_;
 };
 
+inline int times_as_many_cases() {
+  const char* factor = std::getenv("LLMLOCAL_CASES");
+  return factor ? std::max(std::atoi(factor), 1) : 1;
+}
+
 template <typename Check>
 void for_random_cases(int cases, Check&& check) {
-  for (int seed = 1; seed <= cases; ++seed) {
+  for (int seed = 1; seed <= cases * times_as_many_cases(); ++seed) {
     INFO("the case with seed ", seed);
     Random random(static_cast<std::uint64_t>(seed));
     check(random);
