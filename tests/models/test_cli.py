@@ -191,6 +191,22 @@ def test_errors_are_one_line_and_an_exit_code(
     assert error in last
 
 
+@pytest.mark.parametrize(
+    ("line", "remark"),
+    [
+        (["models", "--installed"], "no model is on disk"),
+        (["models", "--max-size", "1"], "no model is like that"),
+        (["verify"], "there is no model in "),
+    ],
+)
+def test_nothing_to_list_is_said(line: list[str], remark: str, run: Run) -> None:
+    code, output, errors = run(*line)
+
+    assert (code, output) == (0, "")
+    assert errors.startswith(f"llmlocal: {remark}")
+    assert run(*line, "--json")[1] == "[]\n"
+
+
 def test_a_failed_download_is_one_line(run: Run, server: Server) -> None:
     server.always = Fault(status=403)
 

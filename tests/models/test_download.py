@@ -10,6 +10,7 @@ import pytest
 
 from llmlocal.errors import ChecksumError, DownloadCancelledError, DownloadError
 from llmlocal.models._catalog._card import Checks
+from llmlocal.models._disk._files import file_size
 from llmlocal.models._download._fetch import Order, fetch
 from llmlocal.models._names._places import Slot
 from llmlocal.models._report import Report
@@ -363,12 +364,24 @@ def test_without_a_source_nothing_can_be_fetched(fetch_file: Fetcher) -> None:
         fetch_file()
 
 
-def test_a_server_that_is_not_there_is_given_up_soon(hub: Hub, fetch_file: Fetcher) -> None:
+def test_a_server_that_is_not_there_is_given_up_soon(
+    hub: Hub, fetch_file: Fetcher, slot: Slot
+) -> None:
     url = hub.back.url
     hub.back.close()
 
     with pytest.raises(DownloadError, match=r"refused.*2 times in a row"):
         fetch_file(f"{url}/model.gguf")
+
+    assert not slot.part.exists()
+
+
+@pytest.mark.parametrize("url", ["https:///model.gguf", "http://:80/model.gguf"])
+def test_a_url_without_a_server_is_an_error_at_once(url: str, fetch_file: Fetcher) -> None:
+    with pytest.raises(DownloadError, match="missing") as failure:
+        fetch_file(url)
+
+    assert "in a row" not in str(failure.value)
 
 
 def test_progress_is_reported_and_ends_at_the_total(server: Server, fetch_file: Fetcher) -> None:
@@ -419,7 +432,7 @@ def test_cancel_is_heard_while_the_server_is_silent(
         fetch_file(f"{server.url}/model.gguf", report=report, policy=patient)
 
     assert time.monotonic() - start < patient.stall_timeout_s / 2
-    assert slot.part.stat().st_size == stall_after
+    assert file_size(slot.part) == (stall_after or None)
     assert len(server.requests) == 1
 
 

@@ -203,7 +203,9 @@ def test_cancel_ends_it_and_keeps_what_has_arrived(stage: str, run: Run, slot: S
         run(report)
 
     assert not slot.workspace.exists()
-    assert MODEL.startswith(slot.part.read_bytes())
+    kept = slot.part.read_bytes() if slot.part.exists() else b""
+    assert MODEL.startswith(kept)
+    assert bool(kept) == (stage == "unpack")
 
 
 def test_cancel_ends_a_running_pip(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,6 +286,21 @@ def test_what_a_killed_try_left_is_removed(run: Run, slot: Slot) -> None:
     run()
 
     assert not slot.workspace.exists()
+
+
+def test_without_a_network_pips_reason_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    complaints = [
+        "WARNING: Retrying (Retry(total=0)) after connection broken by 'E('no route')': /simple/a/",
+        "ERROR: Could not find a version that satisfies the requirement a==1.0",
+        "ERROR: No matching distribution found for a==1.0",
+    ]
+    program = f"import sys; sys.exit({chr(10).join(complaints)!r})"
+    monkeypatch.setattr(_pip, "pip_command", lambda: [sys.executable, "-c", program])
+
+    with pytest.raises(
+        DownloadError, match=r"found for a==1\.0 \(no connection: E\('no route'\)\)"
+    ):
+        run()
 
 
 def test_without_pip_the_one_that_python_carries_is_used(

@@ -77,9 +77,12 @@ def test_a_name_that_no_file_can_have_is_an_error(name: str) -> None:
             models.resolve(each, progress=False)
 
 
-def test_a_folder_is_no_model(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [".", "..", "/", "~"])
+def test_a_folder_is_no_model(name: str) -> None:
+    Path.home().mkdir()
+
     with pytest.raises(ModelNotFoundError, match=r"is a folder; name a \.gguf file in it"):
-        models.resolve(tmp_path)
+        models.resolve(name)
 
 
 @pytest.mark.parametrize(
@@ -155,6 +158,10 @@ def test_an_explicit_folder_is_the_only_one(home: Path, tmp_path: Path) -> None:
         ("tinny", "did you mean tiny"),
         ("smolm2-135m-instruct", "did you mean smollm2-135m-instruct"),
         ("My-Modle", "did you mean My-Model"),
+        ("smollm2", "did you mean smollm2-135m-instruct or smollm2-1.7b-instruct"),
+        ("Llama3.2:1b", "did you mean llama-3.2-1b-instruct or"),
+        ("\u6a21\u578b", "no file and no model is called '\u6a21\u578b'; `llmlocal models`"),
+        ("-", "no file and no model is called '-'; `llmlocal models`"),
         ("zzzzzzzzzzzz", "no file and no model is called 'zzzzzzzzzzzz'; `llmlocal models`"),
     ],
 )

@@ -16,6 +16,7 @@ from llmlocal.errors import (
     ModelError,
     ModelNotFoundError,
 )
+from llmlocal.models._disk._lock import locked
 from llmlocal.models._names._places import Slot
 
 from .gguf_bytes import small_model
@@ -235,6 +236,17 @@ def test_a_folder_that_cannot_be_written_is_named(
 
     with pytest.raises(DownloadError, match=r"cannot remove .*Read-only file system"):
         models.remove("mine")
+
+
+def test_a_model_that_is_being_fetched_is_left_alone(home: Path) -> None:
+    slot = Slot(home, "mine.gguf")
+    part = put(slot.part)
+
+    with locked(slot, pytest.fail), pytest.raises(ModelError, match=r"mine\.gguf is being fetched"):
+        models.remove("https://host/mine.gguf")
+
+    assert part.exists()
+    assert models.remove("https://host/mine.gguf") == [part]
 
 
 def test_a_model_elsewhere_is_removed_from_there(tmp_path: Path) -> None:

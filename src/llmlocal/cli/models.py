@@ -111,6 +111,8 @@ def _models(arguments: argparse.Namespace) -> int:
         rows = [row for row in rows if row.path is not None]
     if arguments.json:
         return _print_json([row.as_json() for row in rows])
+    if not rows:
+        return _remark("no model is on disk" if arguments.installed else "no model is like that")
     for line in text.table(rows):
         print(line)
     return 0
@@ -151,6 +153,8 @@ def _verify(arguments: argparse.Namespace) -> int:
     names = arguments.names or [
         model.name for model in models.installed(arguments.model_path) if model.is_own
     ]
+    if not names:
+        _remark(f"there is no model in {models.models_folder(arguments.model_path)}")
     results = [_verify_one(name, arguments) for name in names]
     if arguments.json:
         _print_json([file for files, _ in results for file in files])
@@ -197,6 +201,12 @@ def _path(arguments: argparse.Namespace) -> int:
 
 def _progress(arguments: argparse.Namespace) -> ProgressOption:
     return False if arguments.quiet else None
+
+
+def _remark(line: str) -> int:
+    """Say why there is no output, where that does not mix with it."""
+    print(f"llmlocal: {line}", file=sys.stderr)
+    return 0
 
 
 def _print(*lines: str) -> int:

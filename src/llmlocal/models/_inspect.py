@@ -165,7 +165,8 @@ def _url_of(order: Order) -> str:
     for source in order.sources:
         if isinstance(source, HttpsSource):
             return source.url
-    message = f"{order.slot.target.name} comes in packages, so it can only be read once it is here"
+    name = order.slot.target.name
+    message = f"{name} comes in packages, so it is read once it is here; `llmlocal pull {name}`"
     raise ModelNotFoundError(message)
 
 

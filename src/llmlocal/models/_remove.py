@@ -28,7 +28,8 @@ def remove(name: str, *, model_path: str | Path | None = None) -> list[Path]:
 
     Raises:
         ModelNotFoundError: There is no such model, and no part of one.
-        ModelError: The file is another tool's, or not in the models folder; it is left alone.
+        ModelError: The file is another tool's, or not in the models folder, or is being fetched;
+            it is left alone.
         DownloadError: The file system refuses.
     """
     reference = parse_reference(name)
@@ -66,8 +67,13 @@ def _remove_slot(slot: Slot) -> list[Path]:
     present = [path for path in files if path.exists()]
     if not present:
         return []
+
+    def refuse() -> None:
+        message = f"{slot.target.name} is being fetched; wait for that, or end it"
+        raise ModelError(message)
+
     try:
-        with locked(slot, lambda: None):
+        with locked(slot, refuse):
             for path in (*files, slot.origin, slot.workspace, slot.record):
                 remove_if_there(path)
             _remove_empty_folders(slot)

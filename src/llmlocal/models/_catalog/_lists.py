@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,7 @@ __all__ = ["fetched_file", "find_card", "load_cards", "parse_catalog", "suggesti
 FORMAT_VERSION = 1
 
 _PACKAGED_FILE = Path(__file__).parents[2] / "data" / "catalog.json"
+_NOT_IN_A_WORD = re.compile(r"[\W_]+")
 _log = logging.getLogger("llmlocal")
 
 
@@ -48,13 +50,26 @@ def find_card(name: str, cards: Iterable[ModelCard]) -> ModelCard | None:
 
 
 def suggestions(name: str, cards: Iterable[ModelCard], others: Iterable[str]) -> list[str]:
-    """Up to three names that this one was perhaps meant to be, the closest first."""
-    import difflib
+    """Up to three names that this one was perhaps meant to be, the closest first.
 
+    The beginning of a name is close to it too: who writes ``"llama3"`` may choose among several.
+    """
+    from difflib import SequenceMatcher
+
+    wanted = _NOT_IN_A_WORD.sub("", name.lower())
+    if not wanted:
+        return []
     spellings = {spelling: card.name for card in cards for spelling in _names(card)}
     spellings |= {other.lower(): other for other in others}
-    close = difflib.get_close_matches(name.lower(), spellings, n=6, cutoff=0.6)
-    return list(dict.fromkeys(spellings[spelling] for spelling in close))[:3]
+    closeness: dict[str, float] = {}
+    for spelling, meant in spellings.items():
+        whole = _NOT_IN_A_WORD.sub("", spelling)
+        is_like_all = SequenceMatcher(None, wanted, whole).ratio()
+        is_like_beginning = SequenceMatcher(None, wanted, whole[: len(wanted)]).ratio()
+        ratio = max(is_like_all, is_like_beginning if is_like_beginning > 0.75 else 0)
+        closeness[meant] = max(closeness.get(meant, 0), ratio)
+    close = sorted(closeness, key=lambda meant: -closeness[meant])
+    return [meant for meant in close if closeness[meant] >= 0.6][:3]
 
 
 def parse_catalog(text: str) -> list[ModelCard]:

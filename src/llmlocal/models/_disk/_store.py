@@ -5,7 +5,6 @@ Looking things up here costs no request, ever.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -174,14 +173,14 @@ def installed_at(path: Path) -> InstalledModel:
     Raises:
         ModelNotFoundError: The file, or another part of the same model, is not there.
     """
+    if os.path.isdir(path):  # noqa: PTH112 - Path's own raises where a name is too long
+        message = f"{path.absolute()} is a folder; name a .gguf file in it"
+        raise ModelNotFoundError(message)
     first = path.with_name(part_names(path.name)[0])
     model = _installed(whole_name(first.name), first, "path")
     if model is None:
         missing = [each for each in _parts(first) if file_size(each) is None]
         message = f"{missing[0].absolute()} does not exist"
-        with contextlib.suppress(OSError):  # For instance a name that is too long.
-            if path.is_dir():
-                message = f"{path.absolute()} is a folder; name a .gguf file in it"
         raise ModelNotFoundError(message)
     return model
 

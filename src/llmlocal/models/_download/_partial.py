@@ -6,6 +6,7 @@ been through the digest, in order; so finishing needs no second read.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import BinaryIO
 
@@ -45,6 +46,10 @@ class Partial:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+        with contextlib.suppress(OSError):
+            if not self.slot.part.stat().st_size:  # Nothing came, so nothing is left behind.
+                self.slot.part.unlink()
+                self.slot.origin.unlink()
 
     def open(self, report: Report) -> None:
         """Take up what an earlier try left, if that can be trusted, or begin anew.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -20,6 +21,8 @@ __all__ = ["download_wheel"]
 
 TICK_S = 0.1
 """How often progress is reported, and a wish to stop is heard."""
+
+_BROKEN = re.compile(r"connection broken by '(.*)':")
 
 _FLAGS = (
     "--no-deps",
@@ -121,7 +124,10 @@ def _reason(complaints: str) -> str:
     lines = [line.strip() for line in complaints.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR:")]
     last = (errors or lines or ["it gave no reason"])[-1]
-    return last.removeprefix("ERROR:").strip()
+    said = last.removeprefix("ERROR:").strip()
+    # What pip calls an error is then only that it knows of no such package.
+    broken = [found[1] for line in lines if (found := _BROKEN.search(line))]
+    return f"{said} (no connection: {broken[-1]})" if broken else said
 
 
 def _largest_file(folder: Path) -> int:
