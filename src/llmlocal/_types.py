@@ -59,7 +59,8 @@ class Completion(str):  # noqa: SLOT000 - a subclass adds facts of its own
         usage: Token counts.
         timings: Seconds.
         seed: The seed that the random choices came from; the same seed, prompt and options give
-            the same text again if the engine evaluates the same batches.
+            the same text again.  Rounding decides between tokens that are almost equally likely:
+            it differs with what else is in a step, and where a prefix was reused.
         tokens: The ids of the answer's tokens.
     """
 
