@@ -1,0 +1,133 @@
+"""What the README and the guides show works: their examples run, their commands and links exist."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import llmlocal
+from llmlocal.cli import _parser
+
+from .conftest import TinyPath
+
+ROOT = Path(__file__).parents[1]
+GUIDES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+
+pytestmark = pytest.mark.skipif(not (ROOT / "README.md").exists(), reason="the guides are not here")
+
+# The examples run unchanged. But their names stand for a tiny model, which never ends an answer by
+# itself and would fill the context with the first one of a chat.
+BEGIN = """
+import sys
+import llmlocal
+from llmlocal.gpt4all import gpt4all
+
+class LLM(llmlocal.LLM):
+    def __init__(self, model):
+        assert model in [card.name for card in llmlocal.models.catalog()]
+        super().__init__(sys.argv[1], allow_download=False)
+    def chat(self, *args, **options):
+        return super().chat(*args, max_tokens=20, **options)
+    def chat_session(self, *args, **options):
+        return super().chat_session(*args, max_tokens=20, **options)
+
+llmlocal.LLM = LLM
+gpt4all.DEFAULT_MODEL_DIRECTORY = sys.argv[2]
+"""
+
+
+def examples() -> Iterator[tuple[str, str]]:
+    for guide in GUIDES:
+        text = guide.read_text(encoding="utf-8")
+        for number, code in enumerate(re.findall(r"```python\n(.*?)```", text, re.DOTALL), 1):
+            yield f"{guide.name}-{number}", code
+
+
+def shown_commands() -> list[str]:
+    """The lines of shell that call llmlocal."""
+    return [
+        line.strip()
+        for guide in GUIDES
+        for line in guide.read_text(encoding="utf-8").splitlines()
+        if line.startswith("    llmlocal ")
+    ]
+
+
+def named_commands() -> set[str]:
+    """The commands that running text names, as in "`llmlocal models`, `pull`, `show`"."""
+    found = set()
+    for guide in GUIDES:
+        text = guide.read_text(encoding="utf-8")
+        for first, others in re.findall(r"`llmlocal ([a-z-]+)[^`]*`((?:,\s+`[a-z-]+`)*)", text):
+            found |= {first, *re.findall(r"`([a-z-]+)`", others)}
+    return found
+
+
+def commands() -> set[str]:
+    group = next(
+        action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction)
+    )
+    return set(group.choices)
+
+
+EXAMPLES = dict(examples())
+
+
+def test_there_are_examples() -> None:
+    assert {name.rpartition("-")[0] for name in EXAMPLES} >= {"README.md", "chat.md"}
+    assert len(shown_commands()) > 5
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_runs(name: str, tiny_path: TinyPath, tmp_path: Path) -> None:
+    for file in re.findall(r'"(.*?\.gguf)"', EXAMPLES[name]):
+        (tmp_path / file).symlink_to(tiny_path("llama"))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", BEGIN + EXAMPLES[name], tiny_path("llama"), tmp_path],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip()
+
+
+@pytest.mark.parametrize("line", shown_commands())
+def test_a_command_is_one(line: str) -> None:
+    words = shlex.split(line, comments=True)
+    assert _parser().parse_args(words[1:]).run
+
+
+def test_all_commands_are_shown_and_exist() -> None:
+    shown = {shlex.split(line, comments=True)[1] for line in shown_commands()}
+    assert shown | named_commands() == commands()
+
+
+def test_what_a_completion_carries() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([\w.]+)` \| (.*) \|$", text, re.MULTILINE))
+    completion = llmlocal.Completion("")
+    top = {name.partition(".")[0] for name in rows}
+    assert top == set(vars(completion))
+    usage = {name.partition(".")[2] for name in rows if name.startswith("usage.")}
+    assert usage == set(vars(completion.usage))
+    assert set(re.findall(r"`(\w+)`", rows["timings"])) == set(vars(completion.timings))
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
+def test_links_and_scripts_lead_somewhere(guide: Path) -> None:
+    text = guide.read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link]
+    scripts = re.findall(r"^    ((?:scripts|\.ci)/\w+)", text, re.MULTILINE)
+    assert [link for link in links if not (guide.parent / link).exists()] == []
+    assert [name for name in scripts if not os.access(ROOT / name, os.X_OK)] == []
