@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +51,11 @@ NOT_ITS_OWN = (
 )
 
 
+def assert_prints(lines: list[str], program: str, model: Path) -> None:
+    done = run_python(program, model)
+    assert (done.stdout.splitlines(), done.returncode, done.stderr) == (lines, 0, "")
+
+
 @pytest.mark.parametrize(
     ("work", "said"),
     [
@@ -63,9 +69,7 @@ NOT_ITS_OWN = (
 )
 def test_a_child_is_refused(work: str, said: str, tiny_path: TinyPath) -> None:
     program = f"{FORK}in_a_child(lambda: {work}){PARENT_GOES_ON}"
-    done = run_python(program, tiny_path("llama"))
-    assert done.stdout.splitlines() == [said, "parent done 0"]
-    assert (done.returncode, done.stderr) == (0, "")
+    assert_prints([said, "parent done 0"], program, tiny_path("llama"))
 
 
 @pytest.mark.parametrize(
@@ -80,17 +84,13 @@ def test_a_child_is_refused(work: str, said: str, tiny_path: TinyPath) -> None:
 )
 def test_what_a_child_may_do(work: str, tiny_path: TinyPath) -> None:
     program = f"{FORK}in_a_child(lambda: {work}){PARENT_GOES_ON}"
-    done = run_python(program, tiny_path("llama"))
-    assert done.stdout.splitlines() == ["parent done 0"]
-    assert (done.returncode, done.stderr) == (0, "")
+    assert_prints(["parent done 0"], program, tiny_path("llama"))
 
 
 def test_a_lock_that_nobody_will_release(tiny_path: TinyPath) -> None:
     """As if another thread had just begun to wait for its first answer."""
     program = f"{FORK}\nwith llm._waker._lock:\n    in_a_child(llm.close){PARENT_GOES_ON}"
-    done = run_python(program, tiny_path("llama"))
-    assert done.stdout.splitlines() == ["parent done 0"]
-    assert (done.returncode, done.stderr) == (0, "")
+    assert_prints(["parent done 0"], program, tiny_path("llama"))
 
 
 def test_after_asyncio_was_used(tiny_path: TinyPath) -> None:
@@ -99,9 +99,7 @@ asyncio.run(llm.agenerate("hello", max_tokens=2))
 in_a_child(llm.close)
 assert len(asyncio.run(llm.agenerate("hello", max_tokens=2)).tokens) == 2
 {PARENT_GOES_ON}"""
-    done = run_python(program, tiny_path("llama"))
-    assert done.stdout.splitlines() == ["parent done 0"]
-    assert (done.returncode, done.stderr) == (0, "")
+    assert_prints(["parent done 0"], program, tiny_path("llama"))
 
 
 def test_an_asynchronous_stream_stays_with_its_process(tiny_path: TinyPath) -> None:
@@ -116,9 +114,7 @@ in_a_child(lambda: loop.run_until_complete(read()))
 assert loop.run_until_complete(anext(pieces))
 loop.run_until_complete(pieces.aclose())
 {PARENT_GOES_ON}"""
-    done = run_python(program, tiny_path("llama"))
-    assert done.stdout.splitlines() == [NOT_ITS_OWN, "parent done 0"]
-    assert (done.returncode, done.stderr) == (0, "")
+    assert_prints([NOT_ITS_OWN, "parent done 0"], program, tiny_path("llama"))
 
 
 def test_a_child_may_load_its_own(tiny_path: TinyPath) -> None:
@@ -129,9 +125,7 @@ def work():
         print("child done", flush=True)
 in_a_child(work)
 {PARENT_GOES_ON}"""
-    done = run_python(program, tiny_path("llama"))
-    assert done.stdout.splitlines() == ["child done", "parent done 0"]
-    assert (done.returncode, done.stderr) == (0, "")
+    assert_prints(["child done", "parent done 0"], program, tiny_path("llama"))
 
 
 @pytest.mark.parametrize(("method", "works"), [("fork", False), ("spawn", True)])
