@@ -182,8 +182,8 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         limits = [limit for limit in (fault.cut_after, fault.stall_after) if limit is not None]
         for piece in _pieces(body[: limits[0]] if limits else body):
+            self.owner.sent(len(piece))  # Before its reader can have it.
             self.wfile.write(piece)
-            self.owner.sent(len(piece))
         if fault.stall_after is not None:
             self.owner.silence.wait(PATIENCE_S)
         if limits:

@@ -34,7 +34,7 @@ class Case:
         faults: One for each request.
         checks: What was promised of the file.
         requests: How many requests it takes.
-        surplus: Bytes sent beyond the file's own.
+        surplus: Bytes sent beyond the file's own, at most.
     """
 
     name: str
@@ -97,7 +97,8 @@ def test_sends_no_byte_twice_that_could_be_kept(
 
     fetch_file(f"{server.url}/model.gguf", checks=case.checks)
 
-    assert server.bytes_sent == len(MODEL) + case.surplus
+    # What is refused by its head may be broken off before all of it was sent.
+    assert len(MODEL) <= server.bytes_sent <= len(MODEL) + case.surplus
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,14 @@ class Digest:
         if self._md5 is not None:
             self._md5.update(data)
 
+    def copy(self) -> Digest:
+        """Another that goes on from the same bytes."""
+        other = Digest(with_md5=False)
+        other.size = self.size
+        other._sha256 = self._sha256.copy()
+        other._md5 = None if self._md5 is None else self._md5.copy()
+        return other
+
     def result(self) -> Checks:
         """What the bytes so far are."""
         md5 = None if self._md5 is None else self._md5.hexdigest()

@@ -156,8 +156,7 @@ class _Download:
             raise ChecksumError(message)
 
     def _write(self, pieces: list[bytes]) -> None:
-        for piece in pieces:
-            self._partial.append(piece)
+        self._partial.append(b"".join(pieces))
         self._tick()
         total = self._total()
         if total is not None and self._partial.size > total:

@@ -7,6 +7,7 @@ been through the digest, in order; so finishing needs no second read.
 from __future__ import annotations
 
 import contextlib
+import threading
 from pathlib import Path
 from typing import BinaryIO
 
@@ -107,20 +108,26 @@ class Partial:
         self.origin = origin
 
     def append(self, data: bytes) -> None:
-        """Write the next bytes.
+        """Write the next bytes, and hash them meanwhile.
 
         Raises:
             DownloadError: The disk is full or failed; the part is left as long as its digest.
         """
         file = self._opened()
+        before = self._digest.copy()
+        hashing = threading.Thread(target=self._digest.update, args=(data,))
+        hashing.start()
         view = memoryview(data)
         try:
             while view:
-                count = file.write(view)
-                self._digest.update(view[:count])
-                view = view[count:]
+                view = view[file.write(view) :]
         except OSError as exc:
             raise disk_error(exc, self.slot.target.parent) from exc
+        finally:
+            hashing.join()
+            if view:
+                before.update(data[: len(data) - len(view)])
+                self._digest = before
 
     def restart(self) -> None:
         """Throw away what has arrived.
