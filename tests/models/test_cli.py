@@ -313,6 +313,17 @@ def test_rm_prints_what_it_deleted(run: Run, home: Path) -> None:
     assert list(home.glob("*.gguf")) == []
 
 
+def test_what_rm_cannot_delete_does_not_keep_the_others(run: Run, home: Path) -> None:
+    path = home / "a.gguf"
+    path.write_bytes(MODEL)
+
+    code, output, errors = run("rm", "gone", "a", "")
+
+    assert (code, output) == (2, f"{path}\n")
+    assert [line.startswith("llmlocal: error: ") for line in errors.splitlines()] == [True] * 2
+    assert not path.exists()
+
+
 def test_path_prints_where_a_model_is(run: Run, home: Path, tmp_path: Path) -> None:
     (home / "a.gguf").write_bytes(MODEL)
 

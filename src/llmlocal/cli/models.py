@@ -85,9 +85,7 @@ def _guarded(command: Command) -> Command:
         try:
             return command(arguments)
         except LLMLocalError as exc:
-            line = " ".join(str(exc).split())
-            print(f"llmlocal: error: {line}", file=sys.stderr)
-            return 2 if isinstance(exc, ParameterError) else 1
+            return _complain(exc)
 
     return run
 
@@ -165,8 +163,7 @@ def _verify_one(name: str, arguments: argparse.Namespace) -> tuple[list[dict[str
     try:
         found = models.verify(name, model_path=arguments.model_path, progress=_progress(arguments))
     except LLMLocalError as exc:
-        print(f"llmlocal: error: {' '.join(str(exc).split())}", file=sys.stderr)
-        return [{"name": name, "error": str(exc)}], 1
+        return [{"name": name, "error": str(exc)}], _complain(exc)
     if not arguments.json:
         for file in found:
             print(f"{file.path}\tgood, by its {file.against}")
@@ -183,12 +180,19 @@ def _verify_one(name: str, arguments: argparse.Namespace) -> tuple[list[dict[str
 
 
 def _rm(arguments: argparse.Namespace) -> int:
-    removed = [
-        str(path)
-        for name in arguments.names
-        for path in models.remove(name, model_path=arguments.model_path)
-    ]
-    return _print_json({"removed": removed}) if arguments.json else _print(*removed)
+    """Delete each; one that cannot be deleted does not keep the others."""
+    removed: list[str] = []
+    code = 0
+    for name in arguments.names:
+        try:
+            removed += map(str, models.remove(name, model_path=arguments.model_path))
+        except LLMLocalError as exc:
+            code = max(code, _complain(exc))
+    if arguments.json:
+        _print_json({"removed": removed})
+    else:
+        _print(*removed)
+    return code
 
 
 def _path(arguments: argparse.Namespace) -> int:
@@ -201,6 +205,12 @@ def _path(arguments: argparse.Namespace) -> int:
 
 def _progress(arguments: argparse.Namespace) -> ProgressOption:
     return False if arguments.quiet else None
+
+
+def _complain(error: LLMLocalError) -> int:
+    """Print the error as one line; returns the exit code that it means."""
+    print(f"llmlocal: error: {' '.join(str(error).split())}", file=sys.stderr)
+    return 2 if isinstance(error, ParameterError) else 1
 
 
 def _remark(line: str) -> int:

@@ -166,7 +166,7 @@ def _url_of(order: Order) -> str:
         if isinstance(source, HttpsSource):
             return source.url
     name = order.slot.target.name
-    message = f"{name} comes in packages, so it is read once it is here; `llmlocal pull {name}`"
+    message = f"{name} comes in packages, so it is read once it is here; `llmlocal pull {name}` fetches it"
     raise ModelNotFoundError(message)
 
 
