@@ -119,6 +119,7 @@ try:
         seen.append(piece)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
+stream.cancel()  # It may have come between two pieces, when the stream can't know of it.
 seen += stream
 assert stream.result.finish_reason == "cancelled"
 end()
