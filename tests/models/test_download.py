@@ -12,10 +12,11 @@ from llmlocal.errors import ChecksumError, DownloadCancelledError, DownloadError
 from llmlocal.models._catalog._card import Checks
 from llmlocal.models._disk._files import file_size
 from llmlocal.models._download._fetch import Order, fetch
+from llmlocal.models._http._retry import Policy
 from llmlocal.models._names._places import Slot
 from llmlocal.models._report import Report
 
-from .conftest import QUICK, Fetcher
+from .conftest import HASTY, QUICK, Fetcher
 from .gguf_bytes import small_model
 from .hub import Fault, Hub, Server, digest
 
@@ -35,6 +36,7 @@ class Case:
         checks: What was promised of the file.
         requests: How many requests it takes.
         surplus: Bytes sent beyond the file's own, at most.
+        policy: When to give up.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Case:
     checks: Checks = field(default_factory=Checks)
     requests: int = 2
     surplus: int = 0
+    policy: Policy = QUICK
 
 
 CUT = Fault(cut_after=HALF)
@@ -60,8 +63,8 @@ SURVIVED = [
     Case("server error", [Fault(status=500)] * 3, requests=4),
     Case("server error in between", [CUT, Fault(status=502)], requests=3),
     Case("request timeout", [Fault(status=408)]),
-    Case("stalled in the middle", [Fault(stall_after=HALF)]),
-    Case("stalled at once", [Fault(stall_after=0)]),
+    Case("stalled in the middle", [Fault(stall_after=HALF)], policy=HASTY),
+    Case("stalled at once", [Fault(stall_after=0)], policy=HASTY),
     Case("compressed", [Fault(encode=True)], requests=1),
     Case("compressed, cut", [Fault(encode=True, cut_after=200)]),
     Case("compressed when resumed", [CUT, Fault(encode=True)], PINNED, requests=3),
@@ -76,7 +79,7 @@ def test_survives(case: Case, server: Server, fetch_file: Fetcher, slot: Slot) -
     server.files["/model.gguf"] = MODEL
     server.faults.extend(case.faults)
 
-    path = fetch_file(f"{server.url}/model.gguf", checks=case.checks)
+    path = fetch_file(f"{server.url}/model.gguf", checks=case.checks, policy=case.policy)
 
     assert path == slot.target
     assert path.read_bytes() == MODEL
@@ -95,7 +98,7 @@ def test_sends_no_byte_twice_that_could_be_kept(
     server.files["/model.gguf"] = MODEL
     server.faults.extend(case.faults)
 
-    fetch_file(f"{server.url}/model.gguf", checks=case.checks)
+    fetch_file(f"{server.url}/model.gguf", checks=case.checks, policy=case.policy)
 
     # What is refused by its head may be broken off before all of it was sent.
     assert len(MODEL) <= server.bytes_sent <= len(MODEL) + case.surplus
@@ -418,7 +421,7 @@ def test_cancel_is_heard_while_the_server_is_silent(
 ) -> None:
     server.files["/model.gguf"] = MODEL
     server.always = Fault(stall_after=stall_after)
-    patient = QUICK.__class__(stall_timeout_s=15.0, tick_s=0.01)
+    patient = Policy(stall_timeout_s=15.0, tick_s=0.01)
     calls = 0
 
     def report(_stage: str, done: int, _total: int | None) -> None:
