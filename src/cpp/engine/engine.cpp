@@ -212,7 +212,6 @@ void Engine::admit() {
       attempt(*run, [&] { run->start_over(); });
     }
   }
-  retire_finished();  // Nobody may wait for a leader that is over.
   // In the order of arrival; one that waits for its leader lets others pass.
   for (auto queued = waiting_.begin(); queued != waiting_.end();) admit_one(queued++);
 }

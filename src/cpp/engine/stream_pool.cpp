@@ -87,7 +87,6 @@ std::optional<StreamPool::Lease> StreamPool::acquire(std::span<const Token> prom
 
   stream.tokens.assign(prompt.begin(), prompt.begin() + lease.reused);
   stream.active = true;
-  stream.last_used = ++clock_;
   return lease;
 }
 

@@ -68,7 +68,7 @@ class StreamPool {
   struct Stream {
     Tokens tokens;
     bool active = false;
-    std::uint64_t last_used = 0;
+    std::uint64_t last_used = 0;  // When it was released.
   };
 
   // Fewer tokens than this are not worth a copy or a place in the store.
