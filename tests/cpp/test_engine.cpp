@@ -279,19 +279,17 @@ TEST_CASE("engine: a gap between running streams is closed after a while, and no
   }
 }
 
-TEST_CASE("engine: a step with prompts uses all threads") {
+TEST_CASE("engine: steps take as many threads as turn out to be of use") {
   FakeOptions fake;
   std::vector<int> threads;
   const DecoderLog* log = nullptr;
-  fake.on_decode = [&](const Batch& batch) {
-    if (batch.size() > 1) threads.push_back(log->threads);
-  };
+  fake.on_decode = [&](const Batch&) { threads.push_back(log->threads); };
   EngineFixture fixture(std::move(fake));
   log = &fixture.log();
-  // Many steps, so that some are trials of fewer threads.
   for (int i = 0; i < 5; ++i) fixture.run(spec_of(some_tokens(40, i), 100));
-  CHECK(threads.size() >= 5);
-  CHECK(std::ranges::all_of(threads, [](int each) { return each == 4; }));
+  CHECK(threads.front() == 4);
+  // The fake decoder has one thread, so that four of them lack time on CPUs: fewer are tried.
+  CHECK(std::ranges::any_of(threads, [](int each) { return each < 4; }));
 }
 
 }  // namespace
