@@ -41,7 +41,7 @@ std::shared_ptr<const Model> load(
       return on_progress(done);
     };
   }
-  const py::gil_scoped_release no_gil;
+  const WithoutGil no_gil;
   return Model::load(path, options);
 }
 

@@ -26,7 +26,7 @@ TokenChannel::Until until_of(bool until_end) {
 py::tuple read(Request& request, std::int32_t timeout_ms, bool until_end) {
   TokenChannel::Read news;
   {
-    const py::gil_scoped_release no_gil;
+    const WithoutGil no_gil;
     news = request.channel().read(std::chrono::milliseconds(timeout_ms), until_of(until_end));
   }
   py::list events(news.events.size());

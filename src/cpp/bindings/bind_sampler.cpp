@@ -15,7 +15,7 @@ using Logits = py::array_t<float, py::array::c_style>;
 std::vector<Token> sample_many(SamplerChain& sampler, const Logits& logits, std::size_t count) {
   if (logits.ndim() != 1) throw ParameterError("logits must have one dimension");
   const std::span<const float> given(logits.data(), static_cast<std::size_t>(logits.size()));
-  const py::gil_scoped_release no_gil;
+  const WithoutGil no_gil;
   std::vector<float> scratch(given.size());
   std::vector<Token> tokens;
   tokens.reserve(count);

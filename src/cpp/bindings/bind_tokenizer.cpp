@@ -41,7 +41,7 @@ void bind_tokenizer(py::module_& module) {
           [](const Tokenizer& self, const Tokens& tokens, bool special) {
             std::string bytes;
             {
-              const py::gil_scoped_release no_gil;
+              const WithoutGil no_gil;
               bytes = self.decode(tokens, special);
             }
             return py::bytes(bytes);

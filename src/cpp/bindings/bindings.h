@@ -6,11 +6,11 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "bindings/gil.h"
+
 namespace llmlocal::python {
 
 namespace py = pybind11;
-
-using ReleaseGil = py::call_guard<py::gil_scoped_release>;
 
 void bind_errors(py::module_& module);
 void bind_log(py::module_& module);
