@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, cast, overload
@@ -282,16 +281,8 @@ class LLM:
         checked = RequestOptions(self._facts.defaults, **options)
         self._open_model()
         specs = [checked.spec(self._prompt_tokens(prompt)) for prompt in prompts]
-        started: list[list[_core.Request]] = []
-        try:
-            # In one call from C to C: Ctrl-C, which comes between two steps of Python code, can't
-            # come after requests have started and before anybody knows them.
-            started.extend(map(self._engine.submit, [specs]))
-            return [Reply(each, seed=checked.seed, callback=callback) for each in started[0]]
-        except BaseException:
-            for request in chain.from_iterable(started):
-                request.cancel()
-            raise
+        requests = self._engine.submit(specs)
+        return [Reply(request, seed=checked.seed, callback=callback) for request in requests]
 
     def _prompt_tokens(self, prompt: Prompt) -> Sequence[int]:
         if not isinstance(prompt, str):

@@ -28,7 +28,7 @@ _REASONS: dict[_core.FinishReason, FinishReason] = {
 
 
 class Reply:
-    """Takes what its request has to say, in order; without a reply, the request stops.
+    """Takes what its request has to say, in order.  A request that nobody holds stops.
 
     Attributes:
         request: Only to be watched; what it has to say is read here.
@@ -46,9 +46,6 @@ class Reply:
         self._outcome: _core.Outcome | None = None
         self._is_refused = False
         self._process = os.getpid()
-
-    def __del__(self) -> None:
-        self.cancel()
 
     @property
     def text(self) -> str:

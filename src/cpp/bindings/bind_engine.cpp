@@ -6,6 +6,12 @@
 namespace llmlocal::python {
 namespace {
 
+// A request that stops when its caller lets go of it: nobody could read its answer any more.
+std::shared_ptr<Request> held_by_caller(std::shared_ptr<Request> request) {
+  Request* const held = request.get();
+  return {held, [request = std::move(request)](Request*) { request->cancel(); }};
+}
+
 // The engine with its destructor off the GIL: it joins a thread.
 class PyEngine {
  public:
@@ -17,14 +23,16 @@ class PyEngine {
             std::make_unique<LlamaDecoder>(std::move(model), std::move(tokenizer), decoder_options),
             engine_options) {}
   ~PyEngine() {  // NOLINT(bugprone-exception-escape): get() throws away from home only
-    const py::gil_scoped_release no_gil;
+    const WithoutGil no_gil;
     if (engine_.is_home()) engine_.get().close();
   }
   PyEngine(const PyEngine&) = delete;
   PyEngine& operator=(const PyEngine&) = delete;
 
   std::vector<std::shared_ptr<Request>> submit(std::vector<RequestSpec> specs) {
-    return engine_.get().submit(std::move(specs));
+    std::vector<std::shared_ptr<Request>> requests = engine_.get().submit(std::move(specs));
+    for (std::shared_ptr<Request>& request : requests) request = held_by_caller(std::move(request));
+    return requests;
   }
   EngineStats stats() const { return engine_.get().stats(); }
   BufferSizes context_sizes() const { return context_sizes_->get(); }

@@ -90,11 +90,13 @@ class ChatLoop:
             self._terminal.note(f"error: {exc}")
 
     def _answer(self, message: str | None) -> None:
-        stream = self._session.generate(message, streaming=True)
+        stream: ChatStream | None = None
         try:
+            stream = self._session.generate(message, streaming=True)
             self._show(stream)
         except KeyboardInterrupt:
-            stream.close()
+            if stream is not None:
+                stream.close()
             if not self._terminal.is_interactive:
                 raise
             self._terminal.note("\n(stopped)")
