@@ -286,12 +286,16 @@ std::vector<bool> LlamaDecoder::grow(StreamId streams) {
   for (StreamId id = 0; id < streams_; ++id) {
     blobs.push_back(length(id) > 0 ? save(id) : std::nullopt);
   }
+  std::vector<bool> survived(blobs.size());
   context_ = make_context(streams, options_.context_length);
   streams_ = streams;
-  std::vector<bool> survived;
-  for (StreamId id = 0; id < static_cast<StreamId>(blobs.size()); ++id) {
-    const auto& blob = blobs[static_cast<std::size_t>(id)];
-    survived.push_back(blob && restore(id, *blob));
+  for (std::size_t i = 0; i < blobs.size(); ++i) {
+    const auto id = static_cast<StreamId>(i);
+    try {
+      survived[i] = blobs[i] && restore(id, *blobs[i]);
+    } catch (const std::exception&) {
+      clear(id);  // What can't be put back is evaluated again.
+    }
   }
   return survived;
 }
