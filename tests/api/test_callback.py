@@ -13,7 +13,7 @@ from llmlocal import LLM, EngineClosedError
 
 from ..conftest import OpenTiny
 from ..tiny_vocab import bpe_vocab
-from .waiting import assert_serves
+from .waiting import assert_serves, wait_until
 
 PROMPT = "the quick brown fox"
 ENDLESS: Any = {"max_tokens": None, "temp": 0}
@@ -186,7 +186,7 @@ def test_other_requests_go_on(llm: LLM) -> None:
         before = other.text
         next(other)
         assert other.text.startswith(before)
-        assert llm.stats().streams_active == 1
+        wait_until(lambda: llm.stats().streams_active == 1)
     assert_serves(llm)
 
 
