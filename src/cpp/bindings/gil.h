@@ -13,7 +13,9 @@ namespace llmlocal::python {
 class WithoutGil {
  public:
   WithoutGil() : thread_(PyEval_SaveThread()) {}
-  ~WithoutGil() noexcept(false) { PyEval_RestoreThread(thread_); }
+  ~WithoutGil() noexcept(false) {  // NOLINT(bugprone-unsafe-to-allow-exceptions): see above
+    PyEval_RestoreThread(thread_);
+  }
   WithoutGil(const WithoutGil&) = delete;
   WithoutGil& operator=(const WithoutGil&) = delete;
 

@@ -291,8 +291,9 @@ std::vector<bool> LlamaDecoder::grow(StreamId streams) {
   streams_ = streams;
   for (std::size_t i = 0; i < blobs.size(); ++i) {
     const auto id = static_cast<StreamId>(i);
+    const std::optional<StateBlob>& blob = blobs[i];
     try {
-      survived[i] = blobs[i] && restore(id, *blobs[i]);
+      survived[i] = blob && restore(id, *blob);
     } catch (const std::exception&) {
       clear(id);  // What can't be put back is evaluated again.
     }
