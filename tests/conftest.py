@@ -8,10 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from llmlocal import LLM
 
 from .tiny_models import MODELS
+
+# What is slow is the machine, not the test.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 TinyPath = Callable[[str], Path]
 OpenTiny = Callable[..., LLM]

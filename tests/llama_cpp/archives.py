@@ -40,6 +40,7 @@ def good_entries() -> list[Entry]:
         entry(f"{TREE}/src/deep/llama.cpp", b"int main;"),
         entry(f"{TREE}/common/common.cpp", b"tool"),
         entry(f"{TREE}/tools/bench.cpp", b"tool"),
+        entry(f"{TREE}/scripts/assets.cmake", b"script"),
         entry(f"{TREE}/models/huge.gguf", b"\0" * 1000),
         *[e for e in whole if "CMakeLists" not in e[0].name],
     ]
