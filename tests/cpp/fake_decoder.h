@@ -84,6 +84,7 @@ struct FakeOptions {
   StreamId streams = 1;
   StreamId grows_to = 256;  // More streams than this are out of memory.
   bool polls_abort_check = true;
+  bool keeps_threads_busy = false;  // Waiting at a gate takes no time on CPUs.
   std::shared_ptr<StepGate> gate = std::make_shared<StepGate>();
 
   // Called by the engine's thread in the midst of the call they are named for; may throw.
@@ -126,6 +127,8 @@ class FakeDecoder : public Decoder {
   }
   FakeDecoder(const FakeDecoder&) = delete;
   FakeDecoder& operator=(const FakeDecoder&) = delete;
+
+  bool keeps_threads_busy() const override { return options_.keeps_threads_busy; }
 
   // The truth, for tests that drive the decoder themselves.
   const Tokens& tokens(StreamId stream) { return at(stream).tokens; }

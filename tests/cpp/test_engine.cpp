@@ -281,6 +281,7 @@ TEST_CASE("engine: a gap between running streams is closed after a while, and no
 
 TEST_CASE("engine: steps take as many threads as turn out to be of use") {
   FakeOptions fake;
+  fake.keeps_threads_busy = true;
   std::vector<int> threads;
   const DecoderLog* log = nullptr;
   fake.on_decode = [&](const Batch&) { threads.push_back(log->threads); };
@@ -290,6 +291,26 @@ TEST_CASE("engine: steps take as many threads as turn out to be of use") {
   CHECK(threads.front() == 4);
   // The fake decoder has one thread, so that four of them lack time on CPUs: fewer are tried.
   CHECK(std::ranges::any_of(threads, [](int each) { return each < 4; }));
+}
+
+TEST_CASE(
+    "engine: a step whose threads get no time is done again with fewer, and nothing is lost") {
+  FakeOptions fake;
+  fake.keeps_threads_busy = true;  // But at the gate they get no time on CPUs.
+  EngineFixture fixture(std::move(fake));
+  fixture.gate().shut();
+  const auto request = fixture.submit(spec_of(some_tokens(20), 30));
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (fixture.log().threads != 1) {
+    REQUIRE(std::chrono::steady_clock::now() < deadline);
+    fixture.gate().await_step();
+  }
+  fixture.gate().open();
+  fixture.check_is_right(*request);
+  const std::vector<Batch> batches = fixture.log().batches();
+  REQUIRE(batches.size() > 2);
+  CHECK(batches[1].tokens == batches[0].tokens);
+  CHECK(batches[1].positions == batches[0].positions);
 }
 
 }  // namespace

@@ -159,6 +159,39 @@ TEST_CASE("governor: a trial that goes badly ends with its first step") {
   CHECK(machine.run(1000) <= 6);
 }
 
+TEST_CASE("governor: a step is hopeless when its threads run in turns, and not before some time") {
+  const ThreadGovernor two(2);
+  CHECK(two.is_hopeless(0.1, 0.1));         // Both on one core.
+  CHECK_FALSE(two.is_hopeless(0.1, 0.14));  // Beside one process, each with its share.
+  CHECK_FALSE(two.is_hopeless(0.05, 0.05));
+  CHECK_FALSE(ThreadGovernor(1).is_hopeless(0.1, 0.02));
+}
+
+TEST_CASE("governor: after a hopeless step there are as many threads as others leave cores") {
+  for (const int cores : {2, 4, 16}) {
+    ThreadGovernor governor(cores);
+    governor.give_up(0.1, 0.05 * cores);  // As many others run.
+    CHECK(governor.threads() == 1);
+  }
+  ThreadGovernor governor(2);
+  governor.give_up(0.1, 0);
+  CHECK(governor.threads() == 1);
+}
+
+TEST_CASE("governor: a trial that is given up has failed") {
+  ThreadGovernor governor(2);
+  governor.give_up(0.1, 0.1);
+  int steps = 0;
+  for (; governor.threads() == 1 && steps < 1000; ++steps) governor.observe(1, 0.01, 0.01);
+  REQUIRE(governor.threads() == 2);
+  governor.give_up(0.1, 0.1);
+  CHECK(governor.threads() == 1);
+  for (int i = 0; i < steps; ++i) {
+    governor.observe(1, 0.01, 0.01);
+    REQUIRE(governor.threads() == 1);  // The next one waits for longer.
+  }
+}
+
 TEST_CASE("governor: long prompts learn as answers do") {
   Random random(1);
   Machine machine(4, random, CpuTime::kKnown);

@@ -4,21 +4,37 @@
 #include <optional>
 
 #ifndef _WIN32
-#include <ctime>
+#include <sys/resource.h>
 #endif
 
 namespace llmlocal {
 
-// Seconds that all threads of the process have run, together; nothing where the system does not
-// tell.
-inline std::optional<double> process_cpu_seconds() {
+// What all threads of the process have used since it began.
+struct CpuUse {
+  double seconds = 0;     // On CPUs.
+  long major_faults = 0;  // Waits for a page to come from the disk.
+};
+
+// Nothing where the system does not tell.
+inline std::optional<CpuUse> process_cpu_use() {
 #ifdef _WIN32
   return std::nullopt;
 #else
-  timespec time{};
-  if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time) != 0) return std::nullopt;
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+  rusage use{};
+  if (getrusage(RUSAGE_SELF, &use) != 0) return std::nullopt;
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+  };
+  return CpuUse{seconds(use.ru_utime) + seconds(use.ru_stime), use.ru_majflt};
 #endif
+}
+
+// Seconds on CPUs since then; nothing if that is not known, or if the process has waited for the
+// disk meanwhile, so that the time says nothing about the CPUs.
+inline std::optional<double> cpu_seconds_since(const std::optional<CpuUse>& start) {
+  const std::optional<CpuUse> now = process_cpu_use();
+  if (!start || !now || now->major_faults != start->major_faults) return std::nullopt;
+  return now->seconds - start->seconds;
 }
 
 }  // namespace llmlocal

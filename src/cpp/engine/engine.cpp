@@ -6,9 +6,9 @@
 #include <string>
 #include <utility>
 
-#include "base/cpu_time.h"
 #include "base/errors.h"
 #include "engine/leader.h"
+#include "engine/step_watch.h"
 
 namespace llmlocal {
 namespace {
@@ -252,7 +252,8 @@ void Engine::evaluate(const StepPlan& plan) {
     if (decode(plan) == DecodeStatus::kOk) {
       harvest(plan);
     } else {
-      // All of its requests are over; the next step takes them out.
+      // Its requests are over, and the next step takes them out; or it does the same again with
+      // fewer threads.
       for (const RunPart& part : plan.parts) pool_.roll_back(running_[part.run]->stream());
     }
   } catch (...) {
@@ -262,21 +263,22 @@ void Engine::evaluate(const StepPlan& plan) {
 
 DecodeStatus Engine::decode(const StepPlan& plan) {
   decoder_->set_threads(governor_.threads());
-  const AbortCheck check(*decoder_, [this, &plan] { return step_is_pointless(plan); });
-  const Clock::time_point start = Clock::now();
-  const std::optional<double> cpu_start = process_cpu_seconds();
+  StepWatch watch(governor_, decoder_->keeps_threads_busy());
+  // What is given up must be undone, which not every memory can.
+  const bool may_give_up = !decoder_->copies_whole_only();
+  bool gave_up = false;
+  const AbortCheck check(*decoder_, [&] {
+    gave_up = gave_up || (may_give_up && watch.is_hopeless());
+    return gave_up || step_is_pointless(plan);
+  });
   const DecodeStatus status = decoder_->decode(plan.batch);
   ++counters_.steps;
+  const double seconds = watch.seconds();
+  const std::optional<double> cpu_seconds = watch.cpu_seconds();
+  if (gave_up) governor_.give_up(seconds, cpu_seconds.value_or(0));
   if (status == DecodeStatus::kAborted) return status;
-  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   pacer_.observe(plan.answer_tokens, plan.prompt_tokens, seconds);
-  std::optional<double> cpu_seconds = process_cpu_seconds();
-  if (cpu_start && cpu_seconds && decoder_->keeps_threads_busy()) {
-    *cpu_seconds -= *cpu_start;
-  } else {
-    cpu_seconds.reset();
-  }
-  governor_.observe(plan.batch.size(), seconds, cpu_seconds);
+  if (!gave_up) governor_.observe(plan.batch.size(), seconds, cpu_seconds);
   return status;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 namespace llmlocal {
@@ -51,6 +52,21 @@ void ThreadGovernor::observe(std::size_t rows, double seconds, std::optional<dou
   if (since_trial_ >= interval_) start_trial();
 }
 
+bool ThreadGovernor::is_hopeless(double seconds, double cpu_seconds) const {
+  return current_ > 1 && seconds > kPatience && cpu_seconds < kHopeless * current_ * seconds;
+}
+
+void ThreadGovernor::give_up(double seconds, double cpu_seconds) {
+  if (trying_) {
+    end_trial(std::numeric_limits<double>::infinity());
+    return;
+  }
+  home_ = cores_left_by_others(cpu_seconds / seconds);
+  interval_ = kTrialAfterChange;
+  since_trial_ = 0;
+  forget();
+}
+
 void ThreadGovernor::forget() {
   current_ = home_;
   trying_ = false;
@@ -70,16 +86,18 @@ std::optional<double> ThreadGovernor::cores_got() const {
   return seconds > 0 ? std::optional(cpu_seconds / seconds) : std::nullopt;
 }
 
+// The cores are shared fairly: of most_ cores, home_ of home_ + others threads get `got`.
+int ThreadGovernor::cores_left_by_others(double got) const {
+  const int fewer = std::max(1, home_ - 1);
+  if (got <= 0) return fewer;
+  const double others = home_ * (most_ - got) / got;
+  return std::clamp(static_cast<int>(std::floor(most_ - others + kLostCores)), 1, fewer);
+}
+
 int ThreadGovernor::count_of(Trial trial) const {
   switch (trial) {
-    case Trial::kLeaveTheirs: {
-      const int fewer = std::max(1, home_ - 1);
-      const std::optional<double> got = cores_got();
-      if (!got || *got <= 0) return fewer;
-      // The cores are shared fairly: of most_ cores, home_ of home_ + others threads get `got`.
-      const double others = home_ * (most_ - *got) / *got;
-      return std::clamp(static_cast<int>(std::floor(most_ - others + kLostCores)), 1, fewer);
-    }
+    case Trial::kLeaveTheirs:
+      return cores_left_by_others(cores_got().value_or(0));
     case Trial::kHalf:
       return std::max(1, home_ / 2);
     case Trial::kDouble:

@@ -28,6 +28,13 @@ class ThreadGovernor {
   // in it; nothing where that is not known.
   void observe(std::size_t rows, double seconds, std::optional<double> cpu_seconds = {});
 
+  // Whether a step that runs for so long, and got so much time of CPUs, should be given up and done
+  // again with fewer threads: its threads share a core, and wait for each other's time slices. Such
+  // steps were seen to take seconds instead of 10 ms.
+  bool is_hopeless(double seconds, double cpu_seconds) const;
+  // Such a step was given up.
+  void give_up(double seconds, double cpu_seconds);
+
  private:
   static constexpr std::size_t kWindow = 5;       // Steps that stand for a count.
   static constexpr int kSoonestTrial = 5;         // Steps before the first one, or after a jump.
@@ -39,6 +46,9 @@ class ThreadGovernor {
   static constexpr double kNoCores = 0.15;        // Missing from threads(): nothing to speak of.
   static constexpr double kJump = 1.4;            // Times the best seen: something has changed.
 
+  static constexpr double kPatience = 0.06;  // Seconds: several time slices.
+  static constexpr double kHopeless = 0.6;   // Of the time on CPUs that the threads ask for.
+
   enum class Trial { kLeaveTheirs, kHalf, kDouble, kOneMore };
   static constexpr int kTrials = 4;
 
@@ -48,6 +58,7 @@ class ThreadGovernor {
   };
 
   std::optional<double> cores_got() const;
+  int cores_left_by_others(double got) const;
   int count_of(Trial trial) const;
   bool is_worth_trying(Trial trial) const;
   void start_trial();

@@ -26,6 +26,9 @@ ThreadPool make_thread_pool(int threads) {
   auto* new_pool = cpu_function<decltype(ggml_threadpool_new)>("ggml_threadpool_new");
   if (!new_pool) return nullptr;
   ggml_threadpool_params params = ggml_threadpool_params_default(threads);
+  // Threads that wait for the next step sleep.  Spinning gains nothing measurable, and threads that
+  // no step uses at present would spin too, and take the cores that they were to leave free.
+  params.poll = 0;
   return ThreadPool(new_pool(&params));
 }
 
