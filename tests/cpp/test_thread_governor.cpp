@@ -53,6 +53,7 @@ class Machine {
   }
 
   int threads() const { return governor_.threads(); }
+  void rest() { governor_.rest(); }
 
   // In the next steps, in seconds.
   double mean_step(int steps) {
@@ -155,8 +156,8 @@ TEST_CASE("governor: a trial that goes badly ends with its first step") {
   machine.set_busy(1);
   machine.run(20);
   REQUIRE(machine.threads() == 1);
-  // One after 32 steps, and then after twice as many each time, up to 512.
-  CHECK(machine.run(1000) <= 6);
+  // One after 32 steps, one after 64, and then one after every 128.
+  CHECK(machine.run(1000) <= 10);
 }
 
 TEST_CASE("governor: a step is hopeless when its threads run in turns, and not before some time") {
@@ -190,6 +191,18 @@ TEST_CASE("governor: a trial that is given up has failed") {
     governor.observe(1, 0.01, 0.01);
     REQUIRE(governor.threads() == 1);  // The next one waits for longer.
   }
+}
+
+TEST_CASE("governor: after a rest more threads are tried soon") {
+  Random random(1);
+  Machine machine(2, random, CpuTime::kKnown);
+  machine.set_busy(1);
+  machine.run(1000);
+  REQUIRE(machine.threads() == 1);
+  machine.set_busy(0);
+  machine.rest();
+  machine.run(12);
+  CHECK(machine.threads() == 2);
 }
 
 TEST_CASE("governor: long prompts learn as answers do") {

@@ -141,7 +141,10 @@ void Engine::run() noexcept {
 bool Engine::receive() {
   std::unique_lock lock(mutex_);
   const bool idle = running_.empty() && waiting_.empty();
-  if (idle) work_.wait(lock, [this] { return closing_ || !inbox_.empty(); });
+  if (idle) {
+    work_.wait(lock, [this] { return closing_ || !inbox_.empty(); });
+    governor_.rest();
+  }
   counters_.requests += inbox_.size();
   waiting_.splice(waiting_.end(), inbox_);
   return !closing_;

@@ -132,8 +132,9 @@ void ThreadGovernor::end_trial(double seconds) {
     home_ = current_;
     interval_ = kTrialAfterChange;
   } else {
+    interval_ =
+        std::min(interval_ * 2, current_ > home_ ? kRarestTrialOfMore : kRarestTrialOfFewer);
     current_ = home_;
-    interval_ = std::min(interval_ * 2, kRarestTrial);
     trial_ = static_cast<Trial>((static_cast<int>(trial_) + 1) % kTrials);
   }
   // After a jump the new times are the usual ones, or every step would start a trial.

@@ -28,6 +28,9 @@ class ThreadGovernor {
   // in it; nothing where that is not known.
   void observe(std::size_t rows, double seconds, std::optional<double> cpu_seconds = {});
 
+  // There was nothing to do for a while, in which others may have come or gone.
+  void rest() { interval_ = kSoonestTrial; }
+
   // Whether a step that runs for so long, and got so much time of CPUs, should be given up and done
   // again with fewer threads: its threads share a core, and wait for each other's time slices. Such
   // steps were seen to take seconds instead of 10 ms.
@@ -36,15 +39,16 @@ class ThreadGovernor {
   void give_up(double seconds, double cpu_seconds);
 
  private:
-  static constexpr std::size_t kWindow = 5;       // Steps that stand for a count.
-  static constexpr int kSoonestTrial = 5;         // Steps before the first one, or after a jump.
-  static constexpr int kTrialAfterChange = 32;    // Steps before one that may undo the last.
-  static constexpr int kRarestTrial = 512;        // Steps between trials that keep failing.
-  static constexpr double kClearlyFaster = 0.92;  // Of the present time: worth a change.
-  static constexpr double kClearlySlower = 1.5;   // Times the present time: ends a trial.
-  static constexpr double kLostCores = 0.3;       // Missing from threads(): somebody else has them.
-  static constexpr double kNoCores = 0.15;        // Missing from threads(): nothing to speak of.
-  static constexpr double kJump = 1.4;            // Times the best seen: something has changed.
+  static constexpr std::size_t kWindow = 5;        // Steps that stand for a count.
+  static constexpr int kSoonestTrial = 5;          // Steps before the first one, or after a jump.
+  static constexpr int kTrialAfterChange = 32;     // Steps before one that may undo the last.
+  static constexpr int kRarestTrialOfFewer = 512;  // Steps between trials that keep failing.
+  static constexpr int kRarestTrialOfMore = 128;   // These end with their first step if they fail.
+  static constexpr double kClearlyFaster = 0.92;   // Of the present time: worth a change.
+  static constexpr double kClearlySlower = 1.5;    // Times the present time: ends a trial.
+  static constexpr double kLostCores = 0.3;  // Missing from threads(): somebody else has them.
+  static constexpr double kNoCores = 0.15;   // Missing from threads(): nothing to speak of.
+  static constexpr double kJump = 1.4;       // Times the best seen: something has changed.
 
   static constexpr double kPatience = 0.06;  // Seconds: several time slices.
   static constexpr double kHopeless = 0.6;   // Of the time on CPUs that the threads ask for.
