@@ -69,7 +69,7 @@ def choices(threads: int) -> list[Choice]:
             for poll in (0, 10, 50, 100)
         ),
         Choice("own pool, one thread", 1, TOOLS),
-        Choice("llmlocal: own pool, poll 50, adapting", threads),
+        Choice("llmlocal: own pool, poll 0, adapting", threads),
     ]
 
 
