@@ -82,6 +82,7 @@ class Server:
         self.bytes_sent = 0
         self.silence = threading.Event()
         self._lock = threading.Lock()
+        self._first_counted = 0
         self._server = _QuietServer(("127.0.0.1", 0), _handler_for(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
@@ -96,16 +97,23 @@ class Server:
         self._server.server_close()
         self._thread.join()
 
-    def took(self, request: Request) -> Fault:
+    def took(self, request: Request) -> tuple[int, Fault]:
+        """The request's number, and what is to go wrong with it."""
         with self._lock:
             self.requests.append(request)
-            if self.faults:
-                return self.faults.popleft()
-            return self.always or Fault()
+            fault = self.faults.popleft() if self.faults else self.always or Fault()
+            return len(self.requests) - 1, fault
 
-    def sent(self, count: int) -> None:
+    def sent(self, number: int, count: int) -> None:
         with self._lock:
-            self.bytes_sent += count
+            if number >= self._first_counted:
+                self.bytes_sent += count
+
+    def count_anew(self) -> None:
+        """Count only what later requests get; an earlier one may still be being answered."""
+        with self._lock:
+            self.bytes_sent = 0
+            self._first_counted = len(self.requests)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -113,6 +121,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     owner: Server
+    number: int
     fault: Fault
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -120,7 +129,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.fault = self.owner.took(Request(self.path, headers))
+        self.number, self.fault = self.owner.took(Request(self.path, headers))
         try:
             self._answer()
         except (BrokenPipeError, ConnectionResetError):
@@ -191,7 +200,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         limits = [limit for limit in (fault.cut_after, fault.stall_after) if limit is not None]
         for piece in _pieces(body[: limits[0]] if limits else body):
-            self.owner.sent(len(piece))  # Before its reader can have it.
+            self.owner.sent(self.number, len(piece))  # Before its reader can have it.
             self.wfile.write(piece)
         if fault.stall_after is not None:
             self.owner.silence.wait(PATIENCE_S)

@@ -160,7 +160,7 @@ def test_a_later_try_completes_what_was_refused(
     with pytest.raises(DownloadError, match=f"(?s){case.match}"):
         fetch_file(f"{server.url}/model.gguf", checks=case.checks)
     server.faults.clear()
-    server.bytes_sent = 0
+    server.count_anew()
 
     path = fetch_file(f"{server.url}/model.gguf", checks=case.checks)
 
@@ -280,7 +280,7 @@ def test_a_whole_part_that_no_digest_can_judge_is_asked_about(
         fetch_file(f"{server.url}/model.gguf", report=cancel_at(len(MODEL)))
     assert slot.part.read_bytes() == MODEL
     server.files["/model.gguf"] = body
-    server.bytes_sent = 0
+    server.count_anew()
 
     path = fetch_file(f"{server.url}/model.gguf")
 
