@@ -84,10 +84,10 @@ def _fetch_verified(order: Order, source: Source, report: Report) -> Path:
     try:
         return _fetch_once(order, source, report)
     except _PatchworkError:
-        return _fetch_once(order, source, report)
+        return _fetch_once(order, source, report, is_last=True)
 
 
-def _fetch_once(order: Order, source: Source, report: Report) -> Path:
+def _fetch_once(order: Order, source: Source, report: Report, *, is_last: bool = False) -> Path:
     with Partial(order.slot, order.checks) as partial:
         partial.open(report)
         if isinstance(source, PipSource):
@@ -102,7 +102,7 @@ def _fetch_once(order: Order, source: Source, report: Report) -> Path:
         try:
             return partial.finish(promised, name)
         except ChecksumError as exc:
-            if partial.is_patchwork:
+            if partial.is_patchwork and not is_last:
                 raise _PatchworkError from exc
             raise
 
