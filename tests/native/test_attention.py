@@ -47,7 +47,7 @@ def test_prefixes_are_shared_and_restored(
 
 def test_quantized_values_are_fused_by_themselves() -> None:
     with LLM(real_model("smollm2-135m-instruct"), kv_type="q8_0", progress=False) as llm:
-        assert str(llm.generate("The capital of France is", temp=0, max_tokens=4)) == " Paris.\n\n"
+        assert llm.generate("The capital of France is", temp=0, max_tokens=4).startswith(" Paris")
 
 
 def test_quantized_values_can_not_be_in_separate_steps(tiny_path: TinyPath) -> None:
