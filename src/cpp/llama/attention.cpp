@@ -24,6 +24,7 @@ constexpr std::array<KvType, 9> kKvTypes = {{{"f16", GGML_TYPE_F16},
                                              {"iq4_nl", GGML_TYPE_IQ4_NL}}};
 
 constexpr std::size_t kMostRows = 512;
+constexpr std::size_t kMostSeparateRows = 128;
 constexpr std::size_t kFewestRows = 64;
 constexpr std::size_t kMostScoreBytes = std::size_t{256} * 1024 * 1024;
 
@@ -54,13 +55,14 @@ Attention::Attention(const std::string& kv_type, std::optional<bool> fused, bool
   }
 }
 
-// In separate steps each row has a score for each token of its context and each head, so that the
-// rows of long contexts are fewer.
+// In separate steps each row has a score for each token of its context and each head: also for
+// those that come after it in the same graph, and all of them are written and read again.  So fewer
+// rows are faster, and a long context's memory bounds them too.
 std::uint32_t Attention::rows_at_once(std::size_t context_length, std::int32_t heads) const {
   if (kernel_ != LLAMA_FLASH_ATTN_TYPE_DISABLED) return kMostRows;
   const auto scores = context_length * static_cast<std::size_t>(std::max(heads, 1));
   const std::size_t rows = kMostScoreBytes / (sizeof(float) * scores);
-  return static_cast<std::uint32_t>(std::clamp(rows, kFewestRows, kMostRows));
+  return static_cast<std::uint32_t>(std::clamp(rows, kFewestRows, kMostSeparateRows));
 }
 
 double bytes_per_value(ggml_type type) {

@@ -19,10 +19,13 @@ __all__ = ["KV_TYPES", "MemoryEstimate", "estimate"]
 CELL_PADDING = 256
 """llama.cpp rounds the tokens of a context up to a multiple of this."""
 
-MOST_ROWS = 512
+MOST_ROWS = 128
 FEWEST_ROWS = 64
 MOST_SCORE_BYTES = 256 << 20
-"""The engine evaluates as many rows at once as keep the scores within this; see the decoder."""
+"""Without fused attention, as many rows at once as keep the scores within this; see the engine's."""
+
+FEWEST_OUTPUTS = 16
+"""Rows of logits that there is always room for; see the decoder."""
 
 KV_TYPES = {
     kind.name.lower(): kind
@@ -84,13 +87,21 @@ def estimate(
     kind = KV_TYPES[kv_type]
     values = _cached_values(shape, n_ctx, n_batch, swa_full=swa_full)
     is_fused = flash_attention or kind.block_weights > 1  # Quantized values need it.
+    row = 4 * (header.length("tokenizer.ggml.tokens") or model.count("vocab_size"))
     return MemoryEstimate(
         n_ctx=n_ctx,
         weights=sum(tensor.size_bytes for tensor in tensors),
         kv=n_streams * (values * kind.block_bytes // kind.block_weights),
         recurrent=n_streams * shape.recurrent_bytes,
-        compute=_compute_bytes(model, shape, n_ctx, n_batch, is_fused=is_fused)
-        + 4 * n_streams * (header.length("tokenizer.ggml.tokens") or model.count("vocab_size")),
+        compute=_compute_bytes(
+            model,
+            shape,
+            n_ctx,
+            n_batch,
+            logits=max(n_streams, FEWEST_OUTPUTS) * row,
+            is_fused=is_fused,
+        )
+        + n_streams * row,  # The copies that are sampled from.
     )
 
 
@@ -101,11 +112,18 @@ def _cached_values(shape: CacheShape, n_ctx: int, n_batch: int, *, swa_full: boo
 
 
 def _compute_bytes(
-    model: Hyperparameters, shape: CacheShape, n_ctx: int, n_batch: int, *, is_fused: bool
+    model: Hyperparameters,
+    shape: CacheShape,
+    n_ctx: int,
+    n_batch: int,
+    *,
+    logits: int,
+    is_fused: bool,
 ) -> int:
     """Measured: the widest layer's activations, and one mask for each kind of layer.
 
     Attention in separate steps also has the scores of each row's whole context, for each head.
+    Logits take the place of all that came before them but the last layer's output.
     """
     embedding = model.count("embedding_length")
     experts = model.count("expert_used_count")
@@ -122,7 +140,7 @@ def _compute_bytes(
         width = max(width, scores + 8 * embedding)
         mask_bytes = 4
     masks = mask_bytes * _padded(n_ctx) * ((shape.full_values > 0) + (shape.window_values > 0))
-    return rows * (4 * width + masks)
+    return rows * masks + max(rows * 4 * width, rows * 4 * embedding + logits)
 
 
 def _padded(n_ctx: int) -> int:
