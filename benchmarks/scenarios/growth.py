@@ -22,6 +22,7 @@ _DEPTHS = (128, 512, 1024, 2048, 4096, 7936)
 _HELD = (0, 8, 32, 100, 200)
 _VOCABULARIES = (32_000, 65_536, 131_072, 262_144)
 _ANSWER_TOKENS = 64
+_SMALL_MODEL_TOKENS = 400  # A small model's steps are so short that waking up would be measured.
 
 
 def _systems(context: Context) -> list[str]:
@@ -106,7 +107,7 @@ def _vocabulary(context: Context) -> Sequence[Task]:
         settings = context.settings(model=str(model), n_ctx=512, n_parallel=1)
 
         def work(session: Session, turn: int) -> dict[str, Any]:
-            return session.ask("decode", prompt=text(8, turn), tokens=_ANSWER_TOKENS)
+            return session.ask("decode", prompt=text(8, turn), tokens=_SMALL_MODEL_TOKENS)
 
         tasks += [
             Task(f"{system}, {size:,} tokens", Entrant(system, system, settings), work, at=size)
@@ -142,7 +143,7 @@ GROWTH = (
     ),
     Scenario(
         "growth-vocabulary",
-        f"one greedy answer of {_ANSWER_TOKENS} tokens of a small random model",
+        f"one greedy answer of {_SMALL_MODEL_TOKENS} tokens of a small random model",
         _RATE,
         _vocabulary,
         rounds=(5, 1),
