@@ -95,6 +95,14 @@ _FLOATS = (
 _INTS = ("top_k", "repeat_last_n", "dry_allowed_length", "dry_last_n", "mirostat")
 _OTHERS = ("max_tokens", "dry_breakers", "logit_bias", "stop", "seed", "timeout")
 _NAMES = frozenset((*_FLOATS, *_INTS, *_OTHERS))
+# What these are called in other packages.
+_ELSEWHERE = {
+    "temperature": "temp",
+    "max_new_tokens": "max_tokens",
+    "n_predict": "max_tokens",
+    "repetition_penalty": "repeat_penalty",
+    "stream": "streaming",
+}
 _INT32_MAX = 2**31 - 1
 _DEFAULT_MAX_TOKENS = 200
 
@@ -157,8 +165,8 @@ class RequestOptions:
 
 
 def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, _NAMES, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    near = _ELSEWHERE.get(name) or next(iter(difflib.get_close_matches(name, _NAMES, n=1)), None)
+    hint = f"; did you mean {near!r}?" if near else ""
     return f"there is no option {name!r}{hint}"
 
 

@@ -111,7 +111,8 @@ def test_every_number_has_a_test_of_its_range(name: str) -> None:
     ("name", "hint"),
     [
         ("max_token", "there is no option 'max_token'; did you mean 'max_tokens'?"),
-        ("temperature", "there is no option 'temperature'"),
+        ("temperature", "there is no option 'temperature'; did you mean 'temp'?"),
+        ("stream", "there is no option 'stream'; did you mean 'streaming'?"),
         ("top-k", "there is no option 'top-k'; did you mean 'top_k'?"),
         ("xyzzy", "there is no option 'xyzzy'$"),
     ],
