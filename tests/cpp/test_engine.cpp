@@ -313,5 +313,24 @@ TEST_CASE(
   CHECK(batches[1].positions == batches[0].positions);
 }
 
+TEST_CASE("engine: a step that can't be undone is waited for, however long it takes") {
+  for (const MemoryKind memory : {MemoryKind::kWindowed, MemoryKind::kWholeStates}) {
+    FakeOptions fake;
+    fake.memory = memory;
+    fake.keeps_threads_busy = true;
+    EngineFixture fixture(std::move(fake));
+    fixture.gate().shut();
+    const auto request = fixture.submit(spec_of(some_tokens(20), 30));
+    fixture.gate().await_step();
+    // Time itself is what is tested: twice what a step is given.
+    std::this_thread::sleep_for(std::chrono::milliseconds(120));
+    fixture.gate().open();
+    fixture.check_is_right(*request);
+    const std::vector<Batch> batches = fixture.log().batches();
+    REQUIRE(batches.size() > 2);
+    CHECK(batches[1].positions != batches[0].positions);
+  }
+}
+
 }  // namespace
 }  // namespace llmlocal::testing

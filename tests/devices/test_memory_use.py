@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import pytest
+
+from llmlocal import LLM, models
 from llmlocal._memory_use import MemoryUse, memory_by_device
 
 from ..conftest import OpenTiny
+from ..real_models import real_model
 
 MB = 2**20
 
@@ -41,8 +45,18 @@ def test_it_tells_the_context_and_its_growth(open_tiny: OpenTiny) -> None:
 
 
 def test_it_tells_the_weights_of_the_file(open_tiny: OpenTiny) -> None:
-    from llmlocal import models
-
     llm = open_tiny()
     weights = models.inspect(llm.model_path).memory().weights
     assert abs(llm.memory()["CPU"].weights - weights) < 0.1 * MB
+
+
+@pytest.mark.parametrize("flash_attention", [True, False])
+def test_a_context_takes_what_was_estimated(*, flash_attention: bool) -> None:
+    """The estimate knows how many rows and logits the engine has room for."""
+    path = real_model("smollm2-135m-instruct")
+    estimate = models.inspect(path).memory(8192, flash_attention=flash_attention)
+    with LLM(
+        path, n_ctx=8192, n_parallel=1, flash_attention=flash_attention, progress=False
+    ) as llm:
+        compute = llm.memory()["CPU"].context - estimate.kv
+    assert compute <= estimate.compute <= 1.34 * compute

@@ -23,7 +23,7 @@ constexpr std::array<KvType, 9> kKvTypes = {{{"f16", GGML_TYPE_F16},
                                              {"q4_0", GGML_TYPE_Q4_0},
                                              {"iq4_nl", GGML_TYPE_IQ4_NL}}};
 
-constexpr std::size_t kMostRows = 512;
+constexpr std::size_t kMostFusedRows = 512;
 constexpr std::size_t kMostSeparateRows = 128;
 constexpr std::size_t kFewestRows = 64;
 constexpr std::size_t kMostScoreBytes = std::size_t{256} * 1024 * 1024;
@@ -59,7 +59,7 @@ Attention::Attention(const std::string& kv_type, std::optional<bool> fused, bool
 // those that come after it in the same graph, and all of them are written and read again.  So fewer
 // rows are faster, and a long context's memory bounds them too.
 std::uint32_t Attention::rows_at_once(std::size_t context_length, std::int32_t heads) const {
-  if (kernel_ != LLAMA_FLASH_ATTN_TYPE_DISABLED) return kMostRows;
+  if (kernel_ != LLAMA_FLASH_ATTN_TYPE_DISABLED) return kMostFusedRows;
   const auto scores = context_length * static_cast<std::size_t>(std::max(heads, 1));
   const std::size_t rows = kMostScoreBytes / (sizeof(float) * scores);
   return static_cast<std::uint32_t>(std::clamp(rows, kFewestRows, kMostSeparateRows));

@@ -22,7 +22,7 @@ CELL_PADDING = 256
 MOST_ROWS = 128
 FEWEST_ROWS = 64
 MOST_SCORE_BYTES = 256 << 20
-"""Without fused attention, as many rows at once as keep the scores within this; see the engine's."""
+"""Without fused attention, as many rows at once as keep the scores within this, like the engine."""
 
 FEWEST_OUTPUTS = 16
 """Rows of logits that there is always room for; see the decoder."""
