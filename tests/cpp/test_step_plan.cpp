@@ -110,6 +110,40 @@ TEST_CASE("plan: a piece ends where the prompt pauses, and goes on from there") 
   CHECK(plan_step(runs, 100, 100).batch.tokens == Tokens{4});
 }
 
+// Where the pieces of a prompt end that has the decoder for itself.
+std::vector<Position> ends_of_pieces(Position start, std::size_t length, Position rows) {
+  const Tokens prompt(length, 7);
+  RunState run = prompting(0, prompt, start);
+  std::vector<Position> ends;
+  while (run.evaluated < static_cast<Position>(length)) {
+    const StepPlan plan = plan_step({{run}}, rows, static_cast<std::size_t>(rows));
+    REQUIRE(plan.prompt_tokens > 0);
+    REQUIRE(plan.prompt_tokens <= rows);
+    run.evaluated += plan.prompt_tokens;
+    ends.push_back(run.evaluated);
+  }
+  return ends;
+}
+
+TEST_CASE("plan: the pieces of a long prompt end where llama.cpp would read more of the cache") {
+  CHECK(ends_of_pieces(0, 600, 128) == std::vector<Position>{128, 256, 384, 512, 600});
+  CHECK(ends_of_pieces(1, 700, 128) == std::vector<Position>{129, 256, 384, 512, 640, 700});
+  CHECK(ends_of_pieces(127, 900, 128) ==
+        std::vector<Position>{192, 256, 384, 512, 640, 768, 896, 900});
+  CHECK(ends_of_pieces(300, 1500, 512) == std::vector<Position>{768, 1280, 1500});
+}
+
+TEST_CASE("plan: a short rest of a prompt goes in as few pieces as it can") {
+  CHECK(ends_of_pieces(500, 700, 128) == std::vector<Position>{628, 700});
+  CHECK(ends_of_pieces(250, 500, 512) == std::vector<Position>{500});
+}
+
+TEST_CASE("plan: beside answers a long prompt takes all of its budget") {
+  const Tokens prompt(2000, 7);
+  const std::vector<RunState> runs = {prompting(0, prompt, 200), answering(1, 51, 10)};
+  CHECK(plan_step(runs, 100, 128).prompt_tokens == 100);
+}
+
 TEST_CASE("plan: nobody running, nothing to do") {
   CHECK(plan_step({}, 100, 100).batch.empty());
 }
