@@ -156,8 +156,8 @@ TEST_CASE("governor: a trial that goes badly ends with its first step") {
   machine.set_busy(1);
   machine.run(20);
   REQUIRE(machine.threads() == 1);
-  // One after 32 steps, one after 64, and then one after every 128.
-  CHECK(machine.run(1000) <= 10);
+  // After 8 steps, 16, 32 and 64, and then after every 128.
+  CHECK(machine.run(1000) <= 12);
 }
 
 TEST_CASE("governor: a step is hopeless when its threads run in turns, and not before some time") {
@@ -166,6 +166,15 @@ TEST_CASE("governor: a step is hopeless when its threads run in turns, and not b
   CHECK_FALSE(two.is_hopeless(0.1, 0.14));  // Beside one process, each with its share.
   CHECK_FALSE(two.is_hopeless(0.05, 0.05));
   CHECK_FALSE(ThreadGovernor(1).is_hopeless(0.1, 0.02));
+}
+
+TEST_CASE("governor: a step that is slow by nature gets its time") {
+  ThreadGovernor governor(2);
+  for (int i = 0; i < 10; ++i) governor.observe(1, 0.07, 0.14);
+  CHECK_FALSE(governor.is_hopeless(0.09, 0.09));
+  CHECK(governor.is_hopeless(0.11, 0.11));
+  governor.observe(512, 1.0, 2.0);  // Of steps of another size nothing is known yet.
+  CHECK(governor.is_hopeless(0.07, 0.07));
 }
 
 TEST_CASE("governor: after a hopeless step there are as many threads as others leave cores") {
@@ -190,6 +199,46 @@ TEST_CASE("governor: a trial that is given up has failed") {
   for (int i = 0; i < steps; ++i) {
     governor.observe(1, 0.01, 0.01);
     REQUIRE(governor.threads() == 1);  // The next one waits for longer.
+  }
+}
+
+TEST_CASE("governor: a trial is hopeless as soon as it has failed") {
+  ThreadGovernor governor(2);
+  governor.give_up(0.1, 0.1);
+  for (int i = 0; governor.threads() == 1 && i < 100; ++i) governor.observe(1, 0.02, 0.02);
+  REQUIRE(governor.threads() == 2);
+  CHECK_FALSE(governor.is_hopeless(0.025, 0.025));
+  CHECK(governor.is_hopeless(0.035, 0.035));
+  CHECK_FALSE(governor.is_hopeless(0.035, 0.060));  // Slow, but not for want of cores.
+}
+
+TEST_CASE("governor: a trial of slow steps has no more patience than any step") {
+  ThreadGovernor governor(2);
+  governor.give_up(0.1, 0.1);
+  for (int i = 0; governor.threads() == 1 && i < 100; ++i) governor.observe(1, 0.1, 0.1);
+  REQUIRE(governor.threads() == 2);
+  CHECK(governor.is_hopeless(0.07, 0.07));
+}
+
+TEST_CASE("governor: a moment's trouble costs few steps with fewer threads") {
+  Random random(1);
+  Machine machine(2, random, CpuTime::kKnown);
+  machine.set_busy(1);
+  machine.run(12);
+  REQUIRE(machine.threads() == 1);
+  machine.set_busy(0);
+  machine.run(16);
+  CHECK(machine.threads() == 2);
+}
+
+TEST_CASE("governor: after a rest one trial is made, and not a row of them") {
+  Random random(1);
+  Machine machine(2, random, CpuTime::kKnown);
+  machine.set_busy(1);
+  machine.run(1000);
+  for (int answer = 0; answer < 10; ++answer) {
+    machine.rest();
+    CHECK(machine.run(60) <= 1);
   }
 }
 

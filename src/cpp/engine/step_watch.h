@@ -22,7 +22,7 @@ class StepWatch {
 
   // Asked often while the step runs, so it looks only now and then.
   bool is_hopeless() {
-    constexpr int kCallsBetweenLooks = 16;
+    constexpr int kCallsBetweenLooks = 4;
     if (!knows_cpu_ || ++calls_ % kCallsBetweenLooks != 0) return false;
     const double passed = seconds();
     if (passed < next_look_) return false;
@@ -33,7 +33,7 @@ class StepWatch {
 
  private:
   using Clock = std::chrono::steady_clock;
-  static constexpr double kSecondsBetweenLooks = 0.02;
+  static constexpr double kSecondsBetweenLooks = 0.01;
 
   const ThreadGovernor& governor_;
   bool knows_cpu_;

@@ -53,7 +53,9 @@ void ThreadGovernor::observe(std::size_t rows, double seconds, std::optional<dou
 }
 
 bool ThreadGovernor::is_hopeless(double seconds, double cpu_seconds) const {
-  return current_ > 1 && seconds > kPatience && cpu_seconds < kHopeless * current_ * seconds;
+  const double slow = kClearlySlower * usual_;
+  const double patience = trying_ ? std::min(kPatience, slow) : std::max(kPatience, slow);
+  return current_ > 1 && seconds > patience && cpu_seconds < kHopeless * current_ * seconds;
 }
 
 void ThreadGovernor::give_up(double seconds, double cpu_seconds) {
@@ -70,6 +72,7 @@ void ThreadGovernor::give_up(double seconds, double cpu_seconds) {
 void ThreadGovernor::forget() {
   current_ = home_;
   trying_ = false;
+  usual_ = 0;
   best_ = 0;
   window_.clear();
 }

@@ -11,6 +11,7 @@
 // tried. No clock of its own.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <vector>
@@ -28,8 +29,9 @@ class ThreadGovernor {
   // in it; nothing where that is not known.
   void observe(std::size_t rows, double seconds, std::optional<double> cpu_seconds = {});
 
-  // There was nothing to do for a while, in which others may have come or gone.
-  void rest() { interval_ = kSoonestTrial; }
+  // There was nothing to do for a while, in which others may have come or gone: the next trial is
+  // soon, and if it fails, the one after it as late as it would have been.
+  void rest() { since_trial_ = std::max(since_trial_, interval_ - kSoonestTrial); }
 
   // Whether a step that runs for so long, and got so much time of CPUs, should be given up and done
   // again with fewer threads: its threads share a core, and wait for each other's time slices. Such
@@ -41,7 +43,7 @@ class ThreadGovernor {
  private:
   static constexpr std::size_t kWindow = 5;        // Steps that stand for a count.
   static constexpr int kSoonestTrial = 5;          // Steps before the first one, or after a jump.
-  static constexpr int kTrialAfterChange = 32;     // Steps before one that may undo the last.
+  static constexpr int kTrialAfterChange = 8;      // Steps before one that may undo the last.
   static constexpr int kRarestTrialOfFewer = 512;  // Steps between trials that keep failing.
   static constexpr int kRarestTrialOfMore = 128;   // These end with their first step if they fail.
   static constexpr double kClearlyFaster = 0.92;   // Of the present time: worth a change.
@@ -74,7 +76,7 @@ class ThreadGovernor {
   int home_;                   // The count to go back to when a trial fails.
   std::size_t row_class_ = 0;  // Step times are compared among batches of like size only.
   std::vector<Step> window_;   // The last steps with current_.
-  double usual_ = 0;           // The median at home_ when the trial began.
+  double usual_ = 0;           // The last median at home_; 0: none yet.
   double best_ = 0;            // The lowest median at home_; 0: none yet.
   bool trying_ = false;
   Trial trial_ = Trial::kLeaveTheirs;  // The next one, or the one in hand.
