@@ -233,6 +233,11 @@ TEST_CASE("engine: a running request has its token in every step while a long pr
       batches, [](const Batch& batch) { return rows_of(batch, 0) == 1 && rows_of(batch, 1) > 1; }));
 }
 
+void work_for(std::chrono::milliseconds time) {
+  const auto start = std::chrono::steady_clock::now();
+  while (std::chrono::steady_clock::now() - start < time) std::this_thread::yield();
+}
+
 TEST_CASE("engine: a prompt alone is evaluated in one piece, beside an answer in bounded ones") {
   FakeOptions fake;
   fake.batch_capacity = 200;
@@ -241,17 +246,35 @@ TEST_CASE("engine: a prompt alone is evaluated in one piece, beside an answer in
   const auto first = fixture.submit(spec_of(some_tokens(150, 1), 10));
   fixture.gate().await_step();
   CHECK(fixture.log().batches().back().size() == 150);
-  // This step takes at least a millisecond for each token, so a piece has 112 at most.
-  const auto start = std::chrono::steady_clock::now();
-  while (std::chrono::steady_clock::now() - start < std::chrono::milliseconds(150)) {
-    std::this_thread::yield();
-  }
+  // This step takes at least a millisecond for each token, so a piece has 120 at most.
+  work_for(std::chrono::milliseconds(150));
   const auto second = fixture.submit(spec_of(some_tokens(150, 2), 1));
   fixture.gate().next_step();
   const Batch batch = fixture.log().batches().back();
   CHECK(rows_of(batch, 0) == 1);
   CHECK(rows_of(batch, 1) >= 16);
-  CHECK(rows_of(batch, 1) <= 112);
+  CHECK(rows_of(batch, 1) <= 120);
+  fixture.gate().open();
+  fixture.check_is_right(*first);
+  fixture.check_is_right(*second);
+}
+
+TEST_CASE(
+    "engine: an answer waits for room made for a request, or for its prompt, but not for both") {
+  FakeOptions fake;
+  fake.batch_capacity = 200;
+  fake.on_clear = [] { work_for(std::chrono::milliseconds(150)); };
+  EngineFixture fixture(std::move(fake));
+  fixture.gate().shut();
+  const auto first = fixture.submit(spec_of(some_tokens(50, 1), 10));
+  fixture.gate().await_step();
+  const auto second = fixture.submit(spec_of(some_tokens(50, 2), 1));
+  fixture.gate().next_step();
+  CHECK(rows_of(fixture.log().batches().back(), 0) == 1);
+  CHECK(rows_of(fixture.log().batches().back(), 1) == 0);
+  fixture.gate().next_step();
+  CHECK(rows_of(fixture.log().batches().back(), 0) == 1);
+  CHECK(rows_of(fixture.log().batches().back(), 1) > 0);
   fixture.gate().open();
   fixture.check_is_right(*first);
   fixture.check_is_right(*second);

@@ -151,6 +151,7 @@ bool Engine::receive() {
 }
 
 void Engine::step() {
+  const Clock::time_point start = Clock::now();
   end_stopped();
   tidy_streams();
   admit();
@@ -158,8 +159,9 @@ void Engine::step() {
   const auto capacity = static_cast<Position>(decoder_->batch_capacity());
   const bool answering =
       std::ranges::any_of(running_, [](const auto& run) { return run->state().decoding; });
-  const StepPlan plan = plan_step(
-      run_states(), answering ? pacer_.prompt_budget() : capacity, decoder_->batch_capacity());
+  const double spent_s = std::chrono::duration<double>(Clock::now() - start).count();
+  const Position prompt_budget = answering ? pacer_.prompt_budget(spent_s) : capacity;
+  const StepPlan plan = plan_step(run_states(), prompt_budget, decoder_->batch_capacity());
   if (!plan.batch.empty()) evaluate(plan);
   retire_finished();
 }

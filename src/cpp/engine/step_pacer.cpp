@@ -24,10 +24,11 @@ void StepPacer::observe(Position answer_tokens, Position prompt_tokens, double s
   learn(prompt_token_s_, std::max(seconds - answers, 0.1 * seconds) / prompt_tokens);
 }
 
-Position StepPacer::prompt_budget() const {
-  if (prompt_token_s_ == 0) return 2 * kMinPiece;
+Position StepPacer::prompt_budget(double spent_s) const {
   const double bound = kMargin * std::max(kFloorSeconds, kAnswerSteps * answer_step_s_);
-  const double room = std::max(bound - answer_step_s_, 0.0);
+  const double room = bound - answer_step_s_ - spent_s;
+  if (room <= 0) return 0;
+  if (prompt_token_s_ == 0) return 2 * kMinPiece;
   // A piece of any length may follow, but the decoder's own limit bounds it anyway.
   const double tokens = std::min(room / prompt_token_s_, 65536.0);
   return std::max(kMinPiece, static_cast<Position>(tokens));

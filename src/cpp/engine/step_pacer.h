@@ -14,15 +14,16 @@ class StepPacer {
   // A step evaluated so many tokens in so long.
   void observe(Position answer_tokens, Position prompt_tokens, double seconds);
 
-  // The share of the next step for prompts, when answers are in it too; at least kMinPiece.
-  Position prompt_budget() const;
+  // The share of the next step for prompts, when answers are in it too: at least kMinPiece, or none
+  // where what came before the step, such as room made for a request, has spent its time already.
+  Position prompt_budget(double spent_s) const;
 
   static constexpr Position kMinPiece = 16;
 
  private:
   static constexpr double kFloorSeconds = 0.150;
   static constexpr double kAnswerSteps = 4.0;
-  static constexpr double kMargin = 0.75;  // Steps vary; the bound is for the longest one.
+  static constexpr double kMargin = 0.8;  // Steps vary; the bound is for the longest one.
 
   double answer_step_s_ = 0;   // 0: not yet seen.
   double prompt_token_s_ = 0;  // 0: not yet seen.
