@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(work=_report)
 
     plot = commands.add_parser("plot", help="results as pictures, one a scenario")
-    plot.add_argument("results", type=Path, metavar="RESULTS.json")
+    plot.add_argument("results", nargs="+", type=Path, metavar="RESULTS.json")
     plot.add_argument("--folder", type=Path, default=Path(), help="for the pictures (default: .)")
     plot.set_defaults(work=_plot)
 
@@ -196,10 +196,11 @@ def _report(options: argparse.Namespace) -> int:
 
 def _plot(options: argparse.Namespace) -> int:
     from benchmarks.plot import plot
-    from benchmarks.results import load
+    from benchmarks.results import load, merge
 
-    for path in plot(load(options.results), options.folder):
-        print(path)
+    for results in merge([load(path) for path in options.results]):
+        for path in plot(results, options.folder):
+            print(path)
     return 0
 
 

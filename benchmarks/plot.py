@@ -20,7 +20,7 @@ __all__ = ["lines", "plot"]
 
 
 def plot(results: Results, folder: Path) -> Iterator[Path]:
-    """Write a picture for each scenario that has samples; yield its path.
+    """Write a picture for each scenario that has samples, named after the model too; yield its path.
 
     Raises:
         ValueError: matplotlib is not installed.
@@ -43,7 +43,7 @@ def plot(results: Results, folder: Path) -> Iterator[Path]:
         else:
             _draw_bars(axes, scenario, shown)
         axes.set_title(f"{name}: {results.model['name']}", fontsize="medium")
-        path = folder / f"{name}.svg"
+        path = folder / f"{Path(results.model['name']).stem}, {name}.svg"
         figure.savefig(path)
         pyplot.close(figure)
         yield path

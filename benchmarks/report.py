@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from benchmarks.bars import Verdict, judge
 from benchmarks.figures import quantity, spread
 from benchmarks.measure import Row
-from benchmarks.results import Results
+from benchmarks.results import Results, merge
 from benchmarks.samples import ratio, summarize
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.scenarios.scenario import Metric, Scenario
@@ -20,8 +20,8 @@ END = "<!-- benchmarks: end -->"
 
 
 def render(runs: Sequence[Results]) -> str:
-    """All runs, one after the other."""
-    return "\n\n".join(_render_run(run) for run in runs) + "\n"
+    """All runs, one after the other; those that belong together as one."""
+    return "\n\n".join(_render_run(run) for run in merge(runs)) + "\n"
 
 
 def insert(document: str, report: str) -> str:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.folders import ROOT
 from benchmarks.measure import Row
 
-__all__ = ["Results", "load", "model_facts", "save", "source_facts"]
+__all__ = ["Results", "load", "merge", "model_facts", "save", "source_facts"]
 
 FORMAT = 1
 
@@ -69,6 +69,28 @@ def load(path: Path) -> Results:
         raise ValueError(f"{path} holds no results of format {FORMAT}")
     rows = {name: [Row(**row) for row in rows] for name, rows in data.pop("rows").items()}
     return Results(**data, rows=rows)
+
+
+def merge(runs: Sequence[Results]) -> list[Results]:
+    """Runs of one commit on one model, with the same settings, as one.
+
+    Of a scenario that was run twice the later one counts; of the load, the highest.
+    """
+    merged: list[Results] = []
+    for run in runs:
+        same = next((each for each in merged if _setup(each) == _setup(run)), None)
+        if same is None:
+            merged.append(replace(run, machine=dict(run.machine), rows=dict(run.rows)))
+            continue
+        load = max(same.machine["load"], run.machine["load"])
+        same.machine = {**same.machine, "load": load}
+        same.rows.update(run.rows)
+    return merged
+
+
+def _setup(run: Results) -> tuple[object, ...]:
+    """All that two runs must share to be told as one."""
+    return run.source, run.model, run.settings, {**run.machine, "load": None}
 
 
 def model_facts(path: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks.adapters.adapter import GREEDY, Adapter, Sampling, Settings, UnsupportedError
 from benchmarks.adapters.serve import serve
+from benchmarks.pin import pinned_commit
 
 _TRIES = 4
 
@@ -26,10 +27,9 @@ class LlamaBench(Adapter):
         self._settings = settings
         self._bench = str(settings.options["llama-bench"])
         self._batched = str(settings.options["llama-batched-bench"])
-        self._version = "unknown"
 
     def version(self) -> str:
-        return self._version
+        return pinned_commit()[:8]
 
     def measure_decode(
         self, prompt: str, tokens: int, sampling: Sampling = GREEDY, depth: int = 0
@@ -95,7 +95,6 @@ class LlamaBench(Adapter):
         once = [] if "-r" in arguments else ["-r", "1"]
         output = self._output_of(self._bench, *arguments, *once, "-o", "json")
         result: Mapping[str, Any] = json.loads(output)[0]
-        self._version = str(result.get("build_commit", "unknown"))
         return result
 
     def _run_batched(self, *arguments: str) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.results import load, model_facts, save, source_facts
+from benchmarks.results import load, merge, model_facts, save, source_facts
 
 from .made_up import results, row
 
@@ -34,6 +34,32 @@ def test_another_file_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match="holds no results"):
         load(path)
+
+
+def test_runs_of_the_same_setup_are_told_as_one() -> None:
+    first = results(decode=[row("ours", rate=[1])], chat=[row("ours", rate=[2])])
+    second = results(chat=[row("ours", rate=[3])], memory=[row("ours", rate=[4])])
+    second.machine = {**second.machine, "load": 0.7}
+    (merged,) = merge([first, second])
+    found = {name: merged.values(name, "ours", "rate") for name in merged.rows}
+    assert found == {"decode": [1], "chat": [3], "memory": [4]}
+    assert merged.machine["load"] == 0.7
+    assert first.values("chat", "ours", "rate") == [2]
+
+
+@pytest.mark.parametrize(
+    ("fact", "other"),
+    [
+        ("machine", {"cpu": "Another CPU", "load": 0.1}),
+        ("source", {"commit": "fedcba", "is_changed": False}),
+        ("model", {"name": "other.gguf", "bytes": 1, "sha256": "cd" * 32}),
+        ("settings", {"n_threads": 1, "is_quick": True}),
+    ],
+)
+def test_runs_of_different_setups_stay_apart(fact: str, other: dict[str, object]) -> None:
+    first, second = results(), results()
+    setattr(second, fact, other)
+    assert merge([first, second]) == [first, second]
 
 
 def test_a_model_is_named_by_its_hash(tmp_path: Path) -> None:
