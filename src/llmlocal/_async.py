@@ -99,14 +99,19 @@ def _wake(queue: _core.ReadyQueue, sleepers: dict[int, _Sleeper]) -> None:
 
 def _wake_one(sleeper: _Sleeper | None) -> bool:
     """False: nobody sleeps there any more."""
-    event = sleeper and sleeper[1]()
-    if sleeper is None or event is None:
+    if sleeper is None or sleeper[1]() is None:
         return False
     try:
-        sleeper[0].call_soon_threadsafe(event.set)
+        # The call lets go of the interpreter's lock, so the event may not be held here either.
+        sleeper[0].call_soon_threadsafe(_set, sleeper[1])
     except RuntimeError:  # The loop was closed with the task unfinished.
         return False
     return True
+
+
+def _set(sleeping: weakref.ref[asyncio.Event]) -> None:
+    if event := sleeping():
+        event.set()
 
 
 class AsyncStream:

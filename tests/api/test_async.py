@@ -377,8 +377,18 @@ def test_a_loop_that_ends_before_its_tasks(llm: LLM) -> None:
     assert_serves(llm)
 
 
-def test_a_loop_that_is_closed_under_its_tasks(llm: LLM) -> None:
+def test_a_loop_that_is_closed_under_its_tasks(llm: LLM, monkeypatch: pytest.MonkeyPatch) -> None:
     loop = asyncio.new_event_loop()
+    wake, may_return = loop.call_soon_threadsafe, threading.Event()
+
+    def wake_slowly(*args: Any) -> asyncio.Handle:
+        handle = wake(*args)
+        if threading.current_thread() in wake_threads():
+            assert may_return.wait(PATIENCE_S)
+        return handle
+
+    # So the thread that wakes the task is in the middle of it when the loop is closed.
+    monkeypatch.setattr(loop, "call_soon_threadsafe", wake_slowly)
 
     async def main() -> asyncio.Task[Any]:
         stream = llm.astream(PROMPT, **ENDLESS)
@@ -394,6 +404,7 @@ def test_a_loop_that_is_closed_under_its_tasks(llm: LLM) -> None:
     del task
     gc.collect()
     assert_serves(llm)
+    may_return.set()
     assert run(llm.agenerate(PROMPT, max_tokens=5)).finish_reason == "length"
 
 
