@@ -97,8 +97,15 @@ class Session:
         self._signal("SIGCONT")
 
     def rss_bytes(self) -> int:
-        """Its resident memory."""
-        psutil: Any = importlib.import_module("psutil")  # Has no types; only this needs it.
+        """Its resident memory.
+
+        Raises:
+            OperationFailedError: psutil is not installed.
+        """
+        try:
+            psutil: Any = importlib.import_module("psutil")  # Has no types; only this needs it.
+        except ImportError:
+            raise OperationFailedError("it takes psutil: pip install psutil") from None
         return int(psutil.Process(self.pid).memory_info().rss)
 
     def close(self) -> None:

@@ -37,9 +37,10 @@ def _memory(context: Context) -> Sequence[Task]:
             prompts = own_prompts(_AT_ONCE, 1000 * turn + batch)
             session.ask("together", prompts=prompts, tokens=_ANSWER_TOKENS)
 
+    # Asked once before any work as well: it fails where psutil is missing.
     return [
-        Task(CYCLES, entrant(), _and_memory(cycles)),
-        Task(REQUESTS, entrant(), _and_memory(requests)),
+        Task(CYCLES, entrant(), _and_memory(cycles), prepare=Session.rss_bytes),
+        Task(REQUESTS, entrant(), _and_memory(requests), prepare=Session.rss_bytes),
     ]
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from benchmarks.cli import main
 from benchmarks.plot import lines
 from benchmarks.report import BEGIN, END
 from benchmarks.results import load, save
-from benchmarks.scenarios import QUICK, SCENARIOS
+from benchmarks.scenarios import QUICK, SCENARIOS, memory
 from benchmarks.synthetic import SHAPES, ensure_model
 
 from .made_up import results, row
@@ -48,6 +49,18 @@ def test_a_system_that_is_not_there_is_a_row_that_says_so(
     assert main([*wish, "--output", str(output)]) == 0
     (missing,) = load(output).rows["stream"]
     assert missing.error == "not installed: python -m benchmarks get gpt4all"
+
+
+def test_memory_is_not_measured_for_an_hour_to_say_that_psutil_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    monkeypatch.setattr(memory, "_ROUNDS", 0)  # Work would now divide by zero.
+    output = tmp_path / "run.json"
+    model = ensure_model(SHAPES["tiny"], tmp_path)
+    assert main(["run", "memory", "--model", str(model), "--output", str(output)]) == 0
+    for each in load(output).rows["memory"]:
+        assert each.error == "it takes psutil: pip install psutil"
 
 
 @pytest.mark.parametrize(
