@@ -45,6 +45,11 @@ struct EngineError : Error {
   using Error::Error;
 };
 
+// An invariant of llama.cpp broke: what it worked on is in an unknown state, and may only be freed.
+struct AbortError : EngineError {
+  using EngineError::EngineError;
+};
+
 // The engine was closed, or had to stop, before the request was done.
 struct EngineClosedError : EngineError {
   using EngineError::EngineError;

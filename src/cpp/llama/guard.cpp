@@ -3,6 +3,9 @@
 #include <ggml.h>
 
 #include <cstdio>
+#include <string>
+
+#include "base/errors.h"
 
 namespace llmlocal {
 namespace {
@@ -10,7 +13,7 @@ namespace {
 thread_local int guards_on_this_thread = 0;
 
 void on_abort(const char* message) {
-  if (guards_on_this_thread > 0) throw GgmlAbort(std::string("llama.cpp gave up: ") + message);
+  if (guards_on_this_thread > 0) throw AbortError(std::string("llama.cpp gave up: ") + message);
   // Somebody else's thread, or a worker of ggml's: nobody there could catch it.
   std::fprintf(stderr, "%s\n", message);
 }

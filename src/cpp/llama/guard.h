@@ -1,8 +1,7 @@
 // Calls into llama.cpp in a way that can't end the process.
 //
 // ggml answers a broken invariant with abort().  Inside a guarded call on this thread that becomes
-// an exception instead; so does everything else that may come out of the C API.  What aborted is
-// in an unknown state afterwards and may only be freed.
+// an AbortError instead; everything else that may come out of the C API becomes an Error as well.
 #pragma once
 
 #include <exception>
@@ -14,12 +13,7 @@
 
 namespace llmlocal {
 
-// A ggml assertion failed.
-struct GgmlAbort : EngineError {
-  using EngineError::EngineError;
-};
-
-// While one lives, ggml's abort on this thread throws GgmlAbort.
+// While one lives, ggml's abort on this thread throws AbortError.
 class AbortGuard {
  public:
   AbortGuard();

@@ -9,7 +9,6 @@
 #include "llama/attention.h"
 #include "llama/backend.h"
 #include "llama/devices.h"
-#include "llama/guard.h"
 #include "llama/log.h"
 #include "llama/sampler_chain.h"
 

@@ -14,9 +14,11 @@
 #include <utility>
 #include <vector>
 
+#include "base/fuse.h"
 #include "engine/decoder.h"
 #include "llama/attention.h"
 #include "llama/buffer_sizes.h"
+#include "llama/guard.h"
 #include "llama/model.h"
 #include "llama/state_bytes.h"
 #include "llama/thread_pool.h"
@@ -99,6 +101,11 @@ class LlamaDecoder : public Decoder {
   llama_memory_t memory() const { return llama_get_memory(context_.get()); }
   Position length(StreamId stream) const;
   void require_devices() const;
+  // Every call that works on the context.
+  template <typename Call>
+  auto guarded(const char* what, Call&& call) {
+    return fuse_.run([&] { return llmlocal::guarded(what, std::forward<Call>(call)); });
+  }
   bool keeps_whole_only() const { return model_->is_recurrent() || model_->is_hybrid(); }
   StateLayout layout_of(StreamId stream, std::size_t state_size) const;
   static bool should_abort(void* self);
@@ -110,6 +117,7 @@ class LlamaDecoder : public Decoder {
   std::size_t stream_bytes_ = 0;
   std::shared_ptr<ContextSizes> context_sizes_ = std::make_shared<ContextSizes>();
   std::function<bool()> abort_check_;
+  Fuse fuse_;
   ThreadPool pool_;
   StreamId streams_ = 1;
   Context context_;
