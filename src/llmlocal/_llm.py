@@ -212,9 +212,9 @@ class LLM:
             prompt: Text (control tokens such as ``<|im_end|>`` in it are recognised), or token ids;
                 or a list of either, which are evaluated together.
             streaming: Return the text piece by piece while it is generated.
-            callback: Called as ``callback(token_id, text)`` for each token, in this thread; a
-                falsy result (None too) ends the generation.  ``text`` is empty while a character
-                or a possible stop string is incomplete.
+            callback: Called as ``callback(token_id, text)`` for each token, in this thread;
+                returning False ends the generation.  ``text`` is empty while a character or a
+                possible stop string is incomplete.
             **options: ``max_tokens=200``, ``temp=0.7``, ``top_k=40``, ``top_p=0.95``,
                 ``min_p=0.05``, ``repeat_penalty=1``, ``repeat_last_n=64``, ``stop=()``,
                 ``seed=None``, ``timeout=None`` and more: all are in ``llmlocal.Options``.  Where

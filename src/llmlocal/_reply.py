@@ -17,7 +17,7 @@ from llmlocal.errors import EngineError
 __all__ = ["Reply", "TokenCallback"]
 
 TokenCallback = Callable[[int, str], object]
-"""Called as ``callback(token_id, text)`` for each token; a falsy result ends the generation."""
+"""Called as ``callback(token_id, text)`` for each token; returning False ends the generation."""
 
 _REASONS: dict[_core.FinishReason, FinishReason] = {
     _core.FinishReason.STOP: "stop",
@@ -102,7 +102,8 @@ class Reply:
     def _is_wanted(self, token: int, text: str) -> bool:
         assert self._callback is not None
         try:
-            return bool(self._callback(token, text))
+            answer = self._callback(token, text)
+            return answer is None or bool(answer)
         except BaseException:
             self._refuse()
             raise

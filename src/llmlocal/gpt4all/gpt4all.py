@@ -257,8 +257,8 @@ class GPT4All(ModelLibrary):
             n_batch: Ignored: prompts are always evaluated in large batches.
             n_predict: An older name of ``max_tokens``.
             streaming: Return the text piece by piece while it is generated.
-            callback: Called as ``callback(token_id, text)`` for each token; a falsy result ends the
-                text, and what it refused is part of the result but not of the stream.
+            callback: Called as ``callback(token_id, text)`` for each token; a falsy result, None
+                too, ends the text, and what it refused is part of the result but not of the stream.
             min_p: Drop tokens below this share of the best one's probability.
             stop: Strings that end the text; they are not part of it.
             seed: Seed of the random choices; None for a new one.
@@ -283,7 +283,7 @@ class GPT4All(ModelLibrary):
             "seed": seed,
             "timeout": timeout,
         }
-        told = None if callback is empty_response_callback else callback
+        told = _told(callback)
         if self._session is not None:
             return self._session.generate(prompt, streaming=streaming, callback=told, **options)
         log_prompt(prompt)
@@ -401,3 +401,10 @@ def _device(device: str | None) -> str:
     if device is None:
         return "auto" if sys.platform == "darwin" else "cpu"
     return device
+
+
+def _told(callback: ResponseCallbackType | None) -> ResponseCallbackType | None:
+    """The callback as an LLM calls it: that goes on after None, which here has always been an end."""
+    if callback is None or callback is empty_response_callback:
+        return None
+    return lambda token_id, response: bool(callback(token_id, response))
