@@ -111,12 +111,14 @@ end()
 
 def test_the_rest_of_a_stream_can_be_read(tiny_path: TinyPath) -> None:
     program = f"""{BEGIN}
-{ANSWERS}
+llm = tiny(n_ctx=100_000)
 stream = llm.generate("hello", max_tokens=None, streaming=True)
 seen = []
 try:
     for piece in stream:
         seen.append(piece)
+        if len(seen) == 1:
+            print("ready", flush=True)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 stream.cancel()  # It may have come between two pieces, when the stream can't know of it.
