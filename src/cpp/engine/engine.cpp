@@ -268,7 +268,7 @@ void Engine::evaluate(const StepPlan& plan) {
 
 DecodeStatus Engine::decode(const StepPlan& plan) {
   decoder_->set_threads(governor_.threads());
-  StepWatch watch(governor_, decoder_->keeps_threads_busy());
+  StepWatch watch(governor_, plan.batch.size(), decoder_->keeps_threads_busy());
   // What is given up must be undone, which not every memory can.
   const bool may_give_up = !decoder_->copies_whole_only();
   bool gave_up = false;

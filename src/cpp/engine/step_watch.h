@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <optional>
 
 #include "base/cpu_time.h"
@@ -12,8 +13,8 @@ namespace llmlocal {
 class StepWatch {
  public:
   // `knows_cpu`: the threads compute all the time, so that time on CPUs says what they got.
-  StepWatch(const ThreadGovernor& governor, bool knows_cpu)
-      : governor_(governor), knows_cpu_(knows_cpu) {
+  StepWatch(const ThreadGovernor& governor, std::size_t rows, bool knows_cpu)
+      : governor_(governor), rows_(rows), knows_cpu_(knows_cpu) {
     if (knows_cpu_) cpu_start_ = process_cpu_use();
   }
 
@@ -28,7 +29,7 @@ class StepWatch {
     if (passed < next_look_) return false;
     next_look_ = passed + kSecondsBetweenLooks;
     const std::optional<double> cpu = cpu_seconds();
-    return cpu && governor_.is_hopeless(passed, *cpu);
+    return cpu && governor_.is_hopeless(rows_, passed, *cpu);
   }
 
  private:
@@ -36,6 +37,7 @@ class StepWatch {
   static constexpr double kSecondsBetweenLooks = 0.01;
 
   const ThreadGovernor& governor_;
+  std::size_t rows_;
   bool knows_cpu_;
   Clock::time_point start_ = Clock::now();
   std::optional<CpuUse> cpu_start_;

@@ -4,57 +4,55 @@
 #include <bit>
 #include <cmath>
 #include <limits>
-#include <utility>
 
 namespace llmlocal {
-namespace {
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::ranges::nth_element(values, middle);
-  return *middle;
-}
-
-}  // namespace
 
 ThreadGovernor::ThreadGovernor(int max_threads)
     : most_(std::max(1, max_threads)), current_(most_), home_(most_) {}
 
-void ThreadGovernor::observe(std::size_t rows, double seconds, std::optional<double> cpu_seconds) {
-  if (most_ == 1 || rows == 0) return;
-  if (const auto row_class = static_cast<std::size_t>(std::bit_width(rows));
-      row_class != row_class_) {
-    row_class_ = row_class;
-    forget();
-    return;
-  }
-  window_.push_back({seconds, cpu_seconds});
-  if (window_.size() > kWindow) window_.erase(window_.begin());
-  if (trying_ && seconds > kClearlySlower * usual_) {
-    end_trial(seconds);
-    return;
-  }
-  if (!trying_) ++since_trial_;
-  if (window_.size() < kWindow) return;
-
-  std::vector<double> times(window_.size());
-  std::ranges::transform(window_, times.begin(), &Step::seconds);
-  if (trying_) {
-    times.erase(
-        times.begin());  // The first step after a change pays for waking or parking threads.
-    end_trial(median(std::move(times)));
-    return;
-  }
-
-  usual_ = median(std::move(times));
-  best_ = best_ == 0 ? usual_ : std::min(best_, usual_);
-  if (usual_ > kJump * best_) interval_ = kSoonestTrial;
-  if (since_trial_ >= interval_) start_trial();
+std::size_t ThreadGovernor::index_of(std::size_t rows) {
+  const auto digits = static_cast<std::size_t>(std::bit_width(rows));
+  return 2 * digits + (digits < 2 ? 0 : rows >> (digits - 2) & 1);
 }
 
-bool ThreadGovernor::is_hopeless(double seconds, double cpu_seconds) const {
-  const double slow = kClearlySlower * usual_;
-  const double patience = trying_ ? std::min(kPatience, slow) : std::max(kPatience, slow);
+void ThreadGovernor::observe(std::size_t rows, double seconds, std::optional<double> cpu_seconds) {
+  if (most_ == 1 || rows == 0) return;
+  Size& size = sizes_[index_of(rows)];
+  ++steps_;
+  if (trying_) {
+    observe_trial(size, seconds);
+    return;
+  }
+  lately_.push({seconds, cpu_seconds});
+  size.seconds.push(seconds);
+  if (size.seconds.size() < kFewest) return;
+  size.usual = size.seconds.median();
+  size.best = size.best == 0 ? size.usual : std::min(size.best, size.usual);
+  if (size.usual > kJump * size.best) interval_ = kSoonestTrial;
+  if (steps_ >= interval_) start_trial();
+}
+
+void ThreadGovernor::observe_trial(const Size& size, double seconds) {
+  if (size.usual > 0) {
+    const double share = seconds / size.usual;
+    if (share > kClearlySlower) {
+      end_trial(share);
+      return;
+    }
+    // The first step after a change pays for waking or parking threads.
+    if (steps_ > 1) shares_.push(share);
+  }
+  if (shares_.size() == kJudges) {
+    end_trial(shares_.median());
+  } else if (steps_ == kLongestTrial) {
+    end_trial(std::numeric_limits<double>::infinity());
+  }
+}
+
+bool ThreadGovernor::is_hopeless(std::size_t rows, double seconds, double cpu_seconds) const {
+  const double slow = kClearlySlower * sizes_[index_of(rows)].usual;
+  const double patience =
+      trying_ && slow > 0 ? std::min(kPatience, slow) : std::max(kPatience, slow);
   return current_ > 1 && seconds > patience && cpu_seconds < kHopeless * current_ * seconds;
 }
 
@@ -65,23 +63,22 @@ void ThreadGovernor::give_up(double seconds, double cpu_seconds) {
   }
   home_ = cores_left_by_others(cpu_seconds / seconds);
   interval_ = kTrialAfterChange;
-  since_trial_ = 0;
+  steps_ = 0;
   forget();
 }
 
+// What was seen with another count.
 void ThreadGovernor::forget() {
   current_ = home_;
-  trying_ = false;
-  usual_ = 0;
-  best_ = 0;
-  window_.clear();
+  sizes_ = {};
+  lately_.clear();
 }
 
-// Cores that ran for us, on average of the window.
+// Cores that ran for us lately, on average.
 std::optional<double> ThreadGovernor::cores_got() const {
   double seconds = 0;
   double cpu_seconds = 0;
-  for (const Step& step : window_) {
+  for (const Step& step : lately_.values()) {
     if (!step.cpu_seconds) return std::nullopt;
     seconds += step.seconds;
     cpu_seconds += *step.cpu_seconds;
@@ -127,13 +124,16 @@ void ThreadGovernor::start_trial() {
   if (!is_worth_trying(trial_)) return;
   current_ = count_of(trial_);
   trying_ = true;
-  window_.clear();
+  steps_ = 0;
+  shares_.clear();
 }
 
-void ThreadGovernor::end_trial(double seconds) {
-  if (seconds < kClearlyFaster * usual_) {
+// With the time of its steps, as a share of what is usual.
+void ThreadGovernor::end_trial(double share) {
+  if (share < kClearlyFaster) {
     home_ = current_;
     interval_ = kTrialAfterChange;
+    forget();
   } else {
     interval_ =
         std::min(interval_ * 2, current_ > home_ ? kRarestTrialOfMore : kRarestTrialOfFewer);
@@ -141,10 +141,9 @@ void ThreadGovernor::end_trial(double seconds) {
     trial_ = static_cast<Trial>((static_cast<int>(trial_) + 1) % kTrials);
   }
   // After a jump the new times are the usual ones, or every step would start a trial.
-  best_ = 0;
+  for (Size& size : sizes_) size.best = 0;
   trying_ = false;
-  since_trial_ = 0;
-  window_.clear();
+  steps_ = 0;
 }
 
 }  // namespace llmlocal
