@@ -124,6 +124,20 @@ def test_what_a_completion_carries() -> None:
     assert set(re.findall(r"`(\w+)`", rows["timings"])) == set(vars(completion.timings))
 
 
+def test_the_options_in_the_guide_are_all_there_are() -> None:
+    text = (ROOT / "docs/generate.md").read_text(encoding="utf-8")
+    cells = re.findall(
+        r"^\| (.*?) \|", text.partition("## Options")[2].partition("##")[0], re.MULTILINE
+    )
+    named = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    options = set(llmlocal.Options.__annotations__)
+    assert named <= options
+    # A name with dots after it stands for the rest of its family.
+    families = {name.partition("_")[0] for name in re.findall(r"`(\w+)`, \.\.\.", "".join(cells))}
+    left = {name for name in options - named if name.partition("_")[0] not in families}
+    assert left == {"repeat_last_n"}  # In the text of the penalties' row.
+
+
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
 def test_links_and_scripts_lead_somewhere(guide: Path) -> None:
     text = guide.read_text(encoding="utf-8")
