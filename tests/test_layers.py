@@ -167,10 +167,10 @@ def test_importing_the_package_loads_nothing_else() -> None:
     ("program", "may_load"),
     [
         ("from llmlocal.errors import *", []),
-        ("from llmlocal import LLM", ["asyncio"]),
+        ("from llmlocal import LLM", []),
         ("from llmlocal import models; models.inspect", []),
         ("from llmlocal.cli import main", []),
-        ("from llmlocal import ChatSession", ["asyncio", "jinja2"]),
+        ("from llmlocal import ChatSession", ["jinja2"]),
     ],
 )
 def test_libraries_wait_until_they_are_needed(program: str, may_load: list[str]) -> None:

@@ -8,7 +8,6 @@ that have come since the last.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 import threading
@@ -22,6 +21,8 @@ from llmlocal import _core
 from llmlocal._types import Completion
 
 if TYPE_CHECKING:
+    import asyncio
+
     from llmlocal._reply import Reply
 
 __all__ = ["AsyncStream", "Waker"]
@@ -31,7 +32,7 @@ _FOREVER_MS = 2**31 - 1
 
 # Held weakly: an event knows the task that waits for it, and the task its stream, which has to go
 # when its loop was closed and nobody else holds it.
-_Sleeper = tuple[asyncio.AbstractEventLoop, "weakref.ref[asyncio.Event]"]
+_Sleeper = tuple["asyncio.AbstractEventLoop", "weakref.ref[asyncio.Event]"]
 
 
 class Waker:
@@ -48,6 +49,8 @@ class Waker:
 
     def watch(self, request: _core.Request, *, until_end: bool) -> tuple[int, asyncio.Event]:
         """Have an event of the running loop set whenever the request has news, or at its end."""
+        import asyncio
+
         event = asyncio.Event()
         with self._lock:
             if self._is_stopped:
@@ -152,6 +155,8 @@ class AsyncStream:
 
     async def _take(self) -> bool:
         """Wait for news and take them.  False: there will be none."""
+        import asyncio
+
         try:
             if self._reply is None:
                 # Tokenizing a long prompt takes a while: not in the loop's thread.

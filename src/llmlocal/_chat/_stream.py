@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
@@ -189,6 +188,8 @@ class AsyncChatStream:
         return True
 
     async def _started(self) -> tuple[Turn, AsyncTextStream]:
+        import asyncio
+
         if self._turn is None or self._stream is None:
             self._turn = self._begin()
             # Rendering and tokenizing a long conversation takes a while: not in the loop's thread.
