@@ -8,20 +8,20 @@
 
 namespace llmlocal {
 
-template <typename T, std::size_t kMost>
+template <typename Value, std::size_t Most>
 class Recent {
  public:
-  void push(const T& value) {
-    values_[pushed_ % kMost] = value;
+  void push(const Value& value) {
+    values_[pushed_ % Most] = value;
     ++pushed_;
   }
   void clear() { pushed_ = 0; }
-  std::size_t size() const { return std::min(pushed_, kMost); }
-  std::span<const T> values() const { return std::span(values_).first(size()); }  // In any order.
-
+  std::size_t size() const { return std::min(pushed_, Most); }
+  // In any order.
+  std::span<const Value> values() const { return std::span(values_).first(size()); }
   // The upper one of two; there must be values.
-  T median() const {
-    std::array<T, kMost> sorted = values_;
+  Value median() const {
+    std::array<Value, Most> sorted = values_;
     const auto begin = sorted.begin();
     const auto middle = begin + static_cast<std::ptrdiff_t>(size() / 2);
     std::nth_element(begin, middle, begin + static_cast<std::ptrdiff_t>(size()));
@@ -29,7 +29,7 @@ class Recent {
   }
 
  private:
-  std::array<T, kMost> values_{};
+  std::array<Value, Most> values_{};
   std::size_t pushed_ = 0;
 };
 

@@ -78,8 +78,9 @@ class ThreadGovernor {
     double usual = 0;  // Their median; 0: not known.
     double best = 0;   // The lowest median since the last trial; 0: none.
   };
-  // Sizes are alike that have their first two binary digits in common.
-  static constexpr std::size_t kSizes = 2 * (std::numeric_limits<std::size_t>::digits + 1);
+  // Sizes are alike that have as many binary digits, and the same first two.
+  static constexpr std::size_t kSizes =
+      std::size_t{2} * (std::numeric_limits<std::size_t>::digits + 1);
 
   static std::size_t index_of(std::size_t rows);
   void observe_trial(const Size& size, double seconds);
