@@ -42,7 +42,16 @@ MAY_INCLUDE = {
 }
 SYSTEM = r"[a-z0-9_]+|[a-z0-9_/]+\.h"  # <vector>, <sys/socket.h>
 
-HEAVY = ["asyncio", "filelock", "httpx", "jinja2", "numpy", "platformdirs", "tqdm"]
+HEAVY = [
+    "asyncio",
+    "filelock",
+    "httpx",
+    "importlib.metadata",
+    "jinja2",
+    "numpy",
+    "platformdirs",
+    "tqdm",
+]
 
 
 # --- Python --------------------------------------------------------------------------------------

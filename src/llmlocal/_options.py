@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import numbers
-import secrets
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
@@ -213,7 +213,7 @@ def _timeout(value: float | None) -> float | None:
 
 def _seed(value: int | None) -> int:
     if value is None:
-        return secrets.randbits(32)
+        return int.from_bytes(os.urandom(4), "little")
     seed = _whole("seed", value, 2**64 - 1)
     if seed < 0:
         raise ParameterError(f"seed must be 0 to 2**64 - 1, or None for a new one; got {seed}")

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["GROUP", "Plugin", "Skipped", "find_plugins", "installed_entry_points"]
 
@@ -38,6 +41,8 @@ class Skipped:
 
 def installed_entry_points() -> Iterable[EntryPoint]:
     """The entry points of all packages that Python sees."""
+    from importlib.metadata import entry_points
+
     return entry_points(group=GROUP)
 
 
