@@ -169,7 +169,7 @@ def _write_random(path: Path, megabytes: int) -> str:
 
 DOWNLOAD = Scenario(
     "download",
-    f"{_MEGABYTES:,} MB from loopback, downloaded, hashed and named",
+    f"{_MEGABYTES:,} MB (in a quick run {_QUICK_MEGABYTES}) from loopback, downloaded, hashed and named",
     (Metric("seconds", "s", "lower"), Metric("grown_bytes", "bytes", "lower")),
     _download,
     rounds=(5, 3),

@@ -101,7 +101,7 @@ class LlamaDecoder : public Decoder {
   llama_memory_t memory() const { return llama_get_memory(context_.get()); }
   Position length(StreamId stream) const;
   void require_devices() const;
-  // Every call that works on the context.
+  // For calls on the context that may abort: after one has, none is made.
   template <typename Call>
   auto guarded(const char* what, Call&& call) {
     return fuse_.run([&] { return llmlocal::guarded(what, std::forward<Call>(call)); });
