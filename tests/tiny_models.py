@@ -87,13 +87,13 @@ class TinyModel:
         return path
 
 
-def llama(*, seed: int = 1, vocab: Vocab | None = None) -> TinyModel:
+def llama(*, seed: int = 1, vocab: Vocab | None = None, layers: int = 2) -> TinyModel:
     """Plain attention with shared key heads, a BPE vocabulary and a chat template."""
     weights = _Weights(seed, vocab or bpe_vocab())
-    for layer in range(2):
+    for layer in range(layers):
         weights.attention(layer, key_heads=2)
         weights.feed_forward(layer)
-    settings = {**_common(layers=2, key_heads=2), "tokenizer.chat_template": CHAT_TEMPLATE}
+    settings = {**_common(layers=layers, key_heads=2), "tokenizer.chat_template": CHAT_TEMPLATE}
     return TinyModel("llama", weights.vocab, settings, weights.tensors)
 
 

@@ -63,8 +63,9 @@ class LLM:
         device: ``"auto"`` (all GPUs if there are any), ``"cpu"``, ``"gpu"``, a vendor, a backend
             such as ``"cuda"`` or ``"vulkan:1"``, a name from :func:`llmlocal.devices`, or a list of
             these to split the model over.
-        n_ctx: Tokens that prompt and answer of one request may have together, >= 1.  Default: what
-            the model was trained for, up to 4,096.
+        n_ctx: Tokens that prompt and answer of one request may have together, >= 1.  On a CPU the
+            memory for them is taken as texts need it.  Default: what the model was trained for,
+            up to 4,096.
         n_threads: CPU threads at most, 1 to 512; fewer are used while other processes need the
             cores.  Default: the physical cores this process may use.
         n_batch: Tokens of a prompt that are evaluated at once, 1 to 65,536.
@@ -84,7 +85,7 @@ class LLM:
         tensor_placement: Patterns of tensor names and the device for them, such as
             ``{"ffn_(up|down|gate)_exps": "cpu"}`` for the experts of a large mixture.
         kv_cache_bytes: What the KV cache may take as it grows with the requests that run at once;
-            one request's share is always there.  Default: a quarter of the free memory.
+            one request may always have ``n_ctx``.  Default: a quarter of the free memory.
         prefix_cache_bytes: RAM for evaluated prefixes beyond the KV cache; 0 = none are kept.
             Default: an eighth of the free memory, up to 4 GiB.
         use_mmap: Map the file into memory instead of reading it.

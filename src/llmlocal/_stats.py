@@ -19,7 +19,8 @@ class Stats:
         streams: Sequences that the KV cache has room for now; grows on demand.
         streams_active: Of these, the ones with a request running in them.
         streams_limit: How far it may grow (``n_parallel``, or what ``kv_cache_bytes`` allows).
-        stream_bytes: Memory of one stream, in bytes.
+        stream_tokens: Tokens that each stream has room for now; grows on demand, up to ``n_ctx``.
+        stream_bytes: Memory of one stream now, in bytes.
         waiting: Requests that wait for a stream, or for a prefix that another one evaluates.
         store_bytes: RAM that holds evaluated prefixes outside the KV cache, in bytes.
         store_budget: Its limit (``prefix_cache_bytes``).
@@ -36,6 +37,7 @@ class Stats:
     streams: int
     streams_active: int
     streams_limit: int
+    stream_tokens: int
     stream_bytes: int
     waiting: int
     store_bytes: int

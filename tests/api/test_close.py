@@ -153,7 +153,7 @@ def memory():
     return int(fields[1]) * page, int(fields[5]) * page  # resident, writable
 def come_and_go(times):
     for _ in range(times):
-        with tiny(n_ctx=100_000) as llm:
+        with tiny() as llm:
             llm.generate("hello", max_tokens=2)
             held = memory()
     return held
@@ -169,5 +169,5 @@ for figures in zip(before, held, after):
     assert (done.returncode, done.stderr) == (0, "")
     for line in done.stdout.splitlines():
         before, held, after = map(int, line.split())
-        assert held - before > 20_000_000  # What one of them takes; so it is measured.
+        assert held - before > 1_000_000  # What one of them takes; so it is measured.
         assert after - before < 1_000_000

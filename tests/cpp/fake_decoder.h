@@ -63,6 +63,7 @@ class DecoderLog {
   std::atomic<int> saves{0};
   std::atomic<int> restores{0};
   std::atomic<int> growths{0};
+  std::atomic<int> restarts{0};
   std::atomic<int> threads{0};  // As set for the last step.
   std::atomic<bool> destroyed{false};
 
@@ -73,7 +74,20 @@ class DecoderLog {
 };
 
 // The calls in the midst of which FakeOptions::on_call is called.
-enum class Call { kDecode, kLogits, kMakeSampler, kTrim, kClear, kCopy, kSave, kRestore, kGrow };
+enum class Call {
+  kDecode,
+  kLogits,
+  kMakeSampler,
+  kTrim,
+  kClear,
+  kCopy,
+  kSave,
+  kRestore,
+  kGrow,
+  kRestart
+};
+
+inline constexpr Position kAnyRoom = std::numeric_limits<Position>::max();
 
 struct FakeOptions {
   FakeModel model;
@@ -82,7 +96,11 @@ struct FakeOptions {
   Position context_length = 256;
   std::size_t batch_capacity = 32;
   StreamId streams = 1;
-  StreamId grows_to = 256;  // More streams than this are out of memory.
+  std::optional<Position> room;  // Of the first stream; nothing = context_length.
+  // More than this is out of memory.
+  StreamId grows_to = 256;
+  Position room_grows_to = kAnyRoom;
+  Position room_restarts_to = kAnyRoom;
   bool polls_abort_check = true;
   bool keeps_threads_busy = false;  // Waiting at a gate takes no time on CPUs.
   std::shared_ptr<StepGate> gate = std::make_shared<StepGate>();
@@ -102,7 +120,7 @@ struct FakeOptions {
 };
 
 inline constexpr std::size_t kStateBytesPerToken = 16;
-inline constexpr std::size_t kStreamBytes = 1000;
+inline constexpr std::size_t kStreamBytes = 1000;  // With room for the whole context.
 
 // Takes the best token, and like a real sampler leaves the logits in disorder.
 class GreedySampler : public Sampler {
@@ -120,6 +138,7 @@ class FakeDecoder : public Decoder {
   FakeDecoder(FakeOptions options, std::shared_ptr<DecoderLog> log)
       : options_(std::move(options)),
         log_(std::move(log)),
+        room_(first_room()),
         streams_(static_cast<std::size_t>(options_.streams)) {}
   ~FakeDecoder() override {
     check_thread();
@@ -136,7 +155,11 @@ class FakeDecoder : public Decoder {
   Position context_length() const override { return options_.context_length; }
   std::size_t batch_capacity() const override { return options_.batch_capacity; }
   StreamId streams() const override { return static_cast<StreamId>(streams_.size()); }
-  std::size_t stream_bytes() const override { return kStreamBytes; }
+  Position room() const override { return room_; }
+  std::size_t stream_bytes(Position room) const override {
+    return kStreamBytes * static_cast<std::size_t>(room) /
+           static_cast<std::size_t>(options_.context_length);
+  }
   std::int32_t vocab_size() const override { return options_.model.vocab_size(); }
   bool is_end(Token token) const override { return token == options_.model.end_token(); }
   const std::string& piece(Token token) const override { return options_.model.piece(token); }
@@ -254,6 +277,7 @@ class FakeDecoder : public Decoder {
     check_thread();
     ++log_->restores;
     at(stream) = {};
+    if (blob.length > room_) return false;
     if (options_.restore_works && !options_.restore_works()) return false;
     Tokens tokens(static_cast<std::size_t>(blob.length));
     std::memcpy(tokens.data(), blob.data.get(), tokens.size() * sizeof(Token));
@@ -262,11 +286,15 @@ class FakeDecoder : public Decoder {
     return true;
   }
 
-  std::vector<bool> grow(StreamId wanted) override {
+  std::vector<bool> grow(StreamId wanted, Position room) override {
     check_thread();
-    require(wanted > streams(), "growth to no more than there is");
-    if (wanted > options_.grows_to) throw OutOfMemoryError("no memory for more streams");
+    require(wanted >= streams() && room >= room_, "growth to less than there is");
+    require(wanted > streams() || room > room_, "growth to no more than there is");
+    require(room <= options_.context_length, "growth beyond the context");
     enter(Call::kGrow);
+    if (wanted > options_.grows_to || room > options_.room_grows_to) {
+      throw OutOfMemoryError("no memory to grow");
+    }
     ++log_->growths;
     std::vector<bool> survived;
     std::vector<Stream> grown(static_cast<std::size_t>(wanted));
@@ -278,7 +306,18 @@ class FakeDecoder : public Decoder {
       }
     }
     streams_ = std::move(grown);
+    room_ = room;
     return survived;
+  }
+  void restart(Position room) override {
+    check_thread();
+    require(room > room_ && room <= options_.context_length, "restart with a wrong length");
+    ++log_->restarts;
+    streams_.assign(1, {});
+    room_ = first_room();
+    if (room > options_.room_restarts_to) throw OutOfMemoryError("no memory to restart");
+    enter(Call::kRestart);
+    room_ = room;
   }
 
  private:
@@ -286,6 +325,7 @@ class FakeDecoder : public Decoder {
     Tokens tokens;
     Position floor = 0;
   };
+  Position first_room() const { return options_.room.value_or(options_.context_length); }
   static Position length_of(const Stream& stream) {
     return static_cast<Position>(stream.tokens.size());
   }
@@ -329,13 +369,14 @@ class FakeDecoder : public Decoder {
       require(batch.tokens[row] >= 0 && batch.tokens[row] < vocab_size(), "row of no token");
       Position& position = next[static_cast<std::size_t>(stream)];
       require(batch.positions[row] == position, "row that does not continue its stream");
-      require(position < options_.context_length, "row beyond the context");
+      require(position < room_, "row beyond the room of its stream");
       ++position;
     }
   }
 
   FakeOptions options_;
   std::shared_ptr<DecoderLog> log_;
+  Position room_;
   std::vector<Stream> streams_;
   Batch last_batch_;
   std::vector<float> logits_;

@@ -187,6 +187,38 @@ TEST_CASE("engine: one request at a time needs one stream") {
   CHECK(fixture.engine().stats().streams == 1);
 }
 
+TEST_CASE("engine: streams have the room that texts need") {
+  FakeOptions fake;
+  fake.context_length = 250;
+  fake.room = 40;
+  EngineFixture fixture(std::move(fake));
+  const auto room_after = [&](std::size_t prompt, std::int32_t max_tokens) {
+    const RequestSpec spec = spec_of(some_tokens(prompt), max_tokens);
+    fixture.check_is_right(*fixture.submit(spec));
+    return fixture.engine().stats().stream_tokens;
+  };
+  CHECK(room_after(30, 11) == 40);  // The last token of an answer is not evaluated.
+  CHECK(fixture.engine().stats().stream_bytes == kStreamBytes * 40 / 250);
+  CHECK(room_after(30, 12) == 80);
+  CHECK(room_after(100, 1) == 160);
+  CHECK(room_after(10, RequestSpec::kUnlimited) == 250);
+  CHECK(room_after(10, 1) == 250);
+  CHECK(fixture.engine().stats().streams == 1);
+}
+
+TEST_CASE("engine: requests that come together make room once") {
+  FakeOptions fake;
+  fake.room = 40;
+  EngineFixture fixture(std::move(fake));
+  std::vector<RequestSpec> specs;
+  for (const std::size_t length : {30, 150, 60}) specs.push_back(spec_of(some_tokens(length)));
+  for (const auto& request : fixture.engine().submit(std::move(specs))) {
+    fixture.check_is_right(*request);
+  }
+  CHECK(fixture.log().growths == 1);
+  CHECK(fixture.log().restarts == 0);
+}
+
 TEST_CASE("engine: requests beyond max_streams wait their turn") {
   EngineFixture fixture({}, {.max_streams = 2, .kv_bytes = 1000 * kStreamBytes});
   std::vector<RequestSpec> specs;

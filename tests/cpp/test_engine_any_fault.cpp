@@ -39,7 +39,8 @@ class Dice {
   // By the engine's thread.
   void roll(Call call) {
     if (stopped_ || !may_fail(call) || random_.below(1000) >= 10 * percent_) return;
-    const int kind = call == Call::kGrow && harm_ != Harm::kAll ? 0 : random_.below(5);
+    const bool may_lack_memory_only = call == Call::kGrow || call == Call::kRestart;
+    const int kind = may_lack_memory_only && harm_ != Harm::kAll ? 0 : random_.below(5);
     if (kind == 0) throw OutOfMemoryError("a fault");
     if (kind == 1) throw EngineError("a fault");
     if (kind == 2) throw std::bad_alloc();
@@ -66,6 +67,7 @@ class Dice {
       case Call::kDecode:
       case Call::kLogits:
       case Call::kMakeSampler:
+      case Call::kRestart:
         return harm_ != Harm::kSlower;
       case Call::kClear:
         return harm_ == Harm::kAll;
@@ -94,6 +96,8 @@ FakeOptions random_fake(Random& random) {
     fake.survives_growth = [refusals](StreamId) { return refusals->chance(60); };
   }
   fake.grows_to = random.between(2, 8);
+  fake.room = random.pick<Position>({8, 50, 128});
+  fake.room_grows_to = random.pick<Position>({8, 64, kAnyRoom});
   return fake;
 }
 

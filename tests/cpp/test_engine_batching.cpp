@@ -24,6 +24,7 @@ Case random_case(Random& random, bool faulty) {
   it.fake.context_length = 128;
   it.fake.batch_capacity = static_cast<std::size_t>(random.pick<int>({1, 2, 7, 32, 300}));
   it.fake.streams = random.chance(80) ? 1 : 2;
+  it.fake.room = random.pick<Position>({8, 50, 128});
   it.fake.model.answers_end = random.chance(50);
   it.options.max_streams = random.between(1, 8);
   it.options.kv_bytes = 1000 * kStreamBytes;
@@ -34,6 +35,7 @@ Case random_case(Random& random, bool faulty) {
       it.fake.restore_works = [dice] { return dice->chance(70); };
   it.fake.survives_growth = [dice](StreamId) { return dice->chance(50); };
   it.fake.grows_to = random.between(2, 8);
+  it.fake.room_grows_to = random.pick<Position>({8, 64, kAnyRoom});
   return it;
 }
 

@@ -2,6 +2,8 @@
 // with the reason, and nobody waits for ever.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <memory>
@@ -168,6 +170,136 @@ TEST_CASE("faults: without memory for more streams requests take turns") {
   for (const auto& request : requests) fixture.check_is_right(*request);
   CHECK(fixture.engine().stats().streams == 1);
   CHECK(fixture.engine().stats().streams_limit == 1);
+}
+
+TEST_CASE("faults: without memory to grow beside others, a long request waits until it is alone") {
+  FakeOptions fake;
+  fake.streams = 2;
+  fake.room = 64;
+  fake.room_grows_to = 64;
+  EngineFixture fixture(std::move(fake));
+  fixture.gate().shut();
+  const std::array prompts = {some_tokens(10, 1), some_tokens(100, 2), some_tokens(10, 3)};
+  const auto first = fixture.submit(spec_of(prompts[0], 20));
+  fixture.gate().await_step();
+  const auto longer = fixture.submit(spec_of(prompts[1], 20));
+  const auto later = fixture.submit(spec_of(prompts[2], 20));
+  fixture.gate().open();
+  fixture.check_is_right(*first);
+  fixture.check_is_right(*longer);
+  fixture.check_is_right(*later);
+  CHECK(fixture.log().restarts == 1);
+  CHECK(fixture.engine().stats().stream_tokens == 128);
+  Tokens starts;
+  for (const Batch& batch : fixture.log().batches()) {
+    for (std::size_t row = 0; row < batch.size(); ++row) {
+      if (batch.positions[row] == 0) starts.push_back(batch.tokens[row]);
+    }
+  }
+  CHECK(starts == Tokens{prompts[0][0], prompts[1][0], prompts[2][0]});  // Nobody overtook it.
+}
+
+TEST_CASE("faults: answers for which there is no memory to grow go on one after the other") {
+  for (const MemoryKind kind : kAllKinds) {
+    CAPTURE(name_of(kind));
+    FakeOptions fake;
+    fake.memory = kind;
+    fake.streams = 4;
+    fake.room = 64;
+    fake.room_grows_to = 64;
+    EngineFixture fixture(std::move(fake));
+    std::vector<RequestSpec> specs;
+    for (int i = 0; i < 3; ++i) specs.push_back(spec_of(some_tokens(10, i), 100));
+    specs.push_back(spec_of(some_tokens(10, 4), 20));
+    for (const auto& request : fixture.engine().submit(std::move(specs))) {
+      const Result result = read_to_end(*request);
+      fixture.check_is_right(request->spec(), result);
+      // What it reuses of its own is no beginning that was known before.
+      CHECK(result.outcome.usage.cached_tokens == 0);
+    }
+    CHECK(fixture.log().restarts == 1);
+    CHECK(fixture.engine().stats().streams == 1);
+  }
+}
+
+TEST_CASE("faults: an answer that waits for memory goes on before others begin") {
+  FakeOptions fake;
+  fake.streams = 2;
+  fake.room = 64;
+  fake.room_grows_to = 64;
+  EngineOptions options = EngineFixture::plenty();
+  options.max_streams = 2;
+  EngineFixture fixture(std::move(fake), options);
+  std::vector<RequestSpec> specs;
+  for (int i = 0; i < 3; ++i) specs.push_back(spec_of(some_tokens(10, i), 100));
+  for (const auto& request : fixture.engine().submit(std::move(specs))) {
+    fixture.check_is_right(*request);
+  }
+  std::vector<Position> positions;
+  for (const Batch& batch : fixture.log().batches()) {
+    positions.insert(positions.end(), batch.positions.begin(), batch.positions.end());
+  }
+  const auto first_beyond = std::ranges::find(positions, 64);
+  CHECK(std::count(positions.begin(), first_beyond, 0) == 2);
+}
+
+TEST_CASE("faults: an answer for which there is no memory even alone fails with what it has") {
+  FakeOptions fake;
+  fake.room = 64;
+  fake.room_grows_to = 64;
+  fake.room_restarts_to = 64;
+  EngineFixture fixture(std::move(fake));
+  const Result cut = fixture.run(spec_of(some_tokens(10, 1), 100));
+  CHECK(cut.tokens.size() == 64 - 10 + 1);
+  CHECK(cut.outcome.usage.completion_tokens == 64 - 10 + 1);
+  CHECK_THROWS_AS(std::rethrow_exception(cut.outcome.error), OutOfMemoryError);
+  fixture.check_works();
+}
+
+TEST_CASE("faults: an answer that waits for memory can be cancelled, and is told of a close") {
+  for (const bool closes : {false, true}) {
+    CAPTURE(closes);
+    FakeOptions fake;
+    fake.streams = 2;
+    fake.room = 64;
+    fake.room_grows_to = 64;
+    EngineFixture fixture(std::move(fake));
+    fixture.gate().shut();
+    std::vector<RequestSpec> specs;
+    specs.push_back(spec_of(some_tokens(60, 1), 100));
+    specs.push_back(spec_of(some_tokens(10, 2), 50));
+    const auto requests = fixture.engine().submit(std::move(specs));
+    fixture.gate().await_step();
+    while (fixture.engine().stats().streams_active == 2) fixture.gate().next_step();
+    CHECK(fixture.engine().stats().waiting == 1);
+    if (!closes) requests[0]->cancel();
+    fixture.gate().open();
+    if (closes) fixture.engine().close();
+    const Result cut = read_to_end(*requests[0]);
+    CHECK(cut.outcome.reason == FinishReason::kCancelled);
+    CHECK(cut.tokens.size() == 64 - 60 + 1);
+    CHECK(cut.outcome.usage.completion_tokens == 64 - 60 + 1);
+    CHECK(error_of(cut.outcome) == (closes ? "the model was closed" : ""));
+    if (!closes) fixture.check_is_right(*requests[1]);
+  }
+}
+
+TEST_CASE("faults: a request for which there is no memory even alone fails alone") {
+  FakeOptions fake;
+  fake.room = 64;
+  fake.room_grows_to = 64;
+  fake.room_restarts_to = 64;
+  EngineFixture fixture(std::move(fake));
+  std::vector<RequestSpec> specs;
+  specs.push_back(spec_of(some_tokens(10, 1), 20));
+  specs.push_back(spec_of(some_tokens(100, 2), 20));
+  specs.push_back(spec_of(some_tokens(10, 3), 20));
+  const auto requests = fixture.engine().submit(std::move(specs));
+  fixture.check_is_right(*requests[0]);
+  CHECK_THROWS_AS(std::rethrow_exception(read_to_end(*requests[1]).outcome.error),
+                  OutOfMemoryError);
+  fixture.check_is_right(*requests[2]);
+  fixture.check_works();
 }
 
 TEST_CASE("faults: what a running request loses when streams are added is evaluated again") {

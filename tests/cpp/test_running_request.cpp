@@ -21,7 +21,8 @@ class RunFixture {
   explicit RunFixture(RequestSpec spec, std::vector<std::string> words = {"a", "b", "c"})
       : decoder_(options_with(std::move(words)), std::make_shared<DecoderLog>()),
         request_(std::make_shared<Request>(std::move(spec))),
-        run_(request_, 0, 0, std::make_unique<GreedySampler>(), at(100)) {
+        run_(request_, std::make_unique<GreedySampler>(), at(100)) {
+    run_.enter(0, 0);
     run_.advance(static_cast<Position>(request_->spec().prompt.size()));
   }
 
@@ -264,7 +265,8 @@ TEST_CASE("run: a request that never ran has waited all its time") {
 
 TEST_CASE("run: of several places to pause the nearest ahead counts") {
   const auto request = std::make_shared<Request>(spec_of(some_tokens(9)));
-  RunningRequest run(request, 0, 2, std::make_unique<GreedySampler>(), request->submitted());
+  RunningRequest run(request, std::make_unique<GreedySampler>(), request->submitted());
+  run.enter(0, 2);
   run.pause_at(2);  // Not ahead.
   CHECK(run.state().pause_at == 0);
   run.pause_at(7);

@@ -259,13 +259,13 @@ TEST_CASE("pool: rolling back a stream that held nothing empties it") {
 TEST_CASE("pool: grows by doubling, up to its limit, and keeps what is there") {
   PoolFixture fixture({}, 6);
   fixture.run(kTalk);
-  fixture.pool().grow(2);
+  fixture.pool().grow(2, 1);
   CHECK(fixture.pool().streams() == 2);
-  fixture.pool().grow(3);
+  fixture.pool().grow(3, 1);
   CHECK(fixture.pool().streams() == 4);
-  fixture.pool().grow(100);
+  fixture.pool().grow(100, 1);
   CHECK(fixture.pool().streams() == 6);
-  fixture.pool().grow(100);
+  fixture.pool().grow(100, 1);
   CHECK(fixture.log().growths == 3);
   CHECK(fixture.content(0) == kTalk);
   CHECK(fixture.pool().length(0) == 40);
@@ -275,12 +275,105 @@ TEST_CASE("pool: growing beyond the memory lowers the limit, once") {
   FakeOptions fake;
   fake.grows_to = 2;
   PoolFixture fixture(std::move(fake), 8);
-  fixture.pool().grow(2);
+  fixture.pool().grow(2, 1);
   fixture.run(kTalk);
-  fixture.pool().grow(8);
+  fixture.pool().grow(8, 1);
   CHECK(fixture.pool().streams() == 2);
   CHECK(fixture.pool().limit() == 2);
   CHECK(fixture.content(0) == kTalk);
+}
+
+TEST_CASE("pool: room grows by doubling, up to the context, and keeps what is there") {
+  FakeOptions fake;
+  fake.context_length = 300;
+  fake.room = 50;
+  PoolFixture fixture(std::move(fake), 6);
+  fixture.run(kTalk);
+  fixture.pool().grow(1, 50);
+  CHECK(fixture.log().growths == 0);
+  fixture.pool().grow(1, 101);
+  CHECK(fixture.pool().room() == 200);
+  fixture.pool().grow(2, 201);
+  CHECK(fixture.pool().room() == 300);
+  CHECK(fixture.pool().streams() == 2);
+  fixture.pool().grow(2, 300);
+  CHECK(fixture.log().growths == 2);
+  CHECK(fixture.content(0) == kTalk);
+}
+
+TEST_CASE("pool: without memory for more streams there may be room for a longer one") {
+  FakeOptions fake;
+  fake.room = 50;
+  fake.grows_to = 2;
+  PoolFixture fixture(std::move(fake), 8);
+  fixture.pool().grow(4, 100);
+  CHECK(fixture.pool().streams() == 1);
+  CHECK(fixture.pool().limit() == 1);
+  CHECK(fixture.pool().room() == 100);
+}
+
+TEST_CASE("pool: room for which there was no memory is not tried again, but less is") {
+  FakeOptions fake;
+  fake.room = 50;
+  fake.room_grows_to = 100;
+  int tries = 0;
+  fake.on_call = [&](Call call) { tries += call == Call::kGrow ? 1 : 0; };
+  PoolFixture fixture(std::move(fake), 8);
+  fixture.run(kTalk);
+  fixture.pool().grow(1, 200);
+  CHECK(fixture.pool().room() == 50);
+  fixture.pool().grow(2, 200);
+  CHECK(fixture.pool().room() == 50);
+  CHECK(fixture.pool().streams() == 2);
+  CHECK(tries == 2);
+  fixture.pool().grow(2, 100);
+  CHECK(fixture.pool().room() == 100);
+  CHECK(fixture.content(0) == kTalk);
+}
+
+TEST_CASE("pool: a restart has one long stream, and the store what was there") {
+  FakeOptions fake = memory_of(MemoryKind::kPlain, 2);
+  fake.room = 50;
+  fake.room_grows_to = 50;
+  PoolFixture fixture(std::move(fake));
+  fixture.run_and_release(kTalk);
+  fixture.pool().restart(180);
+  CHECK(fixture.pool().streams() == 1);
+  CHECK(fixture.pool().room() == 200);
+  CHECK(fixture.content(0).empty());
+  CHECK(fixture.run(kTalkGoesOn).reused == 40);
+}
+
+TEST_CASE("pool: a restart gives up the store before it fails") {
+  FakeOptions fake;
+  fake.room = 50;
+  fake.room_grows_to = 50;
+  int tries = 0;
+  fake.on_call = [&](Call call) {
+    if (call == Call::kRestart && ++tries == 1) throw OutOfMemoryError("the store has it all");
+  };
+  PoolFixture fixture(std::move(fake));
+  fixture.run_and_release(kTalk);
+  fixture.pool().restart(80);
+  CHECK(fixture.pool().room() == 100);
+  CHECK(fixture.pool().store().size() == 0);
+  CHECK(fixture.pool().store().bytes() == 0);
+}
+
+TEST_CASE("pool: a restart that fails leaves an empty stream") {
+  FakeOptions fake = memory_of(MemoryKind::kPlain, 2);
+  fake.room = 50;
+  fake.room_grows_to = 50;
+  fake.room_restarts_to = 100;
+  PoolFixture fixture(std::move(fake), 4, 0);
+  fixture.run_and_release(kTalk);
+  CHECK_THROWS_AS(fixture.pool().restart(180), OutOfMemoryError);
+  CHECK(fixture.pool().streams() == 1);
+  CHECK(fixture.pool().room() == 50);
+  CHECK(fixture.run(kTalk).reused == 0);
+  fixture.pool().release(0);
+  fixture.pool().restart(80);
+  CHECK(fixture.pool().room() == 100);
 }
 
 TEST_CASE("pool: what growing lost is not believed to be there") {
@@ -289,7 +382,7 @@ TEST_CASE("pool: what growing lost is not believed to be there") {
   PoolFixture fixture(std::move(fake));
   fixture.run(kTalk);
   fixture.run(kOther);
-  fixture.pool().grow(4);
+  fixture.pool().grow(4, 1);
   CHECK(fixture.pool().length(0) == 0);
   CHECK(fixture.pool().length(1) == 40);
   CHECK(fixture.pool().held_prefix(kTalkGoesOn) == 0);
@@ -319,7 +412,7 @@ TEST_CASE("pool: a copy that is refused leaves the moved stream where it was") {
   fake.copy_works = [] { return false; };
   PoolFixture fixture(std::move(fake));
   fixture.run(kTalk);
-  fixture.pool().grow(4);
+  fixture.pool().grow(4, 1);
   fixture.run(kOther);
   fixture.run(some_tokens(30, 8));
   fixture.pool().release(1);
@@ -451,7 +544,7 @@ TEST_CASE("pool: no memory for the books of more streams leaves as many as there
   for (int n = 0; n < 20; ++n) {
     PoolFixture fixture;
     fixture.run(kTalk);
-    CHECK_FALSE(runs_out_of_memory(n, [&] { fixture.pool().grow(4); }));
+    CHECK_FALSE(runs_out_of_memory(n, [&] { fixture.pool().grow(4, 1); }));
     CHECK(fixture.pool().streams() == fixture.streams_there());
     CHECK(fixture.content(0) == kTalk);
   }
@@ -489,6 +582,9 @@ class RandomHistory {
     fake.copy_works = fake.save_works = fake.restore_works = works;
     fake.survives_growth = [works](StreamId) { return works(); };
     fake.grows_to = random_.between(3, 8);
+    fake.room = random_.pick<Position>({20, 256});
+    fake.room_grows_to = random_.pick<Position>({20, 80, kAnyRoom});
+    fake.room_restarts_to = random_.pick<Position>({20, kAnyRoom});
     return fake;
   }
 
@@ -498,7 +594,7 @@ class RandomHistory {
     if (event < 3) {
       acquire();
     } else if (active_.empty() || event == 3) {
-      pool.grow(random_.between(1, 8));
+      pool.grow(random_.between(1, 8), random_.between(1, 256));
       for (Active& active : active_) {
         if (pool.length(active.stream) == 0) active.tokens.clear();  // Lost: start again.
       }
@@ -515,8 +611,22 @@ class RandomHistory {
     }
   }
 
+  // Whether there is, now.
+  bool makes_room(Position wanted) {
+    StreamPool& pool = fixture_.pool();
+    if (wanted <= pool.room()) return true;
+    if (!active_.empty()) return false;
+    try {
+      pool.restart(wanted);
+      return true;
+    } catch (const OutOfMemoryError&) {
+      return false;
+    }
+  }
+
   void acquire() {
     const Tokens prompt = random_prompt();
+    if (!makes_room(static_cast<Position>(prompt.size()))) return;
     const Position held = fixture_.pool().held_prefix(prompt);
     const auto lease = fixture_.pool().acquire(prompt);
     REQUIRE(lease.has_value() ==
@@ -537,6 +647,7 @@ class RandomHistory {
     } else if (event == 6) {
       pool.checkpoint(active.stream);
     } else if (event == 7) {
+      if (pool.length(active.stream) + 2 > pool.room()) return;
       fixture_.evaluate_unbooked(active.stream, {1, 2});
       pool.roll_back(active.stream);
       if (pool.length(active.stream) == 0) active.tokens.clear();
@@ -548,7 +659,8 @@ class RandomHistory {
   }
 
   void evaluate(Active& active, const Tokens& tokens) {
-    if (active.tokens.size() + tokens.size() > 200) return;
+    const std::size_t room = std::min<std::size_t>(200, fixture_.pool().room());
+    if (active.tokens.size() + tokens.size() > room) return;
     fixture_.evaluate(active.stream, tokens);
     active.tokens.insert(active.tokens.end(), tokens.begin(), tokens.end());
   }

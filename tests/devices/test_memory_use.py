@@ -54,9 +54,9 @@ def test_it_tells_the_weights_of_the_file(open_tiny: OpenTiny) -> None:
 def test_a_context_takes_what_was_estimated(*, flash_attention: bool) -> None:
     """The estimate knows how many rows and logits the engine has room for."""
     path = real_model("smollm2-135m-instruct")
-    estimate = models.inspect(path).memory(8192, flash_attention=flash_attention)
+    estimate = models.inspect(path).memory(1024, flash_attention=flash_attention)
     with LLM(
-        path, n_ctx=8192, n_parallel=1, flash_attention=flash_attention, progress=False
+        path, n_ctx=1024, n_parallel=1, flash_attention=flash_attention, progress=False
     ) as llm:
         compute = llm.memory()["CPU"].context - estimate.kv
     assert compute <= estimate.compute <= 1.34 * compute

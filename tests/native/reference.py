@@ -58,7 +58,7 @@ class Reference:
             model = LLM(
                 self._path_of(name),
                 device="cpu",
-                n_ctx=1024,
+                n_ctx=2048,
                 n_threads=1,
                 n_parallel=1,
                 prefix_cache_bytes=0,

@@ -79,6 +79,7 @@ void bind_engine(py::module_& module) {
       .def_readonly("streams", &EngineStats::streams)
       .def_readonly("streams_active", &EngineStats::streams_active)
       .def_readonly("streams_limit", &EngineStats::streams_limit)
+      .def_readonly("stream_tokens", &EngineStats::stream_tokens)
       .def_readonly("stream_bytes", &EngineStats::stream_bytes)
       .def_readonly("waiting", &EngineStats::waiting)
       .def_readonly("store_bytes", &EngineStats::store_bytes)

@@ -1,7 +1,8 @@
 // What the engine needs of a model: the one seam between policy and llama.cpp.
 //
-// A decoder keeps `streams()` sequences of up to `context_length()` tokens each.  The engine
-// decides what is in them; the decoder only does as it is told.  All calls come from one thread.
+// A decoder keeps `streams()` sequences of up to `room()` tokens each, and more of both once it has
+// grown.  The engine decides what is in them; the decoder only does as it is told.  All calls come
+// from one thread.
 // Tests drive the engine with a scripted decoder instead of a model.
 #pragma once
 
@@ -51,10 +52,12 @@ class Decoder {
 
   // --- Facts
   // ---------------------------------------------------------------------------------
-  virtual Position context_length() const = 0;     // Tokens that one sequence may have.
+  virtual Position context_length() const = 0;     // Tokens that one sequence may ever have.
   virtual std::size_t batch_capacity() const = 0;  // Rows that one decode() may have.
   virtual StreamId streams() const = 0;
-  virtual std::size_t stream_bytes() const = 0;  // Memory that one stream takes.
+  virtual Position room() const = 0;  // Tokens that each stream can hold now.
+  // Memory that one stream takes if it has room for so many tokens.
+  virtual std::size_t stream_bytes(Position room) const = 0;
   virtual std::int32_t vocab_size() const = 0;
   virtual bool is_end(Token token) const = 0;               // Ends the generation.
   virtual const std::string& piece(Token token) const = 0;  // The bytes that it stands for.
@@ -93,9 +96,14 @@ class Decoder {
   // False: it could not, and the stream is empty.
   virtual bool restore(StreamId stream, const StateBlob& blob) = 0;
 
-  // Makes room for `streams` sequences.  Returns, per old stream, whether its
-  // content survived. Throws OutOfMemoryError or std::bad_alloc; then nothing has changed.
-  virtual std::vector<bool> grow(StreamId streams) = 0;
+  // Makes `streams` of them, with room for `room` tokens each; neither is less than now.  Returns,
+  // per old stream, whether its content survived.  Throws OutOfMemoryError or std::bad_alloc; then
+  // nothing has changed.
+  virtual std::vector<bool> grow(StreamId streams, Position room) = 0;
+  // The same where there is no memory for old and new together: first gives up all there is, then
+  // makes one empty stream.  Throws OutOfMemoryError or std::bad_alloc; then it is as it was made.
+  // Throws EngineError where even that can't be had.
+  virtual void restart(Position room) = 0;
 };
 
 }  // namespace llmlocal

@@ -18,7 +18,7 @@ namespace {
 constexpr int kStepsBeforeClosingGap = 8;
 
 StreamId affordable_streams(const Decoder& decoder, const EngineOptions& options) {
-  const std::size_t each = std::max<std::size_t>(decoder.stream_bytes(), 1);
+  const std::size_t each = std::max<std::size_t>(decoder.stream_bytes(decoder.context_length()), 1);
   const std::size_t fit = std::max<std::size_t>(options.kv_bytes / each, 1);
   const auto most = std::min<std::size_t>(static_cast<std::size_t>(options.max_streams),
                                           decoder.batch_capacity());
@@ -52,6 +52,11 @@ void check(const RequestSpec& spec, Position context_length, std::int32_t vocab_
                                spec.prompt.size(),
                                static_cast<std::size_t>(context_length));
   }
+}
+
+// Tokens that its stream holds after its next step, at most.
+Position room_needed(const RunState& state) {
+  return std::max(static_cast<Position>(state.prompt.size()), state.evaluated + 1);
 }
 
 // Says when to end a step, as long as there is one.
@@ -91,7 +96,7 @@ std::vector<std::shared_ptr<Request>> Engine::submit(std::vector<RequestSpec> sp
   Queue arriving;
   for (RequestSpec& spec : specs) {
     requests.push_back(std::make_shared<Request>(std::move(spec)));
-    arriving.push_back({requests.back(), {}});
+    arriving.push_back({requests.back(), {}, {}});
   }
   {
     const std::lock_guard lock(mutex_);
@@ -154,8 +159,9 @@ void Engine::step() {
   const Clock::time_point start = Clock::now();
   end_stopped();
   tidy_streams();
+  make_room();
   admit();
-  retire_finished();  // Those that could not be admitted.
+  retire_finished();  // Those for which there is no room.
   const auto capacity = static_cast<Position>(decoder_->batch_capacity());
   const bool answering =
       std::ranges::any_of(running_, [](const auto& run) { return run->state().decoding; });
@@ -190,8 +196,13 @@ void Engine::leave_queue(Queue::iterator queued,
                          FinishReason reason,
                          const std::exception_ptr& error,
                          Clock::time_point now) noexcept {
-  queued->outcome = outcome_without_running(*queued->request, reason, now);
-  queued->outcome.error = error;
+  if (queued->run) {
+    RunningRequest& run = *queued->run;
+    attempt(run, [&] { error ? run.fail(error, now) : run.end(reason, now); });
+  } else {
+    queued->outcome = outcome_without_running(*queued->request, reason, now);
+    queued->outcome.error = error;
+  }
   leaving_.splice(leaving_.end(), waiting_, queued);
 }
 
@@ -209,43 +220,99 @@ void Engine::tidy_streams() {
   }
 }
 
-void Engine::admit() {
-  if (waiting_.empty()) return;
-  pool_.grow(pool_.active() + static_cast<StreamId>(std::min<std::size_t>(waiting_.size(), 256)));
-  for (const auto& run : running_) {
-    if (pool_.length(run->stream()) < run->state().evaluated) {
-      attempt(*run, [&] { run->start_over(); });
-    }
+// For the texts that run to go on, and for those that may be let in.
+void Engine::make_room() {
+  StreamId streams = pool_.active();
+  Position longest = 0;
+  for (const auto& run : running_) longest = std::max(longest, room_needed(run->state()));
+  if (streams < pool_.limit()) {
+    streams += static_cast<StreamId>(std::min<std::size_t>(waiting_.size(), 256));
+    for (const Queued& each : waiting_) longest = std::max(longest, each.text_length());
   }
-  // In the order of arrival; one that waits for its leader lets others pass.
-  for (auto queued = waiting_.begin(); queued != waiting_.end();) admit_one(queued++);
+  pool_.grow(streams, longest);
+  Queue preempted;
+  for (std::unique_ptr<RunningRequest>& run : running_) {
+    attempt(*run, [&] {
+      if (room_needed(run->state()) > pool_.room()) {
+        preempted.splice(preempted.end(), preempt(run));
+      } else if (pool_.length(run->stream()) < run->state().evaluated) {
+        run->start_over();
+      }
+    });
+  }
+  std::erase(running_, nullptr);
+  waiting_.splice(waiting_.begin(), preempted);
+}
+
+// A text that outgrew its stream gives it up, and is the first to have a longer one.
+Engine::Queue Engine::preempt(std::unique_ptr<RunningRequest>& run) {
+  Queue queue;
+  queue.push_back({run->shared_request(), {}, {}});
+  run->start_over();
+  pool_.release(run->stream());
+  queue.front().run = std::move(run);
+  return queue;
+}
+
+// In the order of arrival; one that waits for its leader lets others pass.
+void Engine::admit() {
+  for (auto queued = waiting_.begin(); queued != waiting_.end();) {
+    const auto each = queued++;
+    const bool has_stream = pool_.active() < pool_.streams();
+    if (has_stream && each->text_length() > pool_.room()) {
+      // There was no memory to grow, so it needs that of all streams.
+      if (pool_.active() > 0) return;
+      if (!restart_for(each)) continue;
+    }
+    admit_one(each);
+  }
+}
+
+// False: there is not enough memory for this request, even alone.
+bool Engine::restart_for(Queue::iterator queued) {
+  std::exception_ptr error;
+  try {
+    pool_.restart(queued->text_length());
+    return true;
+  } catch (const OutOfMemoryError&) {
+    error = std::current_exception();
+  } catch (const std::bad_alloc&) {
+    error = out_of_memory_;
+  }
+  leave_queue(queued, FinishReason::kCancelled, error, Clock::now());
+  return false;
 }
 
 // Leaves it where it is if it must wait for a stream or for a leader.
 void Engine::admit_one(Queue::iterator queued) {
   const bool has_room = pool_.active() < pool_.streams();
   if (!has_room && !decoder_->copies_whole_only()) return;
-  const Tokens& prompt = queued->request->spec().prompt;
+  const std::span<const Token> text = queued->text();
   const std::vector<RunState> runs = run_states();
-  if (const auto leader = find_leader(runs, prompt, pool_.held_prefix(prompt))) {
+  if (const auto leader = find_leader(runs, text, pool_.held_prefix(text))) {
     // Where a state can be adopted only as a whole, the leader makes a stop there, also for those
     // that must wait for a stream in any case.
     if (decoder_->copies_whole_only()) running_[leader->run]->pause_at(leader->shared);
     return;
   }
   if (!has_room) return;
-  std::unique_ptr<Sampler> sampler;
-  try {
-    sampler = decoder_->make_sampler(queued->request->spec().sampling, prompt);
-  } catch (...) {
-    const std::exception_ptr error = as_engine_error(std::current_exception());
-    leave_queue(queued, FinishReason::kCancelled, error, Clock::now());
-    return;
+  if (!queued->run) {
+    try {
+      queued->run = std::make_unique<RunningRequest>(
+          queued->request,
+          decoder_->make_sampler(queued->request->spec().sampling, text),
+          Clock::now());
+    } catch (...) {
+      const std::exception_ptr error = as_engine_error(std::current_exception());
+      leave_queue(queued, FinishReason::kCancelled, error, Clock::now());
+      return;
+    }
   }
-  const auto lease = pool_.acquire(prompt);
+  running_.reserve(running_.size() + 1);
+  const auto lease = pool_.acquire(text);
   if (!lease) return;
-  running_.push_back(std::make_unique<RunningRequest>(
-      queued->request, lease->stream, lease->reused, std::move(sampler), Clock::now()));
+  queued->run->enter(lease->stream, lease->reused);
+  running_.push_back(std::move(queued->run));
   waiting_.erase(queued);
   counters_.cached_tokens += static_cast<std::uint64_t>(lease->reused);
   counters_.prefix_hits += lease->reused > 0 ? 1 : 0;
@@ -367,7 +434,9 @@ void Engine::retire_finished() noexcept {
     if (run->is_over()) run->announce();
     return run->is_over();
   });
-  for (Queued& each : leaving_) each.request->channel().finish(std::move(each.outcome));
+  for (Queued& each : leaving_) {
+    each.run ? each.run->announce() : each.request->channel().finish(std::move(each.outcome));
+  }
   leaving_.clear();
 }
 
@@ -414,7 +483,8 @@ void Engine::publish_stats() {
   stats.streams = pool_.streams();
   stats.streams_active = pool_.active();
   stats.streams_limit = pool_.limit();
-  stats.stream_bytes = decoder_->stream_bytes();
+  stats.stream_tokens = pool_.room();
+  stats.stream_bytes = decoder_->stream_bytes(pool_.room());
   stats.waiting = waiting_.size();
   stats.store_bytes = pool_.store().bytes();
   stats.store_budget = pool_.store().budget();

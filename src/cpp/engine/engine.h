@@ -2,8 +2,9 @@
 //
 // submit() may be called from any thread; the engine's own thread alone touches the decoder.  A
 // step takes out what was cancelled, lets in what waits, evaluates one batch, samples and delivers.
-// Requests join and leave between steps.  What fails costs the requests that it hits; where the
-// decoder is beyond use, the thread ends.  Whatever ends it, every consumer is woken with the
+// Requests join and leave between steps; one whose text outgrows its stream, where there is no
+// memory for longer ones, gives it up and waits.  What fails costs the requests that it hits; where
+// the decoder is beyond use, the thread ends.  Whatever ends it, every consumer is woken with the
 // reason, and that needs no memory. It never calls Python.
 #pragma once
 
@@ -14,6 +15,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -56,7 +58,14 @@ class Engine {
   // A list, as its members can be moved to another one without fail.
   struct Queued {
     std::shared_ptr<Request> request;
-    Outcome outcome;  // Once it is in leaving_.
+    Outcome outcome;                      // Once it is in leaving_; of what has no `run`.
+    std::unique_ptr<RunningRequest> run;  // Once it could run; it may have given up its stream.
+
+    // What is to be evaluated for it: its prompt, and what it has answered already.
+    std::span<const Token> text() const {
+      return run ? run->state().prompt : std::span<const Token>(request->spec().prompt);
+    }
+    Position text_length() const { return static_cast<Position>(text().size()); }
   };
   using Queue = std::list<Queued>;
 
@@ -64,7 +73,10 @@ class Engine {
   bool receive();  // Waits for work.  False: the engine is to close.
   void step();
   void end_stopped();
+  void make_room();
+  Queue preempt(std::unique_ptr<RunningRequest>& run);
   void admit();
+  bool restart_for(Queue::iterator queued);
   void admit_one(Queue::iterator queued);
   void leave_queue(Queue::iterator queued,
                    FinishReason reason,

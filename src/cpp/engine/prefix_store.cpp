@@ -53,6 +53,11 @@ void PrefixStore::remove(const Entry* entry) {
   erase(position_of(entry));
 }
 
+void PrefixStore::clear() {
+  entries_.clear();
+  bytes_ = 0;
+}
+
 std::list<PrefixStore::Entry>::iterator PrefixStore::position_of(const Entry* entry) {
   return std::ranges::find_if(entries_, [&](const Entry& each) { return &each == entry; });
 }

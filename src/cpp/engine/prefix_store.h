@@ -42,6 +42,7 @@ class PrefixStore {
   void insert(Tokens tokens, StateBlob blob);
   void touch(const Entry* entry);  // It was used now.
   void remove(const Entry* entry);
+  void clear();
 
   std::size_t bytes() const { return bytes_; }
   std::size_t budget() const { return budget_; }

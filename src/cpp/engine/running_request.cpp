@@ -12,19 +12,20 @@ double seconds(Clock::duration duration) {
 }  // namespace
 
 RunningRequest::RunningRequest(std::shared_ptr<Request> request,
-                               StreamId stream,
-                               Position cached,
                                std::unique_ptr<Sampler> sampler,
                                Clock::time_point now)
     : request_(std::move(request)),
       sampler_(std::move(sampler)),
       text_(request_->spec().stops),
-      cached_(cached),
       started_(now),
       last_token_(now) {
-  state_.stream = stream;
   state_.prompt = request_->spec().prompt;
-  state_.evaluated = cached;
+}
+
+void RunningRequest::enter(StreamId stream, Position reused) {
+  state_.stream = stream;
+  state_.evaluated = reused;
+  if (!cached_) cached_ = reused;
 }
 
 void RunningRequest::pause_at(Position position) {
@@ -97,7 +98,7 @@ Outcome& RunningRequest::finish(FinishReason reason, Clock::time_point now) noex
   Outcome& outcome = outcome_.emplace();
   outcome.reason = reason;
   const auto prompt_tokens = static_cast<std::int32_t>(request_->spec().prompt.size());
-  outcome.usage = {prompt_tokens, cached_, generated()};
+  outcome.usage = {prompt_tokens, cached_.value_or(0), generated()};
   Timings& timings = outcome.timings;
   const Clock::time_point submitted = request_->submitted();
   timings.queue_s = seconds(started_ - submitted);

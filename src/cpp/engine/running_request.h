@@ -22,17 +22,18 @@ namespace llmlocal {
 class RunningRequest {
  public:
   RunningRequest(std::shared_ptr<Request> request,
-                 StreamId stream,
-                 Position cached,
                  std::unique_ptr<Sampler> sampler,
                  Clock::time_point now);
 
   Request& request() { return *request_; }
   const Request& request() const { return *request_; }
+  const std::shared_ptr<Request>& shared_request() const { return request_; }
   StreamId stream() const { return state_.stream; }
   const RunState& state() const { return state_; }
   Sampler& sampler() { return *sampler_; }
 
+  // It goes on in this stream, which holds so many of its tokens.
+  void enter(StreamId stream, Position reused);
   void move_to(StreamId stream) { state_.stream = stream; }
   void pause_at(Position position);
   // So many of its tokens were evaluated.
@@ -64,7 +65,7 @@ class RunningRequest {
   std::unique_ptr<Sampler> sampler_;
   TextOutput text_;
   RunState state_;
-  Position cached_;
+  std::optional<Position> cached_;  // Of the prompt, when it first entered a stream.
   Tokens answer_;
   Tokens replay_;  // What is evaluated again after start_over().
   Clock::time_point started_;

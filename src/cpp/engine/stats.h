@@ -13,7 +13,8 @@ struct EngineStats {
   StreamId streams = 0;          // Allocated in the KV cache.
   StreamId streams_active = 0;   // With a request running in them.
   StreamId streams_limit = 0;    // How many there may be.
-  std::size_t stream_bytes = 0;  // Memory of one stream.
+  Position stream_tokens = 0;    // That each has room for.
+  std::size_t stream_bytes = 0;  // Memory of one.
   std::size_t waiting = 0;       // Requests that wait for a stream or for a shared prefix.
   std::size_t store_bytes = 0;   // RAM that holds evicted prefixes.
   std::size_t store_budget = 0;

@@ -14,6 +14,12 @@ Position reuse_limit(std::span<const Token> prompt) {
   return static_cast<Position>(prompt.size()) - 1;
 }
 
+// `now` doubled until it is `wanted` or more, but no more than `most`.
+std::int32_t doubled(std::int32_t now, std::int32_t wanted, std::int32_t most) {
+  while (now < wanted && now < most) now = now > most / 2 ? most : now * 2;
+  return now;
+}
+
 // Whether the decoder could do what is only there to spare it work.  What it throws then is no more
 // than a refusal, and the requests that run must not pay for it; a decoder that is beyond use will
 // say so in the next step.
@@ -148,23 +154,49 @@ void StreamPool::release_all() {
   }
 }
 
-void StreamPool::grow(StreamId wanted) {
-  StreamId target = streams();
-  while (target < wanted && target < max_streams_) target = std::min(target * 2, max_streams_);
-  if (target == streams()) return;
+void StreamPool::grow(StreamId wanted_streams, Position wanted_room) {
+  const StreamId more_streams = doubled(streams(), wanted_streams, max_streams_);
+  const Position enough = doubled(room(), wanted_room, decoder_.context_length());
+  const Position more_room = enough < refused_room_ ? enough : room();
+  const bool adds_streams = more_streams > streams();
+  const bool adds_room = more_room > room();
+  if (!adds_streams && !adds_room) return;
+  if (grows_to(more_streams, more_room)) return;
+  // Fewer at a time is slower, not wrong; and the next request need not try again.
+  if (adds_streams) max_streams_ = streams();
+  const bool has_room = adds_streams && adds_room && grows_to(streams(), more_room);
+  if (adds_room && !has_room) refused_room_ = more_room;
+}
+
+bool StreamPool::grows_to(StreamId target, Position room) {
   try {
     streams_.reserve(static_cast<std::size_t>(target));
-    const std::vector<bool> survived = decoder_.grow(target);
+    const std::vector<bool> survived = decoder_.grow(target, room);
     for (StreamId id = 0; id < streams(); ++id) {
       if (!survived[static_cast<std::size_t>(id)]) at(id).tokens.clear();
     }
     streams_.resize(static_cast<std::size_t>(target));
-    return;
-  } catch (const OutOfMemoryError&) {  // NOLINT(bugprone-empty-catch)
-  } catch (const std::bad_alloc&) {    // NOLINT(bugprone-empty-catch)
+    return true;
+  } catch (const OutOfMemoryError&) {
+    return false;
+  } catch (const std::bad_alloc&) {
+    return false;
   }
-  // Fewer at a time is slower, not wrong; and the next request need not try again.
-  max_streams_ = streams();
+}
+
+void StreamPool::restart(Position wanted_room) {
+  const Position target = doubled(room(), wanted_room, decoder_.context_length());
+  for (StreamId id = 0; id < streams(); ++id) save_tail(id, 0);
+  for (Stream& stream : streams_) stream.tokens.clear();
+  streams_.resize(1);
+  try {
+    decoder_.restart(target);
+  } catch (const OutOfMemoryError&) {
+    // A request comes before what others might reuse.
+    if (store_.size() == 0) throw;
+    store_.clear();
+    decoder_.restart(target);
+  }
 }
 
 std::optional<Move> StreamPool::gap() const {

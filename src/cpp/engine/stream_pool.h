@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <vector>
@@ -49,8 +50,12 @@ class StreamPool {
   // can't be had.
   void checkpoint(StreamId stream);
 
-  // Adds streams, by doubling, until `wanted` are there or no more may be had.
-  void grow(StreamId wanted);
+  // Adds streams, and room for tokens in all of them, by doubling, until there is what is wanted or
+  // no more may be had.
+  void grow(StreamId wanted_streams, Position wanted_room);
+  // Where there was no memory to grow, and no stream is active: exchanges all streams for one with
+  // room for `wanted` tokens or more.  Throws OutOfMemoryError or std::bad_alloc.
+  void restart(Position wanted_room);
   // Whether a free stream lies between active ones.
   bool has_gap() const;
   // Moves one active stream, if that closes a gap between active streams.
@@ -59,6 +64,7 @@ class StreamPool {
   StreamId streams() const { return static_cast<StreamId>(streams_.size()); }
   StreamId active() const;
   StreamId limit() const { return max_streams_; }
+  Position room() const { return decoder_.room(); }
   Position length(StreamId stream) const {
     return static_cast<Position>(streams_[static_cast<std::size_t>(stream)].tokens.size());
   }
@@ -74,6 +80,7 @@ class StreamPool {
   // Fewer tokens than this are not worth a copy or a place in the store.
   static constexpr Position kWorthKeeping = 16;
 
+  bool grows_to(StreamId target, Position room);
   std::optional<Move> gap() const;
   Stream& at(StreamId stream) { return streams_[static_cast<std::size_t>(stream)]; }
   std::vector<StreamView> views() const;
@@ -83,6 +90,8 @@ class StreamPool {
 
   Decoder& decoder_;
   StreamId max_streams_;
+  // There was no memory to grow to so much.
+  Position refused_room_ = std::numeric_limits<Position>::max();
   PrefixStore store_;
   std::vector<Stream> streams_;
   std::uint64_t clock_ = 0;

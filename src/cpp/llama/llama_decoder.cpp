@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/errors.h"
+#include "engine/first_room.h"
 #include "llama/attention.h"
 #include "llama/backend.h"
 #include "llama/devices.h"
@@ -36,21 +37,26 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model,
     throw ModelLoadError(model_->path() + " holds a model that can't generate text by itself (" +
                          model_->description() + ")");
   }
-  const double each = bytes_per_value(attention_.type());
   pool_ = make_thread_pool(options_.threads);
-  stream_bytes_ = keeps_whole_only() ? measure_stream_bytes()
-                                     : model_->kv_bytes_per_token(each, each) *
-                                           static_cast<std::size_t>(options_.context_length);
-  context_ = make_context(streams_, options_.context_length);
+  if (keeps_whole_only()) {
+    measure_stream_bytes();
+  } else {
+    const double each = bytes_per_value(attention_.type());
+    token_bytes_ = model_->kv_bytes_per_token(each, each);
+  }
+  // Devices keep what they are given: others may want their memory later.
+  const Position whole = options_.context_length;
+  room_ = options_.offload ? whole : first_room(whole, token_bytes_, free_memory());
+  context_ = make_context(streams_, room_);
 }
 
 // Recurrent layers have states of many kinds, and where they are mixed with attention, only some
 // layers keep something for each token.  So llama.cpp is asked: by how much the saved state of a
 // sequence grows with its second token.
-std::size_t LlamaDecoder::measure_stream_bytes() {
+void LlamaDecoder::measure_stream_bytes() {
   const Context probe = make_context(1, 2);
   llama_set_n_threads(probe.get(), 1, 1);
-  return guarded("measuring a stream", [&] {
+  guarded("measuring a stream", [&] {
     std::array<std::size_t, 2> sizes{};
     for (std::size_t& size : sizes) {
       llama_token token = 0;
@@ -59,16 +65,16 @@ std::size_t LlamaDecoder::measure_stream_bytes() {
       }
       size = llama_state_seq_get_size(probe.get(), 0);
     }
-    const std::size_t each_token = sizes[1] - sizes[0];
-    return sizes[0] + each_token * static_cast<std::size_t>(options_.context_length - 1);
+    token_bytes_ = sizes[1] - sizes[0];
+    state_bytes_ = sizes[0] - token_bytes_;
   });
 }
 
-LlamaDecoder::Context LlamaDecoder::make_context(StreamId streams, Position length) {
+LlamaDecoder::Context LlamaDecoder::make_context(StreamId streams, Position room) {
   const auto count = static_cast<std::size_t>(streams);
-  const std::size_t needed = count * stream_bytes_;
+  const std::size_t needed = count * stream_bytes(room);
   const std::string what = "a KV cache for " + std::to_string(streams) + " x " +
-                           std::to_string(length) + " tokens (" + megabytes(needed) + ")";
+                           std::to_string(room) + " tokens (" + megabytes(needed) + ")";
   const std::size_t free = free_memory();
   if (!options_.offload && free > 0 && needed > free) {
     throw OutOfMemoryError("not enough memory for " + what + ": " + megabytes(free) +
@@ -76,7 +82,7 @@ LlamaDecoder::Context LlamaDecoder::make_context(StreamId streams, Position leng
   }
   // Each stream is padded to 256 tokens, so that every one of them holds what was asked for.
   constexpr std::size_t kPad = 256;
-  const std::size_t padded = (static_cast<std::size_t>(length) + kPad - 1) / kPad * kPad;
+  const std::size_t padded = (static_cast<std::size_t>(room) + kPad - 1) / kPad * kPad;
   if (padded * count > UINT32_MAX / 2) throw OutOfMemoryError("there is no room for " + what);
 
   llama_context_params params = llama_context_default_params();
@@ -283,15 +289,16 @@ bool LlamaDecoder::restore(StreamId stream, const StateBlob& blob) {
   return false;
 }
 
-std::vector<bool> LlamaDecoder::grow(StreamId streams) {
+std::vector<bool> LlamaDecoder::grow(StreamId streams, Position room) {
   std::vector<std::optional<StateBlob>> blobs;
   blobs.reserve(static_cast<std::size_t>(streams_));
   for (StreamId id = 0; id < streams_; ++id) {
     blobs.push_back(length(id) > 0 ? save(id) : std::nullopt);
   }
   std::vector<bool> survived(blobs.size());
-  context_ = make_context(streams, options_.context_length);
+  context_ = make_context(streams, room);
   streams_ = streams;
+  room_ = room;
   for (std::size_t i = 0; i < blobs.size(); ++i) {
     const auto id = static_cast<StreamId>(i);
     const std::optional<StateBlob>& blob = blobs[i];
@@ -302,6 +309,25 @@ std::vector<bool> LlamaDecoder::grow(StreamId streams) {
     }
   }
   return survived;
+}
+
+void LlamaDecoder::restart(Position room) {
+  const auto make = [this](Position wanted) {
+    context_ = make_context(1, wanted);
+    streams_ = 1;
+    room_ = wanted;
+  };
+  context_.reset();
+  try {
+    make(room);
+  } catch (...) {
+    try {
+      make(std::min(kShortRoom, options_.context_length));
+    } catch (const std::exception& error) {
+      throw EngineError(std::string(error.what()) + "; close this model and load it again");
+    }
+    throw;
+  }
 }
 
 }  // namespace llmlocal

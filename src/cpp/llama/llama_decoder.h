@@ -53,7 +53,7 @@ class ContextSizes {
   BufferSizes sizes_;
 };
 
-class LlamaDecoder : public Decoder {
+class LlamaDecoder final : public Decoder {
  public:
   // Throws ParameterError, OutOfMemoryError or EngineError with llama.cpp's reason.
   LlamaDecoder(std::shared_ptr<const Model> model,
@@ -66,7 +66,10 @@ class LlamaDecoder : public Decoder {
   Position context_length() const override { return options_.context_length; }
   std::size_t batch_capacity() const override;
   StreamId streams() const override { return streams_; }
-  std::size_t stream_bytes() const override { return stream_bytes_; }
+  Position room() const override { return room_; }
+  std::size_t stream_bytes(Position room) const override {
+    return state_bytes_ + token_bytes_ * static_cast<std::size_t>(room);
+  }
   std::int32_t vocab_size() const override { return tokenizer_->vocab_size(); }
   bool is_end(Token token) const override { return tokenizer_->is_end(token); }
   const std::string& piece(Token token) const override { return tokenizer_->piece(token); }
@@ -88,7 +91,8 @@ class LlamaDecoder : public Decoder {
   bool copy(StreamId from, StreamId to) override;
   std::optional<StateBlob> save(StreamId stream) override;
   bool restore(StreamId stream, const StateBlob& blob) override;
-  std::vector<bool> grow(StreamId streams) override;
+  std::vector<bool> grow(StreamId streams, Position room) override;
+  void restart(Position room) override;
 
  private:
   struct Free {
@@ -96,8 +100,8 @@ class LlamaDecoder : public Decoder {
   };
   using Context = std::unique_ptr<llama_context, Free>;
 
-  Context make_context(StreamId streams, Position length);
-  std::size_t measure_stream_bytes();
+  Context make_context(StreamId streams, Position room);
+  void measure_stream_bytes();
   llama_memory_t memory() const { return llama_get_memory(context_.get()); }
   Position length(StreamId stream) const;
   void require_devices() const;
@@ -114,12 +118,14 @@ class LlamaDecoder : public Decoder {
   std::shared_ptr<const Tokenizer> tokenizer_;
   DecoderOptions options_;
   Attention attention_;
-  std::size_t stream_bytes_ = 0;
+  std::size_t state_bytes_ = 0;  // Of a stream, whatever its length.
+  std::size_t token_bytes_ = 0;  // Of a stream, for each token.
   std::shared_ptr<ContextSizes> context_sizes_ = std::make_shared<ContextSizes>();
   std::function<bool()> abort_check_;
   Fuse fuse_;
   ThreadPool pool_;
   StreamId streams_ = 1;
+  Position room_ = 0;
   Context context_;
 };
 

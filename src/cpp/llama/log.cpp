@@ -138,7 +138,8 @@ std::string ErrorLines::text() const {
 }
 
 bool speaks_of_memory(const std::string& reason) {
-  for (const char* words : {"unable to allocate", "failed to allocate", "out of memory"}) {
+  for (const char* words :
+       {"unable to allocate", "failed to allocate", "out of memory", "insufficient memory"}) {
     if (reason.find(words) != std::string::npos) return true;
   }
   return false;
