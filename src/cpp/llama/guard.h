@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/errors.h"
+#include "base/fuse.h"
 
 namespace llmlocal {
 
@@ -39,5 +40,17 @@ auto guarded(const char* what, Call&& call) -> decltype(call()) {
     throw EngineError(std::string(what) + ": " + error.what());
   }
 }
+
+// The same for calls that work on one thing: after one has aborted, none is made.
+class FusedGuard {
+ public:
+  template <typename Call>
+  auto operator()(const char* what, Call&& call) -> decltype(call()) {
+    return fuse_.run([&] { return guarded(what, std::forward<Call>(call)); });
+  }
+
+ private:
+  Fuse fuse_;
+};
 
 }  // namespace llmlocal

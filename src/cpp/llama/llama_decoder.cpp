@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <utility>
 
 #include "base/errors.h"
@@ -38,7 +37,7 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model,
                          model_->description() + ")");
   }
   pool_ = make_thread_pool(options_.threads);
-  if (keeps_whole_only()) {
+  if (Sequences::are_whole_only(*model_)) {
     measure_stream_bytes();
   } else {
     const double each = bytes_per_value(attention_.type());
@@ -46,17 +45,17 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model,
   }
   // Devices keep what they are given: others may want their memory later.
   const Position whole = options_.context_length;
-  room_ = options_.offload ? whole : first_room(whole, token_bytes_, free_memory());
-  context_ = make_context(streams_, room_);
+  const Position room = options_.offload ? whole : first_room(whole, token_bytes_, free_memory());
+  sequences_ = make_sequences(1, room);
 }
 
 // Recurrent layers have states of many kinds, and where they are mixed with attention, only some
 // layers keep something for each token.  So llama.cpp is asked: by how much the saved state of a
 // sequence grows with its second token.
 void LlamaDecoder::measure_stream_bytes() {
-  const Context probe = make_context(1, 2);
+  const Sequences::Context probe = make_context(1, 2);
   llama_set_n_threads(probe.get(), 1, 1);
-  guarded("measuring a stream", [&] {
+  guarded_("measuring a stream", [&] {
     std::array<std::size_t, 2> sizes{};
     for (std::size_t& size : sizes) {
       llama_token token = 0;
@@ -70,7 +69,7 @@ void LlamaDecoder::measure_stream_bytes() {
   });
 }
 
-LlamaDecoder::Context LlamaDecoder::make_context(StreamId streams, Position room) {
+Sequences::Context LlamaDecoder::make_context(StreamId streams, Position room) {
   const auto count = static_cast<std::size_t>(streams);
   const std::size_t needed = count * stream_bytes(room);
   const std::string what = "a KV cache for " + std::to_string(streams) + " x " +
@@ -108,8 +107,8 @@ LlamaDecoder::Context LlamaDecoder::make_context(StreamId streams, Position room
   const RegistryUse use;
   const ErrorLines log(LogLevel::kInfo, ErrorLines::Then::kPassOn);
   const ErrorLines errors;
-  Context context(guarded("making the context",
-                          [&] { return llama_init_from_model(model_->handle(), params); }));
+  Sequences::Context context(guarded_(
+      "making the context", [&] { return llama_init_from_model(model_->handle(), params); }));
   require_devices();
   if (!context) {
     const std::string reason = errors.text().empty() ? "llama.cpp gave no reason" : errors.text();
@@ -123,8 +122,12 @@ LlamaDecoder::Context LlamaDecoder::make_context(StreamId streams, Position room
   return context;
 }
 
+std::unique_ptr<Sequences> LlamaDecoder::make_sequences(StreamId streams, Position room) {
+  return std::make_unique<Sequences>(make_context(streams, room), *model_, guarded_, streams, room);
+}
+
 std::size_t LlamaDecoder::batch_capacity() const {
-  return llama_n_batch(context_.get());
+  return llama_n_batch(sequences_->context());
 }
 
 bool LlamaDecoder::should_abort(void* self) {
@@ -137,7 +140,7 @@ void LlamaDecoder::set_abort_check(std::function<bool()> check) {
 }
 
 void LlamaDecoder::set_threads(int n) {
-  llama_set_n_threads(context_.get(), n, n);
+  llama_set_n_threads(sequences_->context(), n, n);
 }
 
 DecodeStatus LlamaDecoder::decode(const Batch& batch) {
@@ -158,7 +161,7 @@ DecodeStatus LlamaDecoder::decode(const Batch& batch) {
   // An aborted step warns of what it undid.
   const ErrorLines errors(LogLevel::kWarning);
   const std::int32_t result =
-      guarded("evaluating a step", [&] { return llama_decode(context_.get(), rows); });
+      guarded_("evaluating a step", [&] { return llama_decode(sequences_->context(), rows); });
   require_devices();
   if (result == 0) return DecodeStatus::kOk;
   if (result == 2) return DecodeStatus::kAborted;
@@ -167,8 +170,8 @@ DecodeStatus LlamaDecoder::decode(const Batch& batch) {
 }
 
 std::span<float> LlamaDecoder::logits(std::size_t row) {
-  float* logits = guarded("reading logits", [&] {
-    return llama_get_logits_ith(context_.get(), static_cast<std::int32_t>(row));
+  float* logits = guarded_("reading logits", [&] {
+    return llama_get_logits_ith(sequences_->context(), static_cast<std::int32_t>(row));
   });
   // Steps of remote devices end when their results are read.
   require_devices();
@@ -187,142 +190,35 @@ std::unique_ptr<Sampler> LlamaDecoder::make_sampler(const SamplingParams& params
   return std::make_unique<SamplerChain>(model_->vocab(), params, prompt);
 }
 
-Position LlamaDecoder::length(StreamId stream) const {
-  return llama_memory_seq_pos_max(memory(), stream) + 1;
-}
-
-bool LlamaDecoder::copies_whole_only() const {
-  return keeps_whole_only() || model_->sliding_window() > 0;
-}
-
-Position LlamaDecoder::trim_floor(StreamId stream) const {
-  if (keeps_whole_only()) return length(stream);
-  const Position window = model_->sliding_window();
-  if (window == 0) return 0;
-  // A restored state begins somewhere in the text; what follows needs a whole window before it.
-  const Position first = llama_memory_seq_pos_min(memory(), stream);
-  return first <= 0 ? 0 : first + window;
-}
-
-Position LlamaDecoder::copy_floor(StreamId stream) const {
-  const bool window_is_all = !keeps_whole_only() && length(stream) <= model_->sliding_window();
-  return copies_whole_only() && !window_is_all ? length(stream) : 0;
-}
-
-bool LlamaDecoder::trim(StreamId stream, Position new_length) {
-  if (new_length == length(stream)) return true;
-  const bool trimmed = guarded(
-      "trimming a stream", [&] { return llama_memory_seq_rm(memory(), stream, new_length, -1); });
-  if (!trimmed || length(stream) != new_length) {
-    clear(stream);
-    return false;
-  }
-  return true;
-}
-
-void LlamaDecoder::clear(StreamId stream) {
-  guarded("clearing a stream", [&] { return llama_memory_seq_rm(memory(), stream, -1, -1); });
-}
-
 bool LlamaDecoder::copy(StreamId from, StreamId to) {
   // llama.cpp's own copy across streams moves whole streams, and only with the next step.
   const std::optional<StateBlob> blob = save(from);
   return blob && restore(to, *blob);
 }
 
-StateLayout LlamaDecoder::layout_of(StreamId stream, std::size_t state_size) const {
-  StateLayout layout{static_cast<std::uint32_t>(streams_), static_cast<std::uint32_t>(stream), {}};
-  const bool recurrent = model_->is_recurrent() && !model_->is_hybrid();
-  if (recurrent) return layout;
-  constexpr std::size_t kHeader = 8;
-  const bool has_second_part = model_->is_hybrid() || model_->sliding_window() > 0;
-  const std::size_t second = has_second_part
-                                 ? llama_state_seq_get_size_ext(
-                                       context_.get(), stream, LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY) -
-                                       kHeader
-                                 : 0;
-  // Where the partial state is all of it, there is one section only.
-  const bool one_section = second == 0 || second + kHeader >= state_size;
-  layout.kv_sections[0] = state_size - kHeader - (one_section ? 0 : second);
-  if (!one_section && !model_->is_hybrid()) layout.kv_sections[1] = second;
-  return layout;
-}
-
-// A blob is the layout, followed by the state as llama.cpp wrote it.
-std::optional<StateBlob> LlamaDecoder::save(StreamId stream) {
-  const ErrorLines errors;
-  return guarded("saving a stream", [&]() -> std::optional<StateBlob> {
-    const std::size_t size = llama_state_seq_get_size(context_.get(), stream);
-    if (size == 0) return std::nullopt;
-    const StateLayout layout = layout_of(stream, size);
-    StateBlob blob;
-    blob.size = sizeof(layout) + size;
-    // Not make_unique: that would write the memory once more.
-    blob.data.reset(new std::byte[blob.size]);  // NOLINT(*-owning-memory)
-    std::memcpy(blob.data.get(), &layout, sizeof(layout));
-    auto* state = reinterpret_cast<std::uint8_t*>(blob.data.get() + sizeof(layout));  // NOLINT
-    if (llama_state_seq_get_data(context_.get(), state, size, stream) != size) return std::nullopt;
-    blob.length = length(stream);
-    blob.floor = copy_floor(stream);
-    return blob;
-  });
-}
-
-bool LlamaDecoder::restore(StreamId stream, const StateBlob& blob) {
-  StateLayout layout;
-  std::memcpy(&layout, blob.data.get(), sizeof(layout));
-  std::span<const std::byte> state(blob.data.get() + sizeof(layout), blob.size - sizeof(layout));
-  std::optional<std::vector<std::byte>> fitted;
-  if (layout.streams != static_cast<std::uint32_t>(streams_)) {
-    fitted = fit_to_streams(state, layout, static_cast<std::uint32_t>(streams_));
-    if (!fitted) return false;
-    state = *fitted;
-  }
-  clear(stream);
-  const ErrorLines errors;
-  const bool restored = guarded("restoring a stream", [&] {
-    const auto* bytes = reinterpret_cast<const std::uint8_t*>(state.data());  // NOLINT
-    return llama_state_seq_set_data(context_.get(), bytes, state.size(), stream) != 0;
-  });
-  if (restored && length(stream) == blob.length) return true;
-  clear(stream);
-  return false;
-}
-
 std::vector<bool> LlamaDecoder::grow(StreamId streams, Position room) {
-  std::vector<std::optional<StateBlob>> blobs;
-  blobs.reserve(static_cast<std::size_t>(streams_));
-  for (StreamId id = 0; id < streams_; ++id) {
-    blobs.push_back(length(id) > 0 ? save(id) : std::nullopt);
-  }
-  std::vector<bool> survived(blobs.size());
-  context_ = make_context(streams, room);
-  streams_ = streams;
-  room_ = room;
-  for (std::size_t i = 0; i < blobs.size(); ++i) {
-    const auto id = static_cast<StreamId>(i);
-    const std::optional<StateBlob>& blob = blobs[i];
+  std::vector<bool> survived(static_cast<std::size_t>(sequences_->streams()));
+  std::unique_ptr<Sequences> grown = make_sequences(streams, room);
+  // One at a time, as each is there three times meanwhile.
+  for (StreamId id = 0; id < sequences_->streams(); ++id) {
     try {
-      survived[i] = blob && restore(id, *blob);
+      const std::optional<StateBlob> blob = sequences_->save(id);
+      survived[static_cast<std::size_t>(id)] = blob && grown->restore(id, *blob);
     } catch (const std::exception&) {
-      clear(id);  // What can't be put back is evaluated again.
+      grown->clear(id);  // What can't be moved is evaluated again.
     }
   }
+  sequences_ = std::move(grown);
   return survived;
 }
 
 void LlamaDecoder::restart(Position room) {
-  const auto make = [this](Position wanted) {
-    context_ = make_context(1, wanted);
-    streams_ = 1;
-    room_ = wanted;
-  };
-  context_.reset();
+  sequences_.reset();
   try {
-    make(room);
+    sequences_ = make_sequences(1, room);
   } catch (...) {
     try {
-      make(std::min(kShortRoom, options_.context_length));
+      sequences_ = make_sequences(1, std::min(kShortRoom, options_.context_length));
     } catch (const std::exception& error) {
       throw EngineError(std::string(error.what()) + "; close this model and load it again");
     }

@@ -14,13 +14,12 @@
 #include <utility>
 #include <vector>
 
-#include "base/fuse.h"
 #include "engine/decoder.h"
 #include "llama/attention.h"
 #include "llama/buffer_sizes.h"
 #include "llama/guard.h"
 #include "llama/model.h"
-#include "llama/state_bytes.h"
+#include "llama/sequences.h"
 #include "llama/thread_pool.h"
 #include "llama/tokenizer.h"
 
@@ -65,8 +64,8 @@ class LlamaDecoder final : public Decoder {
 
   Position context_length() const override { return options_.context_length; }
   std::size_t batch_capacity() const override;
-  StreamId streams() const override { return streams_; }
-  Position room() const override { return room_; }
+  StreamId streams() const override { return sequences_->streams(); }
+  Position room() const override { return sequences_->room(); }
   std::size_t stream_bytes(Position room) const override {
     return state_bytes_ + token_bytes_ * static_cast<std::size_t>(room);
   }
@@ -83,35 +82,24 @@ class LlamaDecoder final : public Decoder {
   std::unique_ptr<Sampler> make_sampler(const SamplingParams& params,
                                         std::span<const Token> prompt) override;
 
-  bool copies_whole_only() const override;
-  Position trim_floor(StreamId stream) const override;
-  Position copy_floor(StreamId stream) const override;
-  bool trim(StreamId stream, Position length) override;
-  void clear(StreamId stream) override;
+  bool copies_whole_only() const override { return sequences_->copies_whole_only(); }
+  Position trim_floor(StreamId stream) const override { return sequences_->trim_floor(stream); }
+  Position copy_floor(StreamId stream) const override { return sequences_->copy_floor(stream); }
+  bool trim(StreamId stream, Position length) override { return sequences_->trim(stream, length); }
+  void clear(StreamId stream) override { sequences_->clear(stream); }
   bool copy(StreamId from, StreamId to) override;
-  std::optional<StateBlob> save(StreamId stream) override;
-  bool restore(StreamId stream, const StateBlob& blob) override;
+  std::optional<StateBlob> save(StreamId stream) override { return sequences_->save(stream); }
+  bool restore(StreamId stream, const StateBlob& blob) override {
+    return sequences_->restore(stream, blob);
+  }
   std::vector<bool> grow(StreamId streams, Position room) override;
   void restart(Position room) override;
 
  private:
-  struct Free {
-    void operator()(llama_context* context) const { llama_free(context); }
-  };
-  using Context = std::unique_ptr<llama_context, Free>;
-
-  Context make_context(StreamId streams, Position room);
+  Sequences::Context make_context(StreamId streams, Position room);
+  std::unique_ptr<Sequences> make_sequences(StreamId streams, Position room);
   void measure_stream_bytes();
-  llama_memory_t memory() const { return llama_get_memory(context_.get()); }
-  Position length(StreamId stream) const;
   void require_devices() const;
-  // For calls on the context that may abort: after one has, none is made.
-  template <typename Call>
-  auto guarded(const char* what, Call&& call) {
-    return fuse_.run([&] { return llmlocal::guarded(what, std::forward<Call>(call)); });
-  }
-  bool keeps_whole_only() const { return model_->is_recurrent() || model_->is_hybrid(); }
-  StateLayout layout_of(StreamId stream, std::size_t state_size) const;
   static bool should_abort(void* self);
 
   std::shared_ptr<const Model> model_;
@@ -122,11 +110,9 @@ class LlamaDecoder final : public Decoder {
   std::size_t token_bytes_ = 0;  // Of a stream, for each token.
   std::shared_ptr<ContextSizes> context_sizes_ = std::make_shared<ContextSizes>();
   std::function<bool()> abort_check_;
-  Fuse fuse_;
+  FusedGuard guarded_;
   ThreadPool pool_;
-  StreamId streams_ = 1;
-  Position room_ = 0;
-  Context context_;
+  std::unique_ptr<Sequences> sequences_;
 };
 
 }  // namespace llmlocal

@@ -1,0 +1,64 @@
+// The sequences in one llama_context: how long they are, and how they are cut, saved and restored.
+#pragma once
+
+#include <llama.h>
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "engine/decoder.h"
+#include "llama/guard.h"
+#include "llama/model.h"
+#include "llama/state_bytes.h"
+
+namespace llmlocal {
+
+class Sequences {
+ public:
+  struct Free {
+    void operator()(llama_context* context) const { llama_free(context); }
+  };
+  using Context = std::unique_ptr<llama_context, Free>;
+
+  // `streams` of them, with room for `room` tokens each.  Model and guard outlive it.
+  Sequences(
+      Context context, const Model& model, FusedGuard& guarded, StreamId streams, Position room)
+      : context_(std::move(context)),
+        model_(model),
+        guarded_(guarded),
+        streams_(streams),
+        room_(room) {}
+
+  // Whether what this model keeps of a text can't be cut back.
+  static bool are_whole_only(const Model& model) {
+    return model.is_recurrent() || model.is_hybrid();
+  }
+
+  llama_context* context() const { return context_.get(); }
+  StreamId streams() const { return streams_; }
+  Position room() const { return room_; }
+
+  // As Decoder has them.
+  bool copies_whole_only() const;
+  Position trim_floor(StreamId stream) const;
+  Position copy_floor(StreamId stream) const;
+  bool trim(StreamId stream, Position length);
+  void clear(StreamId stream);
+  std::optional<StateBlob> save(StreamId stream);  // Nothing also where the stream is empty.
+  bool restore(StreamId stream, const StateBlob& blob);
+
+ private:
+  llama_memory_t memory() const { return llama_get_memory(context_.get()); }
+  Position length(StreamId stream) const;
+  StateLayout layout_of(StreamId stream, std::size_t state_size) const;
+
+  Context context_;
+  const Model& model_;
+  FusedGuard& guarded_;
+  StreamId streams_;
+  Position room_;
+};
+
+}  // namespace llmlocal
