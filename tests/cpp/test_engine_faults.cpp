@@ -172,6 +172,26 @@ TEST_CASE("faults: without memory for more streams requests take turns") {
   CHECK(fixture.engine().stats().streams_limit == 1);
 }
 
+TEST_CASE("faults: once there is memory again, requests run together again") {
+  const auto is_scarce = std::make_shared<std::atomic<bool>>(true);
+  FakeOptions fake;
+  fake.on_call = [is_scarce](Call call) {
+    if (call == Call::kGrow && *is_scarce) throw OutOfMemoryError("others have it");
+  };
+  EngineFixture fixture(std::move(fake));
+  const auto run_some = [&] {
+    std::vector<RequestSpec> specs;
+    for (int i = 0; i < 4; ++i) specs.push_back(spec_of(some_tokens(5, i)));
+    for (const auto& request : fixture.engine().submit(std::move(specs))) {
+      fixture.check_is_right(*request);
+    }
+    return fixture.engine().stats().streams;
+  };
+  CHECK(run_some() == 1);
+  *is_scarce = false;
+  CHECK(run_some() == 4);
+}
+
 TEST_CASE("faults: without memory to grow beside others, a long request waits until it is alone") {
   FakeOptions fake;
   fake.streams = 2;

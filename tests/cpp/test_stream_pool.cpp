@@ -331,6 +331,25 @@ TEST_CASE("pool: room for which there was no memory is not tried again, but less
   CHECK(fixture.content(0) == kTalk);
 }
 
+TEST_CASE("pool: after a rest it tries again to grow") {
+  FakeOptions fake;
+  fake.room = 50;
+  bool is_scarce = true;
+  fake.on_call = [&](Call call) {
+    if (call == Call::kGrow && is_scarce) throw OutOfMemoryError("others have it");
+  };
+  PoolFixture fixture(std::move(fake), 4);
+  fixture.pool().grow(4, 200);
+  CHECK(fixture.pool().limit() == 1);
+  is_scarce = false;
+  fixture.pool().grow(4, 200);
+  CHECK(fixture.log().growths == 0);
+  fixture.pool().rest();
+  fixture.pool().grow(4, 200);
+  CHECK(fixture.pool().streams() == 4);
+  CHECK(fixture.pool().room() == 200);
+}
+
 TEST_CASE("pool: a restart has one long stream, and the store what was there") {
   FakeOptions fake = memory_of(MemoryKind::kPlain, 2);
   fake.room = 50;

@@ -149,6 +149,7 @@ bool Engine::receive() {
   if (idle) {
     work_.wait(lock, [this] { return closing_ || !inbox_.empty(); });
     governor_.rest();
+    pool_.rest();
   }
   counters_.requests += inbox_.size();
   waiting_.splice(waiting_.end(), inbox_);

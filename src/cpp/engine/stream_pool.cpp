@@ -36,7 +36,8 @@ bool works(Call&& call) {
 
 StreamPool::StreamPool(Decoder& decoder, StreamId max_streams, std::size_t store_bytes)
     : decoder_(decoder),
-      max_streams_(std::max(max_streams, decoder.streams())),
+      most_streams_(std::max(max_streams, decoder.streams())),
+      max_streams_(most_streams_),
       store_(store_bytes),
       streams_(static_cast<std::size_t>(decoder.streams())) {}
 
@@ -162,7 +163,7 @@ void StreamPool::grow(StreamId wanted_streams, Position wanted_room) {
   const bool adds_room = more_room > room();
   if (!adds_streams && !adds_room) return;
   if (grows_to(more_streams, more_room)) return;
-  // Fewer at a time is slower, not wrong; and the next request need not try again.
+  // Fewer at a time is slower, not wrong; and the next request need not try again at once.
   if (adds_streams) max_streams_ = streams();
   const bool has_room = adds_streams && adds_room && grows_to(streams(), more_room);
   if (adds_room && !has_room) refused_room_ = more_room;
@@ -182,6 +183,11 @@ bool StreamPool::grows_to(StreamId target, Position room) {
   } catch (const std::bad_alloc&) {
     return false;
   }
+}
+
+void StreamPool::rest() {
+  max_streams_ = most_streams_;
+  refused_room_ = kAnyRoom;
 }
 
 void StreamPool::restart(Position wanted_room) {

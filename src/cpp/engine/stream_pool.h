@@ -53,6 +53,8 @@ class StreamPool {
   // Adds streams, and room for tokens in all of them, by doubling, until there is what is wanted or
   // no more may be had.
   void grow(StreamId wanted_streams, Position wanted_room);
+  // There was nothing to do for a while: what there was no memory for may be had now.
+  void rest();
   // Where there was no memory to grow, and no stream is active: exchanges all streams for one with
   // room for `wanted` tokens or more.  Throws OutOfMemoryError or std::bad_alloc.
   void restart(Position wanted_room);
@@ -79,6 +81,7 @@ class StreamPool {
 
   // Fewer tokens than this are not worth a copy or a place in the store.
   static constexpr Position kWorthKeeping = 16;
+  static constexpr Position kAnyRoom = std::numeric_limits<Position>::max();
 
   bool grows_to(StreamId target, Position room);
   std::optional<Move> gap() const;
@@ -89,9 +92,10 @@ class StreamPool {
   Position adopt(StreamId target, const StreamMatch& stream, const PrefixStore::Match& stored);
 
   Decoder& decoder_;
+  const StreamId most_streams_;
+  // There was no memory for more streams, or for so much room.
   StreamId max_streams_;
-  // There was no memory to grow to so much.
-  Position refused_room_ = std::numeric_limits<Position>::max();
+  Position refused_room_ = kAnyRoom;
   PrefixStore store_;
   std::vector<Stream> streams_;
   std::uint64_t clock_ = 0;
