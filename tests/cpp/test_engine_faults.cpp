@@ -22,6 +22,14 @@
 namespace llmlocal::testing {
 namespace {
 
+// Streams that can't grow beside what there is.
+FakeOptions with_room_for_64(StreamId streams) {
+  FakeOptions fake;
+  fake.streams = streams;
+  fake.room = fake.room_grows_to = 64;
+  return fake;
+}
+
 // Fails once, in the step after `arm()`.
 class Fuse {
  public:
@@ -193,11 +201,7 @@ TEST_CASE("faults: once there is memory again, requests run together again") {
 }
 
 TEST_CASE("faults: without memory to grow beside others, a long request waits until it is alone") {
-  FakeOptions fake;
-  fake.streams = 2;
-  fake.room = 64;
-  fake.room_grows_to = 64;
-  EngineFixture fixture(std::move(fake));
+  EngineFixture fixture(with_room_for_64(2));
   fixture.gate().shut();
   const std::array prompts = {some_tokens(10, 1), some_tokens(100, 2), some_tokens(10, 3)};
   const auto first = fixture.submit(spec_of(prompts[0], 20));
@@ -222,11 +226,8 @@ TEST_CASE("faults: without memory to grow beside others, a long request waits un
 TEST_CASE("faults: answers for which there is no memory to grow go on one after the other") {
   for (const MemoryKind kind : kAllKinds) {
     CAPTURE(name_of(kind));
-    FakeOptions fake;
+    FakeOptions fake = with_room_for_64(4);
     fake.memory = kind;
-    fake.streams = 4;
-    fake.room = 64;
-    fake.room_grows_to = 64;
     EngineFixture fixture(std::move(fake));
     std::vector<RequestSpec> specs;
     for (int i = 0; i < 3; ++i) specs.push_back(spec_of(some_tokens(10, i), 100));
@@ -243,13 +244,9 @@ TEST_CASE("faults: answers for which there is no memory to grow go on one after 
 }
 
 TEST_CASE("faults: an answer that waits for memory goes on before others begin") {
-  FakeOptions fake;
-  fake.streams = 2;
-  fake.room = 64;
-  fake.room_grows_to = 64;
   EngineOptions options = EngineFixture::plenty();
   options.max_streams = 2;
-  EngineFixture fixture(std::move(fake), options);
+  EngineFixture fixture(with_room_for_64(2), options);
   std::vector<RequestSpec> specs;
   for (int i = 0; i < 3; ++i) specs.push_back(spec_of(some_tokens(10, i), 100));
   for (const auto& request : fixture.engine().submit(std::move(specs))) {
@@ -264,9 +261,7 @@ TEST_CASE("faults: an answer that waits for memory goes on before others begin")
 }
 
 TEST_CASE("faults: an answer for which there is no memory even alone fails with what it has") {
-  FakeOptions fake;
-  fake.room = 64;
-  fake.room_grows_to = 64;
+  FakeOptions fake = with_room_for_64(1);
   fake.room_restarts_to = 64;
   EngineFixture fixture(std::move(fake));
   const Result cut = fixture.run(spec_of(some_tokens(10, 1), 100));
@@ -279,11 +274,7 @@ TEST_CASE("faults: an answer for which there is no memory even alone fails with 
 TEST_CASE("faults: an answer that waits for memory can be cancelled, and is told of a close") {
   for (const bool closes : {false, true}) {
     CAPTURE(closes);
-    FakeOptions fake;
-    fake.streams = 2;
-    fake.room = 64;
-    fake.room_grows_to = 64;
-    EngineFixture fixture(std::move(fake));
+    EngineFixture fixture(with_room_for_64(2));
     fixture.gate().shut();
     std::vector<RequestSpec> specs;
     specs.push_back(spec_of(some_tokens(60, 1), 100));
@@ -305,9 +296,7 @@ TEST_CASE("faults: an answer that waits for memory can be cancelled, and is told
 }
 
 TEST_CASE("faults: a request for which there is no memory even alone fails alone") {
-  FakeOptions fake;
-  fake.room = 64;
-  fake.room_grows_to = 64;
+  FakeOptions fake = with_room_for_64(1);
   fake.room_restarts_to = 64;
   EngineFixture fixture(std::move(fake));
   std::vector<RequestSpec> specs;
