@@ -101,8 +101,8 @@ class Decoder {
   // nothing has changed.
   virtual std::vector<bool> grow(StreamId streams, Position room) = 0;
   // The same where there is no memory for old and new together: first gives up all there is, then
-  // makes one empty stream.  Throws OutOfMemoryError or std::bad_alloc; then it is as it was made.
-  // Throws EngineError where even that can't be had.
+  // makes one empty stream.  Throws OutOfMemoryError or std::bad_alloc; then there is one empty
+  // stream with room for little. Throws EngineError where even that can't be had.
   virtual void restart(Position room) = 0;
 };
 

@@ -25,35 +25,6 @@ StreamId affordable_streams(const Decoder& decoder, const EngineOptions& options
   return static_cast<StreamId>(std::min(fit, most));
 }
 
-void check(const RequestSpec& spec, Position context_length, std::int32_t vocab_size) {
-  spec.sampling.validate(vocab_size);
-  if (spec.prompt.empty()) throw ParameterError("prompt must hold at least one token, got none");
-  if (spec.max_tokens < 0) {
-    throw ParameterError("max_tokens must be >= 0, got " + std::to_string(spec.max_tokens));
-  }
-  if (spec.timeout && !(spec.timeout->count() > 0)) {
-    throw ParameterError("timeout must be > 0 seconds, got " +
-                         std::to_string(spec.timeout->count()));
-  }
-  for (const std::string& stop : spec.stops) {
-    if (stop.empty()) throw ParameterError("stop must not hold an empty string");
-  }
-  for (const Token token : spec.prompt) {
-    if (token < 0 || token >= vocab_size) {
-      throw ParameterError("prompt holds token " + std::to_string(token) +
-                           ", but the vocabulary has 0 to " + std::to_string(vocab_size - 1));
-    }
-  }
-  if (spec.prompt.size() > static_cast<std::size_t>(context_length)) {
-    throw ContextOverflowError("the prompt has " + std::to_string(spec.prompt.size()) +
-                                   " tokens, but the context holds " +
-                                   std::to_string(context_length) +
-                                   "; load the model with a larger n_ctx or shorten the prompt",
-                               spec.prompt.size(),
-                               static_cast<std::size_t>(context_length));
-  }
-}
-
 // Tokens that its stream holds after its next step, at most.
 Position room_needed(const RunState& state) {
   return std::max(static_cast<Position>(state.prompt.size()), state.evaluated + 1);
@@ -90,7 +61,7 @@ Engine::~Engine() {
 }
 
 std::vector<std::shared_ptr<Request>> Engine::submit(std::vector<RequestSpec> specs) {
-  for (const RequestSpec& spec : specs) check(spec, context_length_, vocab_size_);
+  for (const RequestSpec& spec : specs) spec.validate(context_length_, vocab_size_);
   std::vector<std::shared_ptr<Request>> requests;
   requests.reserve(specs.size());
   Queue arriving;
@@ -199,7 +170,13 @@ void Engine::leave_queue(Queue::iterator queued,
                          Clock::time_point now) noexcept {
   if (queued->run) {
     RunningRequest& run = *queued->run;
-    attempt(run, [&] { error ? run.fail(error, now) : run.end(reason, now); });
+    attempt(run, [&] {
+      if (error) {
+        run.fail(error, now);
+      } else {
+        run.end(reason, now);
+      }
+    });
   } else {
     queued->outcome = outcome_without_running(*queued->request, reason, now);
     queued->outcome.error = error;
@@ -436,7 +413,11 @@ void Engine::retire_finished() noexcept {
     return run->is_over();
   });
   for (Queued& each : leaving_) {
-    each.run ? each.run->announce() : each.request->channel().finish(std::move(each.outcome));
+    if (each.run) {
+      each.run->announce();
+    } else {
+      each.request->channel().finish(std::move(each.outcome));
+    }
   }
   leaving_.clear();
 }

@@ -26,6 +26,9 @@ struct RequestSpec {
   std::int32_t max_tokens = kUnlimited;  // >= 0; the context's end is a limit of its own.
   std::vector<std::string> stops;        // None of them empty.
   std::optional<std::chrono::duration<double>> timeout;  // From submission; > 0.
+
+  // Throws ParameterError for what is out of its range, ContextOverflowError for too long a prompt.
+  void validate(Position context_length, std::int32_t vocab_size) const;
 };
 
 class Request {
