@@ -84,8 +84,9 @@ class LLM:
         tensor_split: Each device's share of the layers, in any unit.  Default: by free memory.
         tensor_placement: Patterns of tensor names and the device for them, such as
             ``{"ffn_(up|down|gate)_exps": "cpu"}`` for the experts of a large mixture.
-        kv_cache_bytes: What the KV cache may take as it grows with the requests that run at once;
-            one request may always have ``n_ctx``.  Default: a quarter of the free memory.
+        kv_cache_bytes: What the KV cache may take as it grows with the requests that run at once
+            and with their texts; one request may always have ``n_ctx``.  Default: a quarter of the
+            free memory.
         prefix_cache_bytes: RAM for evaluated prefixes beyond the KV cache; 0 = none are kept.
             Default: an eighth of the free memory, up to 4 GiB.
         use_mmap: Map the file into memory instead of reading it.

@@ -16,10 +16,12 @@ class Stats:
     """A snapshot of the engine.
 
     Attributes:
-        streams: Sequences that the KV cache has room for now; grows on demand.
+        streams: Sequences that the KV cache has room for now; more on demand, fewer where longer
+            texts need the memory.
         streams_active: Of these, the ones with a request running in them.
-        streams_limit: How far it may grow (``n_parallel``, or what ``kv_cache_bytes`` allows).
-        stream_tokens: Tokens that each stream has room for now; grows on demand, up to ``n_ctx``.
+        streams_limit: How many there may be while they are as long as they are now
+            (``n_parallel``, or what ``kv_cache_bytes`` allows).
+        stream_tokens: Tokens that each stream has room for now; more on demand, up to ``n_ctx``.
         stream_bytes: Memory of one stream now, in bytes.
         waiting: Requests that wait for a stream, or for a prefix that another one evaluates.
         store_bytes: RAM that holds evaluated prefixes outside the KV cache, in bytes.

@@ -11,6 +11,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -47,6 +48,10 @@ inline Result read_to_end(Request& request) {
   }
   FAIL("the request did not end");
   return result;
+}
+
+inline std::set<StreamId> streams_in(const Batch& batch) {
+  return {batch.streams.begin(), batch.streams.end()};
 }
 
 // How many rows of the batches are of this stream.
@@ -94,7 +99,7 @@ inline RequestSpec spec_of(Tokens prompt, std::int32_t max_tokens = 8) {
 
 class EngineFixture {
  public:
-  explicit EngineFixture(FakeOptions fake = {}, EngineOptions options = plenty())
+  explicit EngineFixture(FakeOptions fake = {}, CacheOptions options = plenty())
       : fake_(std::move(fake)),
         engine_(std::make_unique<Engine>(std::make_unique<FakeDecoder>(fake_, log_), options)) {}
 
@@ -108,7 +113,7 @@ class EngineFixture {
   EngineFixture& operator=(const EngineFixture&) = delete;
 
   // Eight streams and a store that never fills up.
-  static EngineOptions plenty() {
+  static CacheOptions plenty() {
     return {.max_streams = 8, .kv_bytes = 1000 * kStreamBytes, .store_bytes = 1U << 24U};
   }
 

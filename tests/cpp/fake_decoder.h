@@ -62,7 +62,7 @@ class DecoderLog {
   std::atomic<int> copies{0};
   std::atomic<int> saves{0};
   std::atomic<int> restores{0};
-  std::atomic<int> growths{0};
+  std::atomic<int> reshapes{0};
   std::atomic<int> restarts{0};
   std::atomic<int> threads{0};  // As set for the last step.
   std::atomic<bool> destroyed{false};
@@ -83,7 +83,7 @@ enum class Call {
   kCopy,
   kSave,
   kRestore,
-  kGrow,
+  kReshape,
   kRestart
 };
 
@@ -115,7 +115,7 @@ struct FakeOptions {
   std::function<bool()> copy_works;
   std::function<bool()> save_works;
   std::function<bool()> restore_works;
-  std::function<bool(StreamId)> survives_growth;
+  std::function<bool(StreamId)> survives_reshape;
   std::function<bool(std::span<const Token> sequence)> logits_are_nan;
 };
 
@@ -286,27 +286,31 @@ class FakeDecoder : public Decoder {
     return true;
   }
 
-  std::vector<bool> grow(StreamId wanted, Position room) override {
+  std::vector<bool> reshape(std::span<const StreamId> kept, CacheShape shape) override {
     check_thread();
-    require(wanted >= streams() && room >= room_, "growth to less than there is");
-    require(wanted > streams() || room > room_, "growth to no more than there is");
-    require(room <= options_.context_length, "growth beyond the context");
-    enter(Call::kGrow);
-    if (wanted > options_.grows_to || room > options_.room_grows_to) {
+    require(shape.streams >= 1 && shape.room >= 1, "a shape of nothing");
+    require(shape != CacheShape(streams(), room_), "a change to what is there");
+    require(shape.room <= options_.context_length, "growth beyond the context");
+    require(kept.size() <= static_cast<std::size_t>(shape.streams), "more kept than there will be");
+    require(std::ranges::adjacent_find(kept, std::greater_equal{}) == kept.end(),
+            "kept in disorder");
+    enter(Call::kReshape);
+    if (shape.streams > options_.grows_to || shape.room > options_.room_grows_to) {
       throw OutOfMemoryError("no memory to grow");
     }
-    ++log_->growths;
+    ++log_->reshapes;
     std::vector<bool> survived;
-    std::vector<Stream> grown(static_cast<std::size_t>(wanted));
-    for (StreamId stream = 0; stream < streams(); ++stream) {
-      survived.push_back(!options_.survives_growth || options_.survives_growth(stream));
+    std::vector<Stream> changed(static_cast<std::size_t>(shape.streams));
+    for (const StreamId stream : kept) {
+      survived.push_back(length_of(at(stream)) <= shape.room &&
+                         (!options_.survives_reshape || options_.survives_reshape(stream)));
       // Content moves by way of saved states.
       if (survived.back()) {
-        grown[static_cast<std::size_t>(stream)] = {at(stream).tokens, copy_floor(stream)};
+        changed[survived.size() - 1] = {at(stream).tokens, copy_floor(stream)};
       }
     }
-    streams_ = std::move(grown);
-    room_ = room;
+    streams_ = std::move(changed);
+    room_ = shape.room;
     return survived;
   }
   void restart(Position room) override {

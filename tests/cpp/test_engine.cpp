@@ -31,10 +31,6 @@ std::string complaint(const std::function<void(RequestSpec&)>& change) {
   return "";
 }
 
-std::set<StreamId> streams_in(const Batch& batch) {
-  return {batch.streams.begin(), batch.streams.end()};
-}
-
 TEST_CASE("engine: a request gets the model's answer") {
   EngineFixture fixture;
   fixture.check_is_right(*fixture.submit(spec_of(some_tokens(100), 40)));
@@ -185,38 +181,6 @@ TEST_CASE("engine: one request at a time needs one stream") {
   EngineFixture fixture;
   for (int i = 0; i < 5; ++i) fixture.check_works(i);
   CHECK(fixture.engine().stats().streams == 1);
-}
-
-TEST_CASE("engine: streams have the room that texts need") {
-  FakeOptions fake;
-  fake.context_length = 250;
-  fake.room = 40;
-  EngineFixture fixture(std::move(fake));
-  const auto room_after = [&](std::size_t prompt, std::int32_t max_tokens) {
-    const RequestSpec spec = spec_of(some_tokens(prompt), max_tokens);
-    fixture.check_is_right(*fixture.submit(spec));
-    return fixture.engine().stats().stream_tokens;
-  };
-  CHECK(room_after(30, 11) == 40);  // The last token of an answer is not evaluated.
-  CHECK(fixture.engine().stats().stream_bytes == kStreamBytes * 40 / 250);
-  CHECK(room_after(30, 12) == 80);
-  CHECK(room_after(100, 1) == 160);
-  CHECK(room_after(10, RequestSpec::kUnlimited) == 250);
-  CHECK(room_after(10, 1) == 250);
-  CHECK(fixture.engine().stats().streams == 1);
-}
-
-TEST_CASE("engine: requests that come together make room once") {
-  FakeOptions fake;
-  fake.room = 40;
-  EngineFixture fixture(std::move(fake));
-  std::vector<RequestSpec> specs;
-  for (const std::size_t length : {30, 150, 60}) specs.push_back(spec_of(some_tokens(length)));
-  for (const auto& request : fixture.engine().submit(std::move(specs))) {
-    fixture.check_is_right(*request);
-  }
-  CHECK(fixture.log().growths == 1);
-  CHECK(fixture.log().restarts == 0);
 }
 
 TEST_CASE("engine: requests beyond max_streams wait their turn") {

@@ -39,7 +39,7 @@ class Dice {
   // By the engine's thread.
   void roll(Call call) {
     if (stopped_ || !may_fail(call) || random_.below(1000) >= 10 * percent_) return;
-    const bool may_lack_memory_only = call == Call::kGrow || call == Call::kRestart;
+    const bool may_lack_memory_only = call == Call::kReshape || call == Call::kRestart;
     const int kind = may_lack_memory_only && harm_ != Harm::kAll ? 0 : random_.below(5);
     if (kind == 0) throw OutOfMemoryError("a fault");
     if (kind == 1) throw EngineError("a fault");
@@ -62,7 +62,7 @@ class Dice {
       case Call::kSave:
       case Call::kRestore:
       case Call::kTrim:
-      case Call::kGrow:
+      case Call::kReshape:
         return true;
       case Call::kDecode:
       case Call::kLogits:
@@ -93,7 +93,7 @@ FakeOptions random_fake(Random& random) {
   if (random.chance(50)) {
     fake.copy_works = fake.save_works =
         fake.restore_works = [refusals] { return refusals->chance(80); };
-    fake.survives_growth = [refusals](StreamId) { return refusals->chance(60); };
+    fake.survives_reshape = [refusals](StreamId) { return refusals->chance(60); };
   }
   fake.grows_to = random.between(2, 8);
   fake.room = random.pick<Position>({8, 50, 128});
@@ -101,9 +101,9 @@ FakeOptions random_fake(Random& random) {
   return fake;
 }
 
-EngineOptions random_options(Random& random) {
+CacheOptions random_options(Random& random) {
   return {.max_streams = random.between(1, 8),
-          .kv_bytes = 1000 * kStreamBytes,
+          .kv_bytes = static_cast<std::size_t>(random.pick<int>({0, 1, 3, 1000})) * kStreamBytes,
           .store_bytes = static_cast<std::size_t>(random.pick<int>({0, 2000, 1 << 20}))};
 }
 

@@ -15,7 +15,7 @@ namespace {
 
 struct Case {
   FakeOptions fake;
-  EngineOptions options;
+  CacheOptions options;
 };
 
 Case random_case(Random& random, bool faulty) {
@@ -27,13 +27,13 @@ Case random_case(Random& random, bool faulty) {
   it.fake.room = random.pick<Position>({8, 50, 128});
   it.fake.model.answers_end = random.chance(50);
   it.options.max_streams = random.between(1, 8);
-  it.options.kv_bytes = 1000 * kStreamBytes;
+  it.options.kv_bytes = static_cast<std::size_t>(random.pick<int>({0, 1, 3, 1000})) * kStreamBytes;
   it.options.store_bytes = static_cast<std::size_t>(random.pick<int>({0, 2000, 1 << 20}));
   if (!faulty) return it;
   const auto dice = std::make_shared<Random>(static_cast<std::uint64_t>(random.below(1 << 30)));
   it.fake.copy_works = it.fake.save_works =
       it.fake.restore_works = [dice] { return dice->chance(70); };
-  it.fake.survives_growth = [dice](StreamId) { return dice->chance(50); };
+  it.fake.survives_reshape = [dice](StreamId) { return dice->chance(50); };
   it.fake.grows_to = random.between(2, 8);
   it.fake.room_grows_to = random.pick<Position>({8, 64, kAnyRoom});
   return it;

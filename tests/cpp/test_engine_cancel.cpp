@@ -14,7 +14,7 @@ namespace {
 
 using std::chrono::duration;
 
-EngineOptions one_stream() {
+CacheOptions one_stream() {
   return {.max_streams = 1, .kv_bytes = 1000 * kStreamBytes};
 }
 

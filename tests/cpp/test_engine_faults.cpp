@@ -176,15 +176,15 @@ TEST_CASE("faults: without memory for more streams requests take turns") {
   for (int i = 0; i < 6; ++i) specs.push_back(spec_of(some_tokens(5, i)));
   const auto requests = fixture.engine().submit(std::move(specs));
   for (const auto& request : requests) fixture.check_is_right(*request);
-  CHECK(fixture.engine().stats().streams == 1);
-  CHECK(fixture.engine().stats().streams_limit == 1);
+  CHECK(fixture.engine().stats().streams == 2);
+  CHECK(fixture.engine().stats().streams_limit == 2);
 }
 
 TEST_CASE("faults: once there is memory again, requests run together again") {
   const auto is_scarce = std::make_shared<std::atomic<bool>>(true);
   FakeOptions fake;
   fake.on_call = [is_scarce](Call call) {
-    if (call == Call::kGrow && *is_scarce) throw OutOfMemoryError("others have it");
+    if (call == Call::kReshape && *is_scarce) throw OutOfMemoryError("others have it");
   };
   EngineFixture fixture(std::move(fake));
   const auto run_some = [&] {
@@ -244,7 +244,7 @@ TEST_CASE("faults: answers for which there is no memory to grow go on one after 
 }
 
 TEST_CASE("faults: an answer that waits for memory goes on before others begin") {
-  EngineOptions options = EngineFixture::plenty();
+  CacheOptions options = EngineFixture::plenty();
   options.max_streams = 2;
   EngineFixture fixture(with_room_for_64(2), options);
   std::vector<RequestSpec> specs;
@@ -316,7 +316,7 @@ TEST_CASE("faults: what a running request loses when streams are added is evalua
     CAPTURE(name_of(kind));
     FakeOptions fake;
     fake.memory = kind;
-    fake.survives_growth = [](StreamId) { return false; };
+    fake.survives_reshape = [](StreamId) { return false; };
     EngineFixture fixture(std::move(fake));
     fixture.gate().shut();
     const auto answering = fixture.submit(spec_of(some_tokens(40, 1), 30));
@@ -331,7 +331,7 @@ TEST_CASE("faults: what a running request loses when streams are added is evalua
     fixture.check_is_right(*answering);
     fixture.check_is_right(*prompting);
     for (const auto& request : more) fixture.check_is_right(*request);
-    CHECK(fixture.log().growths == 2);
+    CHECK(fixture.log().reshapes == 2);
   }
 }
 

@@ -130,7 +130,7 @@ TEST_CASE("prefix: a conversation that goes on evaluates only what is new") {
 TEST_CASE("prefix: conversations that take turns in one stream come back from the store") {
   for (const MemoryKind kind : kAllKinds) {
     CAPTURE(name_of(kind));
-    EngineOptions options = EngineFixture::plenty();
+    CacheOptions options = EngineFixture::plenty();
     options.max_streams = 1;
     EngineFixture fixture(memory_of(kind), options);
     std::vector<Tokens> talks;

@@ -23,15 +23,26 @@ constexpr std::size_t kPlenty = 1U << 20U;
 // A pool over a fake decoder that evaluates as soon as it is told to.
 class PoolFixture {
  public:
-  explicit PoolFixture(FakeOptions fake = {}, StreamId max_streams = 4, std::size_t store = kPlenty)
-      : decoder_(std::move(fake), log_), pool_(decoder_, max_streams, store) {}
+  explicit PoolFixture(FakeOptions fake = {},
+                       StreamId max_streams = 4,
+                       std::size_t store = kPlenty,
+                       std::size_t kv_bytes = kPlenty)
+      : decoder_(std::move(fake), log_),
+        pool_(decoder_, {.max_streams = max_streams, .kv_bytes = kv_bytes, .store_bytes = store}) {}
   ~PoolFixture() { CHECK(log_->violations() == ""); }
   PoolFixture(const PoolFixture&) = delete;
   PoolFixture& operator=(const PoolFixture&) = delete;
 
   StreamPool& pool() { return pool_; }
+  // So many texts of this length, those that run among them, ask for what they need.
+  std::vector<Move> want(StreamId streams, Position length) {
+    const std::vector<Position> running(static_cast<std::size_t>(pool_.active()), length);
+    const auto more = static_cast<std::size_t>(std::max(streams - pool_.active(), 0));
+    return pool_.reshape(running, std::vector<Position>(more, length));
+  }
   DecoderLog& log() { return *log_; }
   const Tokens& content(StreamId stream) { return decoder_.tokens(stream); }
+  std::size_t stream_bytes() const { return decoder_.stream_bytes(pool_.room()); }
   StreamId streams_there() const { return decoder_.streams(); }
 
   void evaluate(StreamId stream, std::span<const Token> tokens) {
@@ -259,25 +270,25 @@ TEST_CASE("pool: rolling back a stream that held nothing empties it") {
 TEST_CASE("pool: grows by doubling, up to its limit, and keeps what is there") {
   PoolFixture fixture({}, 6);
   fixture.run(kTalk);
-  fixture.pool().grow(2, 1);
+  fixture.want(2, 1);
   CHECK(fixture.pool().streams() == 2);
-  fixture.pool().grow(3, 1);
+  fixture.want(3, 1);
   CHECK(fixture.pool().streams() == 4);
-  fixture.pool().grow(100, 1);
+  fixture.want(100, 1);
   CHECK(fixture.pool().streams() == 6);
-  fixture.pool().grow(100, 1);
-  CHECK(fixture.log().growths == 3);
+  fixture.want(100, 1);
+  CHECK(fixture.log().reshapes == 3);
   CHECK(fixture.content(0) == kTalk);
   CHECK(fixture.pool().length(0) == 40);
 }
 
-TEST_CASE("pool: growing beyond the memory lowers the limit, once") {
+TEST_CASE("pool: growing beyond the memory lowers the limit, until there is a rest") {
   FakeOptions fake;
   fake.grows_to = 2;
   PoolFixture fixture(std::move(fake), 8);
-  fixture.pool().grow(2, 1);
+  fixture.want(2, 1);
   fixture.run(kTalk);
-  fixture.pool().grow(8, 1);
+  fixture.want(8, 1);
   CHECK(fixture.pool().streams() == 2);
   CHECK(fixture.pool().limit() == 2);
   CHECK(fixture.content(0) == kTalk);
@@ -289,45 +300,43 @@ TEST_CASE("pool: room grows by doubling, up to the context, and keeps what is th
   fake.room = 50;
   PoolFixture fixture(std::move(fake), 6);
   fixture.run(kTalk);
-  fixture.pool().grow(1, 50);
-  CHECK(fixture.log().growths == 0);
-  fixture.pool().grow(1, 101);
+  fixture.want(1, 50);
+  CHECK(fixture.log().reshapes == 0);
+  fixture.want(1, 101);
   CHECK(fixture.pool().room() == 200);
-  fixture.pool().grow(2, 201);
+  fixture.want(2, 201);
   CHECK(fixture.pool().room() == 300);
   CHECK(fixture.pool().streams() == 2);
-  fixture.pool().grow(2, 300);
-  CHECK(fixture.log().growths == 2);
+  fixture.want(2, 300);
+  CHECK(fixture.log().reshapes == 2);
   CHECK(fixture.content(0) == kTalk);
 }
 
-TEST_CASE("pool: without memory for more streams there may be room for a longer one") {
+TEST_CASE("pool: without memory for all streams it takes as many as there may be") {
   FakeOptions fake;
   fake.room = 50;
   fake.grows_to = 2;
   PoolFixture fixture(std::move(fake), 8);
-  fixture.pool().grow(4, 100);
-  CHECK(fixture.pool().streams() == 1);
-  CHECK(fixture.pool().limit() == 1);
+  fixture.want(8, 100);
+  CHECK(fixture.pool().streams() == 2);
+  CHECK(fixture.pool().limit() == 2);
   CHECK(fixture.pool().room() == 100);
 }
 
-TEST_CASE("pool: room for which there was no memory is not tried again, but less is") {
+TEST_CASE("pool: what there was no memory for is not tried again, but half of it is") {
   FakeOptions fake;
   fake.room = 50;
   fake.room_grows_to = 100;
   int tries = 0;
-  fake.on_call = [&](Call call) { tries += call == Call::kGrow ? 1 : 0; };
+  fake.on_call = [&](Call call) { tries += call == Call::kReshape ? 1 : 0; };
   PoolFixture fixture(std::move(fake), 8);
   fixture.run(kTalk);
-  fixture.pool().grow(1, 200);
+  for (int i = 0; i < 2; ++i) fixture.want(1, 200);
   CHECK(fixture.pool().room() == 50);
-  fixture.pool().grow(2, 200);
-  CHECK(fixture.pool().room() == 50);
-  CHECK(fixture.pool().streams() == 2);
-  CHECK(tries == 2);
-  fixture.pool().grow(2, 100);
+  CHECK(tries == 1);
+  fixture.want(1, 100);
   CHECK(fixture.pool().room() == 100);
+  CHECK(tries == 2);
   CHECK(fixture.content(0) == kTalk);
 }
 
@@ -336,18 +345,74 @@ TEST_CASE("pool: after a rest it tries again to grow") {
   fake.room = 50;
   bool is_scarce = true;
   fake.on_call = [&](Call call) {
-    if (call == Call::kGrow && is_scarce) throw OutOfMemoryError("others have it");
+    if (call == Call::kReshape && is_scarce) throw OutOfMemoryError("others have it");
   };
   PoolFixture fixture(std::move(fake), 4);
-  fixture.pool().grow(4, 200);
-  CHECK(fixture.pool().limit() == 1);
+  fixture.want(4, 200);
   is_scarce = false;
-  fixture.pool().grow(4, 200);
-  CHECK(fixture.log().growths == 0);
+  fixture.want(4, 200);
+  CHECK(fixture.log().reshapes == 0);
   fixture.pool().rest();
-  fixture.pool().grow(4, 200);
+  fixture.want(4, 200);
   CHECK(fixture.pool().streams() == 4);
   CHECK(fixture.pool().room() == 200);
+}
+
+// Memory for 4 streams of 50 tokens, or 2 of 100.
+PoolFixture with_200_tokens(MemoryKind kind, StreamId streams, std::size_t store = kPlenty) {
+  FakeOptions fake = memory_of(kind, streams);
+  fake.room = 50;
+  const std::size_t kv_bytes = kStreamBytes * 200 / 256;
+  return PoolFixture(std::move(fake), 4, store, kv_bytes);
+}
+
+TEST_CASE("pool: all streams together keep to their bytes, be they many or long") {
+  PoolFixture fixture = with_200_tokens(MemoryKind::kPlain, 1);
+  CHECK(fixture.pool().limit() == 4);
+  fixture.want(4, 50);
+  CHECK(fixture.pool().streams() == 4);
+  fixture.want(2, 100);
+  CHECK(fixture.pool().streams() == 2);
+  CHECK(fixture.pool().room() == 100);
+  CHECK(fixture.pool().limit() == 2);
+  fixture.want(1, 256);
+  CHECK(fixture.pool().streams() == 1);
+  CHECK(fixture.pool().room() == 256);
+  fixture.want(4, 50);
+  CHECK(fixture.pool().streams() == 4);
+  CHECK(fixture.pool().room() == 50);
+}
+
+TEST_CASE("pool: where free streams make way, those in use move up and the others are saved") {
+  for (const MemoryKind kind : kAllKinds) {
+    CAPTURE(name_of(kind));
+    PoolFixture fixture = with_200_tokens(kind, 4);
+    const std::vector<Tokens> texts = {
+        some_tokens(20, 1), some_tokens(20, 2), some_tokens(20, 3), some_tokens(20, 4)};
+    for (const Tokens& text : texts) fixture.run(text);
+    for (const StreamId stream : {1, 0, 2}) fixture.pool().release(stream);
+    const std::vector<Move> moves = fixture.want(2, 100);
+    REQUIRE(moves.size() == 1);
+    CHECK(moves[0].from == 3);
+    CHECK(moves[0].to == 1);
+    CHECK(fixture.content(0) == texts[2]);  // It was released last.
+    CHECK(fixture.content(1) == texts[3]);
+    CHECK(fixture.pool().length(1) == 20);
+    CHECK(fixture.pool().active() == 1);
+    CHECK(fixture.pool().store().size() == 2);
+    for (const Tokens& text : texts) CHECK(fixture.pool().held_prefix(text + kOther) == 20);
+  }
+}
+
+TEST_CASE("pool: what is too long for shorter streams goes to the store") {
+  PoolFixture fixture = with_200_tokens(MemoryKind::kPlain, 1);
+  fixture.want(1, 60);
+  fixture.run_and_release(kTalkGoesOn);
+  fixture.want(4, 50);
+  CHECK(fixture.pool().room() == 50);
+  CHECK(fixture.content(0).empty());
+  CHECK(fixture.pool().length(0) == 0);
+  CHECK(fixture.pool().held_prefix(kTalkGoesOn + Tokens{1}) == 60);
 }
 
 TEST_CASE("pool: a restart has one long stream, and the store what was there") {
@@ -397,11 +462,11 @@ TEST_CASE("pool: a restart that fails leaves an empty stream") {
 
 TEST_CASE("pool: what growing lost is not believed to be there") {
   FakeOptions fake = memory_of(MemoryKind::kPlain, 2);
-  fake.survives_growth = [](StreamId stream) { return stream == 1; };
+  fake.survives_reshape = [](StreamId stream) { return stream == 1; };
   PoolFixture fixture(std::move(fake));
   fixture.run(kTalk);
   fixture.run(kOther);
-  fixture.pool().grow(4, 1);
+  fixture.want(4, 1);
   CHECK(fixture.pool().length(0) == 0);
   CHECK(fixture.pool().length(1) == 40);
   CHECK(fixture.pool().held_prefix(kTalkGoesOn) == 0);
@@ -431,7 +496,7 @@ TEST_CASE("pool: a copy that is refused leaves the moved stream where it was") {
   fake.copy_works = [] { return false; };
   PoolFixture fixture(std::move(fake));
   fixture.run(kTalk);
-  fixture.pool().grow(4, 1);
+  fixture.want(4, 1);
   fixture.run(kOther);
   fixture.run(some_tokens(30, 8));
   fixture.pool().release(1);
@@ -563,7 +628,9 @@ TEST_CASE("pool: no memory for the books of more streams leaves as many as there
   for (int n = 0; n < 20; ++n) {
     PoolFixture fixture;
     fixture.run(kTalk);
-    CHECK_FALSE(runs_out_of_memory(n, [&] { fixture.pool().grow(4, 1); }));
+    const std::vector<Position> running(1, 40);
+    const std::vector<Position> waiting(3, 1);
+    CHECK_FALSE(runs_out_of_memory(n, [&] { fixture.pool().reshape(running, waiting); }));
     CHECK(fixture.pool().streams() == fixture.streams_there());
     CHECK(fixture.content(0) == kTalk);
   }
@@ -575,7 +642,8 @@ class RandomHistory {
   explicit RandomHistory(Random& random)
       : random_(random),
         faulty_(random.chance(30)),
-        fixture_(options(), random.between(1, 6), budget()) {}
+        kv_bytes_(random.chance(50) ? static_cast<std::size_t>(random.below(4000)) : kPlenty),
+        fixture_(options(), random.between(1, 6), budget(), kv_bytes_) {}
 
   void play(int events) {
     for (int i = 0; i < events; ++i) {
@@ -599,7 +667,7 @@ class RandomHistory {
     FakeOptions fake = memory_of(random_.pick(kAllKinds), random_.between(1, 3));
     const auto works = [this] { return !faulty_ || random_.chance(60); };
     fake.copy_works = fake.save_works = fake.restore_works = works;
-    fake.survives_growth = [works](StreamId) { return works(); };
+    fake.survives_reshape = [works](StreamId) { return works(); };
     fake.grows_to = random_.between(3, 8);
     fake.room = random_.pick<Position>({20, 256});
     fake.room_grows_to = random_.pick<Position>({20, 80, kAnyRoom});
@@ -613,10 +681,7 @@ class RandomHistory {
     if (event < 3) {
       acquire();
     } else if (active_.empty() || event == 3) {
-      pool.grow(random_.between(1, 8), random_.between(1, 256));
-      for (Active& active : active_) {
-        if (pool.length(active.stream) == 0) active.tokens.clear();  // Lost: start again.
-      }
+      reshape();
     } else if (event == 4) {
       if (const auto move = pool.close_gap()) {
         for (Active& active : active_) {
@@ -627,6 +692,21 @@ class RandomHistory {
       const auto index = static_cast<std::size_t>(random_.below(static_cast<int>(active_.size())));
       change(active_[index], event);
       if (event >= 8) active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(index));
+    }
+  }
+
+  void reshape() {
+    std::vector<Position> running;
+    for (const Active& active : active_) {
+      running.push_back(static_cast<Position>(active.tokens.size()) + random_.pick({0, 1, 50}));
+    }
+    std::vector<Position> waiting(static_cast<std::size_t>(random_.between(0, 8)));
+    for (Position& length : waiting) length = random_.between(1, random_.pick({20, 256}));
+    const std::vector<Move> moves = fixture_.pool().reshape(running, waiting);
+    for (Active& active : active_) {
+      const auto move = std::ranges::find(moves, active.stream, &Move::from);
+      if (move != moves.end()) active.stream = move->to;
+      if (fixture_.pool().length(active.stream) == 0) active.tokens.clear();  // Lost: start again.
     }
   }
 
@@ -710,13 +790,18 @@ class RandomHistory {
     const bool contents_right = std::ranges::all_of(active_, [&](const Active& active) {
       return fixture_.content(active.stream) == active.tokens;
     });
-    return contents_right && pool.store().bytes() <= pool.store().budget() &&
+    const auto streams = static_cast<std::size_t>(pool.streams());
+    const bool within_bytes =
+        streams <= first_streams_ || streams * fixture_.stream_bytes() <= kv_bytes_;
+    return contents_right && within_bytes && pool.store().bytes() <= pool.store().budget() &&
            static_cast<std::size_t>(pool.active()) == active_.size();
   }
 
   Random& random_;
   bool faulty_;
+  std::size_t kv_bytes_;
   PoolFixture fixture_;
+  std::size_t first_streams_ = static_cast<std::size_t>(fixture_.pool().streams());
   std::vector<Active> active_;
   std::vector<Tokens> past_;
 };

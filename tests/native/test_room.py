@@ -78,6 +78,43 @@ def test_what_was_stored_fits(name: str, open_tiny: OpenTiny, reference: Referen
     reference.check(name, [*turn, 300], answer.tokens)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_as_many_short_streams_or_as_few_long_ones_as_fit(
+    name: str, open_tiny: OpenTiny, reference: Reference
+) -> None:
+    long_stream = open_tiny(name, n_ctx=2048).stats()
+    each = long_stream.stream_bytes * 2048 // long_stream.stream_tokens
+    llm = open_tiny(name, n_ctx=2048, kv_cache_bytes=2 * each)
+    shapes = []
+    for prompts in (
+        [tokens(20, seed=i) for i in range(4)],
+        [tokens(21, seed=1), LONG, tokens(22, seed=2), tokens(23, seed=3)],
+        [[*tokens(20, seed=i), 300] for i in range(4)],
+    ):
+        for prompt, answer in zip(
+            prompts, llm.generate(prompts, temp=0, max_tokens=10), strict=True
+        ):
+            reference.check(name, prompt, answer.tokens)
+        shapes.append((llm.stats().streams, llm.stats().stream_tokens))
+    grows = long_stream.stream_tokens == 1024  # Where tokens take nothing there is nothing to win.
+    assert shapes == ([(4, 1024), (2, 2048), (4, 1024)] if grows else [(2, 2048)] * 3)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_makes_way_for_a_long_text_is_kept(
+    name: str, open_tiny: OpenTiny, reference: Reference
+) -> None:
+    long_stream = open_tiny(name, n_ctx=2048).stats()
+    llm = open_tiny(name, n_ctx=2048, kv_cache_bytes=long_stream.stream_bytes * 2)
+    first, second = llm.generate([PROMPT, tokens(60, seed=2)], temp=0, max_tokens=10)
+    llm.generate(LONG, temp=0, max_tokens=1)
+    for prompt, answer in ((PROMPT, first), (tokens(60, seed=2), second)):
+        turn = [*prompt, *answer.tokens, 300]
+        later = llm.generate(turn, temp=0, max_tokens=10)
+        assert later.usage.cached_tokens == LEFT
+        reference.check(name, turn, later.tokens)
+
+
 SCARCE = f"""{OPEN}
 import resource
 def leave(megabytes):

@@ -18,10 +18,10 @@ class PyEngine {
   PyEngine(std::shared_ptr<Model> model,
            std::shared_ptr<Tokenizer> tokenizer,
            const DecoderOptions& decoder_options,
-           const EngineOptions& engine_options)
+           const CacheOptions& cache_options)
       : PyEngine(
             std::make_unique<LlamaDecoder>(std::move(model), std::move(tokenizer), decoder_options),
-            engine_options) {}
+            cache_options) {}
   ~PyEngine() {  // NOLINT(bugprone-exception-escape): get() throws away from home only
     const WithoutGil no_gil;
     if (engine_.is_home()) engine_.get().close();
@@ -41,9 +41,9 @@ class PyEngine {
   }
 
  private:
-  PyEngine(std::unique_ptr<LlamaDecoder> decoder, const EngineOptions& engine_options)
+  PyEngine(std::unique_ptr<LlamaDecoder> decoder, const CacheOptions& cache_options)
       : context_sizes_(decoder->context_sizes()),
-        engine_(std::make_unique<Engine>(std::move(decoder), engine_options)) {}
+        engine_(std::make_unique<Engine>(std::move(decoder), cache_options)) {}
 
   std::shared_ptr<const ContextSizes> context_sizes_;
   ProcessBound<Engine> engine_;
@@ -67,9 +67,9 @@ std::unique_ptr<PyEngine> make_engine(std::shared_ptr<Model> model,
   decoder_options.kv_type = std::move(kv_type);
   decoder_options.offload = offload;
   decoder_options.flash_attention = flash_attention;
-  const EngineOptions engine_options{max_streams, kv_bytes, store_bytes};
+  const CacheOptions cache_options{max_streams, kv_bytes, store_bytes};
   return std::make_unique<PyEngine>(
-      std::move(model), std::move(tokenizer), decoder_options, engine_options);
+      std::move(model), std::move(tokenizer), decoder_options, cache_options);
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // What the engine needs of a model: the one seam between policy and llama.cpp.
 //
-// A decoder keeps `streams()` sequences of up to `room()` tokens each, and more of both once it has
-// grown.  The engine decides what is in them; the decoder only does as it is told.  All calls come
+// A decoder keeps `streams()` sequences of up to `room()` tokens each, until it is given another
+// shape.  The engine decides what is in them; the decoder only does as it is told.  All calls come
 // from one thread.
 // Tests drive the engine with a scripted decoder instead of a model.
 #pragma once
@@ -17,6 +17,7 @@
 
 #include "base/token.h"
 #include "engine/batch.h"
+#include "engine/cache_shape.h"
 #include "engine/sampling_params.h"
 
 namespace llmlocal {
@@ -96,12 +97,11 @@ class Decoder {
   // False: it could not, and the stream is empty.
   virtual bool restore(StreamId stream, const StateBlob& blob) = 0;
 
-  // Makes `streams` of them, with room for `room` tokens each; neither is less than now.  Returns,
-  // per old stream, whether its content survived.  Throws OutOfMemoryError or std::bad_alloc; then
-  // nothing has changed.
-  virtual std::vector<bool> grow(StreamId streams, Position room) = 0;
-  // The same where there is no memory for old and new together: first gives up all there is, then
-  // makes one empty stream.  Throws OutOfMemoryError or std::bad_alloc; then there is one empty
+  // Exchanges them for those of another shape.  Stream i then holds what kept[i] held; returns
+  // whether that survived.  Throws OutOfMemoryError or std::bad_alloc; then nothing has changed.
+  virtual std::vector<bool> reshape(std::span<const StreamId> kept, CacheShape shape) = 0;
+  // Where there is no memory for old and new together: first gives up all there is, then makes one
+  // empty stream.  Throws OutOfMemoryError or std::bad_alloc; then there is one empty
   // stream with room for little. Throws EngineError where even that can't be had.
   virtual void restart(Position room) = 0;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <optional>
+#include <ranges>
 #include <string>
 #include <utility>
 
@@ -16,14 +17,6 @@ namespace {
 // A gap between active streams costs a part of every step, closing it a copy of
 // one stream: worth it once the gap has lasted a while.
 constexpr int kStepsBeforeClosingGap = 8;
-
-StreamId affordable_streams(const Decoder& decoder, const EngineOptions& options) {
-  const std::size_t each = std::max<std::size_t>(decoder.stream_bytes(decoder.context_length()), 1);
-  const std::size_t fit = std::max<std::size_t>(options.kv_bytes / each, 1);
-  const auto most = std::min<std::size_t>(static_cast<std::size_t>(options.max_streams),
-                                          decoder.batch_capacity());
-  return static_cast<StreamId>(std::min(fit, most));
-}
 
 // Tokens that its stream holds after its next step, at most.
 Position room_needed(const RunState& state) {
@@ -46,11 +39,11 @@ class AbortCheck {
 
 }  // namespace
 
-Engine::Engine(std::unique_ptr<Decoder> decoder, const EngineOptions& options)
+Engine::Engine(std::unique_ptr<Decoder> decoder, const CacheOptions& options)
     : decoder_(std::move(decoder)),
       context_length_(decoder_->context_length()),
       vocab_size_(decoder_->vocab_size()),
-      pool_(*decoder_, affordable_streams(*decoder_, options), options.store_bytes),
+      pool_(*decoder_, options),
       governor_(decoder_->max_threads()) {
   publish_stats();
   thread_ = std::thread(&Engine::run, this);
@@ -188,48 +181,59 @@ void Engine::tidy_streams() {
   steps_with_gap_ = pool_.has_gap() ? steps_with_gap_ + 1 : 0;
   if (steps_with_gap_ < kStepsBeforeClosingGap) return;
   steps_with_gap_ = 0;
-  const std::optional<Move> move = pool_.close_gap();
-  if (!move) return;
+  if (const auto move = pool_.close_gap()) follow({&*move, 1});
+}
+
+// All at once: one may go where another one was.
+void Engine::follow(std::span<const Move> moves) {
   for (const auto& run : running_) {
-    if (run->stream() == move->from) {
-      run->move_to(move->to);
-      return;
-    }
+    const auto move = std::ranges::find(moves, run->stream(), &Move::from);
+    if (move != moves.end()) run->move_to(move->to);
   }
 }
 
 // For the texts that run to go on, and for those that may be let in.
 void Engine::make_room() {
-  StreamId streams = pool_.active();
-  Position longest = 0;
-  for (const auto& run : running_) longest = std::max(longest, room_needed(run->state()));
-  if (streams < pool_.limit()) {
-    streams += static_cast<StreamId>(std::min<std::size_t>(waiting_.size(), 256));
-    for (const Queued& each : waiting_) longest = std::max(longest, each.text_length());
+  reshape_streams();
+  while (auto* const run = latest_that_outgrew_its_stream()) {
+    attempt(**run, [&] { preempt(*run); });
+    std::erase(running_, nullptr);
+    reshape_streams();
   }
-  pool_.grow(streams, longest);
-  Queue preempted;
-  for (std::unique_ptr<RunningRequest>& run : running_) {
-    attempt(*run, [&] {
-      if (room_needed(run->state()) > pool_.room()) {
-        preempted.splice(preempted.end(), preempt(run));
-      } else if (pool_.length(run->stream()) < run->state().evaluated) {
-        run->start_over();
-      }
-    });
+  for (const auto& run : running_) {
+    const bool lost_all = pool_.length(run->stream()) < run->state().evaluated;
+    if (lost_all) attempt(*run, [&] { run->start_over(); });
   }
-  std::erase(running_, nullptr);
-  waiting_.splice(waiting_.begin(), preempted);
+}
+
+std::unique_ptr<RunningRequest>* Engine::latest_that_outgrew_its_stream() {
+  for (auto& run : std::views::reverse(running_)) {
+    if (!run->is_over() && room_needed(run->state()) > pool_.room()) return &run;
+  }
+  return nullptr;
+}
+
+void Engine::reshape_streams() {
+  const auto most = static_cast<std::size_t>(pool_.most_streams());
+  std::vector<Position> running;
+  running.reserve(running_.size());
+  for (const auto& run : running_) running.push_back(room_needed(run->state()));
+  std::vector<Position> waiting;
+  for (const Queued& each : waiting_) {
+    if (running.size() + waiting.size() >= most) break;
+    waiting.push_back(each.text_length());
+  }
+  follow(pool_.reshape(running, waiting));
 }
 
 // A text that outgrew its stream gives it up, and is the first to have a longer one.
-Engine::Queue Engine::preempt(std::unique_ptr<RunningRequest>& run) {
+void Engine::preempt(std::unique_ptr<RunningRequest>& run) {
   Queue queue;
   queue.push_back({run->shared_request(), {}, {}});
   run->start_over();
   pool_.release(run->stream());
   queue.front().run = std::move(run);
-  return queue;
+  waiting_.splice(waiting_.begin(), queue);
 }
 
 // In the order of arrival; one that waits for its leader lets others pass.
@@ -238,7 +242,7 @@ void Engine::admit() {
     const auto each = queued++;
     const bool has_stream = pool_.active() < pool_.streams();
     if (has_stream && each->text_length() > pool_.room()) {
-      // There was no memory to grow, so it needs that of all streams.
+      // It needs the memory of others, first of those that are free, then of all.
       if (pool_.active() > 0) return;
       if (!restart_for(each)) continue;
     }

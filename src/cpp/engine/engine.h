@@ -31,15 +31,9 @@
 
 namespace llmlocal {
 
-struct EngineOptions {
-  StreamId max_streams = 8;     // Requests that run at once; more wait. 1 to 256.
-  std::size_t kv_bytes = 0;     // What all streams together may take; one is always there.
-  std::size_t store_bytes = 0;  // RAM for evicted prefixes; 0 = none are kept.
-};
-
 class Engine {
  public:
-  Engine(std::unique_ptr<Decoder> decoder, const EngineOptions& options);
+  Engine(std::unique_ptr<Decoder> decoder, const CacheOptions& options);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -74,7 +68,9 @@ class Engine {
   void step();
   void end_stopped();
   void make_room();
-  Queue preempt(std::unique_ptr<RunningRequest>& run);
+  void reshape_streams();
+  std::unique_ptr<RunningRequest>* latest_that_outgrew_its_stream();
+  void preempt(std::unique_ptr<RunningRequest>& run);
   void admit();
   bool restart_for(Queue::iterator queued);
   void admit_one(Queue::iterator queued);
@@ -83,6 +79,7 @@ class Engine {
                    const std::exception_ptr& error,
                    Clock::time_point now) noexcept;
   void tidy_streams();
+  void follow(std::span<const Move> moves);
   void evaluate(const StepPlan& plan);
   DecodeStatus decode(const StepPlan& plan);
   void harvest(const StepPlan& plan);

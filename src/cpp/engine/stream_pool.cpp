@@ -1,6 +1,7 @@
 #include "engine/stream_pool.h"
 
 #include <algorithm>
+#include <functional>
 #include <new>
 #include <utility>
 
@@ -12,12 +13,6 @@ namespace {
 // At least one token of a prompt must be evaluated, for its logits.
 Position reuse_limit(std::span<const Token> prompt) {
   return static_cast<Position>(prompt.size()) - 1;
-}
-
-// `now` doubled until it is `wanted` or more, but no more than `most`.
-std::int32_t doubled(std::int32_t now, std::int32_t wanted, std::int32_t most) {
-  while (now < wanted && now < most) now = now > most / 2 ? most : now * 2;
-  return now;
 }
 
 // Whether the decoder could do what is only there to spare it work.  What it throws then is no more
@@ -34,11 +29,12 @@ bool works(Call&& call) {
 
 }  // namespace
 
-StreamPool::StreamPool(Decoder& decoder, StreamId max_streams, std::size_t store_bytes)
+StreamPool::StreamPool(Decoder& decoder, const CacheOptions& options)
     : decoder_(decoder),
-      most_streams_(std::max(max_streams, decoder.streams())),
-      max_streams_(most_streams_),
-      store_(store_bytes),
+      most_streams_(std::min(options.max_streams, static_cast<StreamId>(decoder.batch_capacity()))),
+      shortest_room_(decoder.room()),
+      kv_bytes_(options.kv_bytes),
+      store_(options.store_bytes),
       streams_(static_cast<std::size_t>(decoder.streams())) {}
 
 std::vector<StreamView> StreamPool::views() const {
@@ -155,39 +151,83 @@ void StreamPool::release_all() {
   }
 }
 
-void StreamPool::grow(StreamId wanted_streams, Position wanted_room) {
-  const StreamId more_streams = doubled(streams(), wanted_streams, max_streams_);
-  const Position enough = doubled(room(), wanted_room, decoder_.context_length());
-  const Position more_room = enough < refused_room_ ? enough : room();
-  const bool adds_streams = more_streams > streams();
-  const bool adds_room = more_room > room();
-  if (!adds_streams && !adds_room) return;
-  if (grows_to(more_streams, more_room)) return;
-  // Fewer at a time is slower, not wrong; and the next request need not try again at once.
-  if (adds_streams) max_streams_ = streams();
-  const bool has_room = adds_streams && adds_room && grows_to(streams(), more_room);
-  if (adds_room && !has_room) refused_room_ = more_room;
+std::size_t StreamPool::bytes_of(CacheShape shape) const {
+  return static_cast<std::size_t>(shape.streams) *
+         std::max<std::size_t>(decoder_.stream_bytes(shape.room), 1);
 }
 
-bool StreamPool::grows_to(StreamId target, Position room) {
+bool StreamPool::may_have(CacheShape shape) const {
+  if (shape.streams <= streams() && shape.room <= room()) return true;
+  if (shape.streams > most_streams_) return false;
+  const std::size_t bytes = bytes_of(shape);
+  return bytes <= ceiling_ && (shape.streams == 1 || bytes <= kv_bytes_);
+}
+
+StreamId StreamPool::limit() const {
+  const std::size_t fit = std::min(ceiling_, kv_bytes_) / bytes_of({1, room()});
+  const auto most = static_cast<std::size_t>(most_streams_);
+  return std::max(streams(), static_cast<StreamId>(std::min(fit, most)));
+}
+
+std::vector<Move> StreamPool::reshape(std::span<const Position> running,
+                                      std::span<const Position> waiting) {
+  const auto may_have = [this](CacheShape shape) { return this->may_have(shape); };
+  const ShapeBounds bounds{shortest_room_, decoder_.context_length(), most_streams_, may_have};
+  for (;;) {
+    const CacheShape wanted = choose_shape(shape(), running, waiting, bounds);
+    if (wanted == shape()) return {};
+    if (auto moves = change_to(wanted)) return std::move(*moves);
+    // Less at a time is slower, not wrong; and the next request need not try the same again.
+    ceiling_ = bytes_of(wanted) / 2;
+  }
+}
+
+// The streams that are there still in a cache of this shape, in their order: those in use, and the
+// latest of the others.
+std::vector<StreamId> StreamPool::kept_in(CacheShape shape) const {
+  std::vector<StreamId> kept;
+  for (StreamId id = 0; id < streams(); ++id) {
+    const bool active = streams_[static_cast<std::size_t>(id)].active;
+    if (active || length(id) <= shape.room) kept.push_back(id);
+  }
+  std::ranges::stable_sort(kept, std::greater{}, [this](StreamId id) {
+    const Stream& stream = streams_[static_cast<std::size_t>(id)];
+    return std::pair(stream.active, stream.last_used);
+  });
+  kept.resize(std::min(kept.size(), static_cast<std::size_t>(shape.streams)));
+  std::ranges::sort(kept);
+  return kept;
+}
+
+// Nothing: there is no memory for it.
+std::optional<std::vector<Move>> StreamPool::change_to(CacheShape shape) {
   try {
-    streams_.reserve(static_cast<std::size_t>(target));
-    const std::vector<bool> survived = decoder_.grow(target, room);
+    const std::vector<StreamId> kept = kept_in(shape);
+    std::vector<Stream> changed(static_cast<std::size_t>(shape.streams));
+    std::vector<Move> moves;
+    moves.reserve(kept.size());
     for (StreamId id = 0; id < streams(); ++id) {
-      if (!survived[static_cast<std::size_t>(id)]) at(id).tokens.clear();
+      if (!std::ranges::binary_search(kept, id)) save_tail(id, 0);
     }
-    streams_.resize(static_cast<std::size_t>(target));
-    return true;
+    const std::vector<bool> survived = decoder_.reshape(kept, shape);
+    for (std::size_t i = 0; i < kept.size(); ++i) {
+      Stream& stream = at(kept[i]);
+      if (!survived[i]) stream.tokens.clear();
+      const Move move{kept[i], static_cast<StreamId>(i)};
+      if (stream.active && move.from != move.to) moves.push_back(move);
+      changed[i] = std::move(stream);
+    }
+    streams_ = std::move(changed);
+    return moves;
   } catch (const OutOfMemoryError&) {
-    return false;
+    return std::nullopt;
   } catch (const std::bad_alloc&) {
-    return false;
+    return std::nullopt;
   }
 }
 
 void StreamPool::rest() {
-  max_streams_ = most_streams_;
-  refused_room_ = kAnyRoom;
+  ceiling_ = kNoCeiling;
 }
 
 void StreamPool::restart(Position wanted_room) {

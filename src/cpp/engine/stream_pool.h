@@ -13,16 +13,22 @@
 #include <vector>
 
 #include "base/token.h"
+#include "engine/cache_shape.h"
 #include "engine/decoder.h"
 #include "engine/placement.h"
 #include "engine/prefix_store.h"
 
 namespace llmlocal {
 
+struct CacheOptions {
+  StreamId max_streams = 8;     // Requests that run at once; more wait. 1 to 256.
+  std::size_t kv_bytes = 0;     // What all streams together may take; one is always there.
+  std::size_t store_bytes = 0;  // RAM for evicted prefixes; 0 = none are kept.
+};
+
 class StreamPool {
  public:
-  // `max_streams`: how far it may grow.  `store_bytes`: RAM for evicted prefixes; 0 = none kept.
-  StreamPool(Decoder& decoder, StreamId max_streams, std::size_t store_bytes);
+  StreamPool(Decoder& decoder, const CacheOptions& options);
 
   struct Lease {
     StreamId stream = -1;
@@ -50,9 +56,9 @@ class StreamPool {
   // can't be had.
   void checkpoint(StreamId stream);
 
-  // Adds streams, and room for tokens in all of them, by doubling, until there is what is wanted or
-  // no more may be had.
-  void grow(StreamId wanted_streams, Position wanted_room);
+  // Gives the cache the shape that the texts ask for, as far as it may be had; see choose_shape().
+  // Returns where active streams are now, if not where they were.
+  std::vector<Move> reshape(std::span<const Position> running, std::span<const Position> waiting);
   // There was nothing to do for a while: what there was no memory for may be had now.
   void rest();
   // Where there was no memory to grow, and no stream is active: exchanges all streams for one with
@@ -65,7 +71,9 @@ class StreamPool {
 
   StreamId streams() const { return static_cast<StreamId>(streams_.size()); }
   StreamId active() const;
-  StreamId limit() const { return max_streams_; }
+  // How many there may be, as long as they are now.
+  StreamId limit() const;
+  StreamId most_streams() const { return most_streams_; }
   Position room() const { return decoder_.room(); }
   Position length(StreamId stream) const {
     return static_cast<Position>(streams_[static_cast<std::size_t>(stream)].tokens.size());
@@ -81,9 +89,13 @@ class StreamPool {
 
   // Fewer tokens than this are not worth a copy or a place in the store.
   static constexpr Position kWorthKeeping = 16;
-  static constexpr Position kAnyRoom = std::numeric_limits<Position>::max();
+  static constexpr std::size_t kNoCeiling = std::numeric_limits<std::size_t>::max();
 
-  bool grows_to(StreamId target, Position room);
+  CacheShape shape() const { return {streams(), room()}; }
+  std::size_t bytes_of(CacheShape shape) const;
+  bool may_have(CacheShape shape) const;
+  std::vector<StreamId> kept_in(CacheShape shape) const;
+  std::optional<std::vector<Move>> change_to(CacheShape shape);
   std::optional<Move> gap() const;
   Stream& at(StreamId stream) { return streams_[static_cast<std::size_t>(stream)]; }
   std::vector<StreamView> views() const;
@@ -93,9 +105,10 @@ class StreamPool {
 
   Decoder& decoder_;
   const StreamId most_streams_;
-  // There was no memory for more streams, or for so much room.
-  StreamId max_streams_;
-  Position refused_room_ = kAnyRoom;
+  const Position shortest_room_;
+  const std::size_t kv_bytes_;
+  // There was no memory for twice as much.
+  std::size_t ceiling_ = kNoCeiling;
   PrefixStore store_;
   std::vector<Stream> streams_;
   std::uint64_t clock_ = 0;

@@ -196,19 +196,20 @@ bool LlamaDecoder::copy(StreamId from, StreamId to) {
   return blob && restore(to, *blob);
 }
 
-std::vector<bool> LlamaDecoder::grow(StreamId streams, Position room) {
-  std::vector<bool> survived(static_cast<std::size_t>(sequences_->streams()));
-  std::unique_ptr<Sequences> grown = make_sequences(streams, room);
+std::vector<bool> LlamaDecoder::reshape(std::span<const StreamId> kept, CacheShape shape) {
+  std::vector<bool> survived(kept.size());
+  std::unique_ptr<Sequences> changed = make_sequences(shape.streams, shape.room);
   // One at a time, as each is there three times meanwhile.
-  for (StreamId id = 0; id < sequences_->streams(); ++id) {
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    const auto id = static_cast<StreamId>(i);
     try {
-      const std::optional<StateBlob> blob = sequences_->save(id);
-      survived[static_cast<std::size_t>(id)] = blob && grown->restore(id, *blob);
+      const std::optional<StateBlob> blob = sequences_->save(kept[i]);
+      survived[i] = blob && blob->length <= shape.room && changed->restore(id, *blob);
     } catch (const std::exception&) {
-      grown->clear(id);  // What can't be moved is evaluated again.
+      changed->clear(id);  // What can't be moved is evaluated again.
     }
   }
-  sequences_ = std::move(grown);
+  sequences_ = std::move(changed);
   return survived;
 }
 

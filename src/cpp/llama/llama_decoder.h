@@ -92,7 +92,7 @@ class LlamaDecoder final : public Decoder {
   bool restore(StreamId stream, const StateBlob& blob) override {
     return sequences_->restore(stream, blob);
   }
-  std::vector<bool> grow(StreamId streams, Position room) override;
+  std::vector<bool> reshape(std::span<const StreamId> kept, CacheShape shape) override;
   void restart(Position room) override;
 
  private:
