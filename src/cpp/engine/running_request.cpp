@@ -113,6 +113,13 @@ Outcome& RunningRequest::finish(FinishReason reason, Clock::time_point now) noex
   return outcome;
 }
 
+std::vector<RunState> states_of(std::span<const std::unique_ptr<RunningRequest>> runs) {
+  std::vector<RunState> states;
+  states.reserve(runs.size());
+  for (const auto& run : runs) states.push_back(run->state());
+  return states;
+}
+
 Outcome outcome_without_running(const Request& request,
                                 FinishReason reason,
                                 Clock::time_point now) noexcept {

@@ -8,8 +8,10 @@
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/token.h"
 #include "engine/decoder.h"
@@ -73,6 +75,8 @@ class RunningRequest {
   Clock::time_point last_token_;
   std::optional<Outcome> outcome_;
 };
+
+std::vector<RunState> states_of(std::span<const std::unique_ptr<RunningRequest>> runs);
 
 // The outcome of a request that ends before it ran.
 Outcome outcome_without_running(const Request& request,

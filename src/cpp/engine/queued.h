@@ -1,0 +1,30 @@
+// A request that waits for a stream.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <span>
+
+#include "base/token.h"
+#include "engine/outcome.h"
+#include "engine/request.h"
+#include "engine/running_request.h"
+
+namespace llmlocal {
+
+struct Queued {
+  std::shared_ptr<Request> request;
+  Outcome outcome;                      // Once it has left the queue; of what has no `run`.
+  std::unique_ptr<RunningRequest> run;  // Once it could run; it may have given up its stream.
+
+  // What is to be evaluated for it: its prompt, and what it has answered already.
+  std::span<const Token> text() const {
+    return run ? run->state().prompt : std::span<const Token>(request->spec().prompt);
+  }
+  Position text_length() const { return static_cast<Position>(text().size()); }
+};
+
+// A list, as its members can be moved to another one without fail.
+using Queue = std::list<Queued>;
+
+}  // namespace llmlocal
