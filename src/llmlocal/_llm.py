@@ -282,9 +282,16 @@ class LLM:
     ) -> list[Reply]:
         checked = RequestOptions(self._facts.defaults, **options)
         self._open_model()
-        specs = [checked.spec(self._prompt_tokens(prompt)) for prompt in prompts]
+        seeds = checked.seeds(len(prompts))
+        specs = [
+            checked.spec(self._prompt_tokens(prompt), seed)
+            for prompt, seed in zip(prompts, seeds, strict=True)
+        ]
         requests = self._engine.submit(specs)
-        return [Reply(request, seed=checked.seed, callback=callback) for request in requests]
+        return [
+            Reply(request, seed=seed, callback=callback, model=self)
+            for request, seed in zip(requests, seeds, strict=True)
+        ]
 
     def _prompt_tokens(self, prompt: Prompt) -> Sequence[int]:
         if not isinstance(prompt, str):

@@ -71,7 +71,7 @@ class Options(TypedDict, total=False):
     stop: str | Sequence[str] | None
     """Strings that end the text; they are not part of it. Default: none."""
     seed: int | None
-    """Seed of the random choices, 0 to 2**64 - 1; None = a new one. Default None."""
+    """Seed of the random choices, 0 to 2**64 - 1; None = a new one for each prompt. Default None."""
     timeout: float | None
     """Seconds after which the text ends as it is, > 0; None = never. Default None."""
 
@@ -150,11 +150,18 @@ class RequestOptions:
         merged: Options = {**defaults, **options}
         self.max_tokens = _max_tokens(merged.get("max_tokens", _DEFAULT_MAX_TOKENS))
         self.stops = _strings("stop", merged.get("stop", ()))
-        self.seed = _seed(merged.get("seed"))
+        self._seed = _seed(merged.get("seed"))
         self.timeout = _timeout(merged.get("timeout"))
-        self._sampling = _sampling(merged, self.seed)
+        self._sampling = _sampling(merged)
 
-    def spec(self, prompt: Sequence[int]) -> _core.RequestSpec:
+    def seeds(self, count: int) -> list[int]:
+        """One for each of so many prompts: the one that was given, or new ones."""
+        if self._seed is not None:
+            return [self._seed] * count
+        return [int.from_bytes(os.urandom(4), "little") for _ in range(count)]
+
+    def spec(self, prompt: Sequence[int], seed: int) -> _core.RequestSpec:
+        self._sampling.seed = seed
         return _core.RequestSpec(
             prompt,
             sampling=self._sampling,
@@ -170,7 +177,7 @@ def _unknown(name: str) -> str:
     return f"there is no option {name!r}{hint}"
 
 
-def _sampling(options: Options, seed: int) -> _core.SamplingParams:
+def _sampling(options: Options) -> _core.SamplingParams:
     values = cast("Mapping[str, Any]", options)
     params = _core.SamplingParams()
     for name in _FLOATS:
@@ -182,7 +189,6 @@ def _sampling(options: Options, seed: int) -> _core.SamplingParams:
     if "dry_breakers" in options:
         params.dry_breakers = _strings("dry_breakers", options["dry_breakers"])
     params.logit_bias = _biases(options.get("logit_bias"))
-    params.seed = seed
     return params
 
 
@@ -211,9 +217,9 @@ def _timeout(value: float | None) -> float | None:
     return None if value is None else _number("timeout", value)
 
 
-def _seed(value: int | None) -> int:
+def _seed(value: int | None) -> int | None:
     if value is None:
-        return int.from_bytes(os.urandom(4), "little")
+        return None
     seed = _whole("seed", value, 2**64 - 1)
     if seed < 0:
         raise ParameterError(f"seed must be 0 to 2**64 - 1, or None for a new one; got {seed}")

@@ -27,8 +27,19 @@ _REASONS: dict[_core.FinishReason, FinishReason] = {
 }
 
 
+def _is_false(answer: object) -> bool:
+    """False, or numpy's; not whatever is falsy, or ``sys.stdout.write`` would end a text with ""."""
+    return answer is False or (hasattr(answer, "dtype") and not answer)
+
+
 class Reply:
     """Takes what its request has to say, in order.  A request that nobody holds stops.
+
+    Args:
+        request: What was submitted.
+        seed: Its seed.
+        callback: Told of each token.
+        model: Whose request it is; held until the reply is complete.
 
     Attributes:
         request: Only to be watched; what it has to say is read here.
@@ -36,10 +47,16 @@ class Reply:
     """
 
     def __init__(
-        self, request: _core.Request, *, seed: int, callback: TokenCallback | None = None
+        self,
+        request: _core.Request,
+        *,
+        seed: int,
+        callback: TokenCallback | None = None,
+        model: object = None,
     ) -> None:
         self.request = request
         self._seed = seed
+        self._model = model  # Which is closed when nobody holds it.
         self._callback = callback
         self._tokens: list[int] = []
         self._pieces: list[str] = []
@@ -82,6 +99,7 @@ class Reply:
         pieces = [piece for token, text in events if (piece := self._take_one(token, text))]
         if outcome is not None:
             self._outcome = outcome
+            self._model = None
             pass_on_log()
         return pieces
 
@@ -102,8 +120,7 @@ class Reply:
     def _is_wanted(self, token: int, text: str) -> bool:
         assert self._callback is not None
         try:
-            answer = self._callback(token, text)
-            return answer is None or bool(answer)
+            return not _is_false(self._callback(token, text))
         except BaseException:
             self._refuse()
             raise

@@ -144,6 +144,18 @@ def test_so_is_one_with_an_open_stream(tiny_path: TinyPath) -> None:
     assert trace() is None
 
 
+def test_a_stream_holds_its_model_until_it_has_all(tiny_path: TinyPath) -> None:
+    llm = LLM(tiny_path("llama"), n_threads=1, progress=False)
+    stream = llm.generate("hello", max_tokens=500, temp=0, streaming=True)
+    trace = weakref.ref(llm)
+    del llm
+    gc.collect()
+    assert trace() is not None
+    assert stream.result.finish_reason in ("length", "stop")
+    gc.collect()
+    assert trace() is None
+
+
 @on_linux
 def test_memory_stays_flat_when_models_come_and_go(tiny_path: TinyPath) -> None:
     program = f"""{OPEN}

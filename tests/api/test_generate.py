@@ -243,6 +243,16 @@ def test_other_seeds_give_other_texts(open_tiny: OpenTiny) -> None:
     assert len({sampled(open_tiny(n_parallel=1), seed) for seed in range(5)}) == 5
 
 
+def test_each_of_many_prompts_has_a_seed_of_its_own_unless_one_is_given(
+    open_tiny: OpenTiny,
+) -> None:
+    llm = open_tiny()
+    new = llm.generate([PROMPT] * 4, max_tokens=40, temp=1.5)
+    assert len({answer.seed for answer in new}) == len(set(new)) == 4
+    same = llm.generate([PROMPT] * 4, max_tokens=4, temp=1.5, seed=7)
+    assert {answer.seed for answer in same} == {7}
+
+
 def test_the_reported_seed_gives_the_text_again(open_tiny: OpenTiny) -> None:
     first = sampled(open_tiny(n_parallel=1), None)
     assert sampled(open_tiny(n_parallel=1), first.seed) == first

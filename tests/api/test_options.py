@@ -208,9 +208,9 @@ def test_a_call_overrides_what_the_file_recommends() -> None:
 
 
 def test_seeds_differ_unless_given() -> None:
-    assert RequestOptions({}, seed=0).seed == 0
-    assert RequestOptions({}, seed=2**64 - 1).seed == 2**64 - 1
-    drawn = {RequestOptions({}).seed for _ in range(20)}
+    assert RequestOptions({}, seed=0).seeds(2) == [0, 0]
+    assert RequestOptions({}, seed=2**64 - 1).seeds(1) == [2**64 - 1]
+    drawn = {seed for _ in range(5) for seed in RequestOptions({}).seeds(4)}
     assert len(drawn) == 20
     assert all(0 <= seed < 2**32 for seed in drawn)
 
@@ -225,4 +225,4 @@ _anything = st.one_of(
 def test_whatever_is_passed_is_taken_or_refused(options: dict[str, Any]) -> None:
     # Anything but a ParameterError fails the test.
     with contextlib.suppress(ParameterError):
-        assert isinstance(RequestOptions({}, **options).spec([1]), _core.RequestSpec)
+        assert isinstance(RequestOptions({}, **options).spec([1], 0), _core.RequestSpec)

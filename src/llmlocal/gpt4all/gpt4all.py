@@ -404,7 +404,10 @@ def _device(device: str | None) -> str:
 
 
 def _told(callback: ResponseCallbackType | None) -> ResponseCallbackType | None:
-    """The callback as an LLM calls it: that goes on after None, which here has always been an end."""
+    """The callback as an LLM calls it: that goes on after None, which here has always been an end.
+
+    As ever it is not told of a token that ends in the middle of a character.
+    """
     if callback is None or callback is empty_response_callback:
         return None
-    return lambda token_id, response: bool(callback(token_id, response))
+    return lambda token_id, response: not response or bool(callback(token_id, response))
