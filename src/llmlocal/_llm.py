@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, cast, overload
+from typing import TYPE_CHECKING, Literal, NoReturn, cast, overload
 
 from llmlocal import _core
 from llmlocal._async import AsyncStream, Waker
@@ -21,10 +21,10 @@ from llmlocal._memory_use import MemoryUse, memory_by_device
 from llmlocal._options import RequestOptions, has_lone_surrogate
 from llmlocal._placement import PlacementOptions
 from llmlocal._progress import ProgressOption
-from llmlocal._reply import Reply, TokenCallback
+from llmlocal._reply import Reply, TokenCallback, check_callback
 from llmlocal._stats import Stats
 from llmlocal._stream import Stream, wait_for
-from llmlocal._tokens import is_token_ids, token_ids
+from llmlocal._tokens import check_prompt, is_token_ids, token_ids
 from llmlocal.errors import EngineClosedError, ParameterError
 
 if TYPE_CHECKING:
@@ -236,6 +236,7 @@ class LLM:
             >>> llm.generate("1, 2, 3, 4,", max_tokens=3, temp=0).usage.completion_tokens
             3
         """
+        check_prompt(prompt)
         is_many = not isinstance(prompt, str) and not is_token_ids(prompt)
         if is_many and (streaming or callback is not None):
             raise ParameterError("streaming and callback take one prompt, got a list of them")
@@ -281,6 +282,7 @@ class LLM:
         self, prompts: Sequence[Prompt], callback: TokenCallback | None, options: Options
     ) -> list[Reply]:
         checked = RequestOptions(self._facts.defaults, **options)
+        check_callback(callback)
         self._open_model()
         seeds = checked.seeds(len(prompts))
         specs = [
@@ -294,7 +296,10 @@ class LLM:
         ]
 
     def _prompt_tokens(self, prompt: Prompt) -> Sequence[int]:
+        check_prompt(prompt)
         if not isinstance(prompt, str):
+            if len(prompt) > 0 and isinstance(cast("object", prompt[0]), str):
+                raise ParameterError(f"here goes one prompt, got a list of them: {prompt!r:.60}")
             return token_ids(prompt)
         if not prompt:
             raise ParameterError("prompt must not be empty")
@@ -429,7 +434,7 @@ class LLM:
             parse_special: Take the text of a control token, such as ``<|im_end|>``, for the token.
 
         Raises:
-            ParameterError: The text can't be written as UTF-8.
+            ParameterError: It is no text, or can't be written as UTF-8.
         """
         return self.encode_segments([(text, parse_special)], add_special=add_special)
 
@@ -446,6 +451,8 @@ class LLM:
         """
         listed = list(segments)
         for text, _ in listed:
+            if not isinstance(text, str):
+                raise ParameterError(f"text must be a str, got {text!r:.60}")
             if has_lone_surrogate(text):
                 raise ParameterError(f"there is half a surrogate pair in the text {text!r:.60}")
         return self._open_tokenizer().encode(listed, add_special=add_special)
@@ -570,6 +577,12 @@ class LLM:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a loaded model can't be pickled or copied: share it between threads, and load it anew"
+            " in another process"
+        )
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"device={self.device!r}, n_ctx={self.n_ctx}"

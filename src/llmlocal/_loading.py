@@ -6,6 +6,7 @@ placement on devices decided, and the native objects are made.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LoadOptions", "LoadedModel", "ModelFacts", "load"]
 
+_logger = logging.getLogger("llmlocal")
 _MOST_STREAMS = 256
 _MOST_THREADS = 512
 _MOST_BATCH = 65_536
@@ -58,6 +60,10 @@ class LoadOptions:
         _check("n_parallel", self.n_parallel, 1, _MOST_STREAMS)
         _check("kv_cache_bytes", self.kv_cache_bytes, 0, 2**63 - 1)
         _check("prefix_cache_bytes", self.prefix_cache_bytes, 0, 2**63 - 1)
+        _check_type("kv_type", self.kv_type, str)
+        _check_type("use_mmap", self.use_mmap, bool)
+        if self.flash_attention is not None:
+            _check_type("flash_attention", self.flash_attention, bool)
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,8 @@ def load(
     from llmlocal import models
 
     options.check()
+    if not isinstance(name, (str, os.PathLike)):
+        raise ParameterError(f"model must be a name or a path, got {name!r:.60}")
     path = models.resolve(
         name, model_path=model_path, allow_download=allow_download, progress=progress
     )
@@ -141,6 +149,14 @@ def _start_engine(
     tokenizer = _core.Tokenizer(model)
     metadata = MappingProxyType(model.metadata)
     n_ctx = choose_context(options.n_ctx, model.training_context)
+    if n_ctx > model.training_context > 0:
+        _logger.warning(
+            "n_ctx=%d is more than the %d tokens that %s was trained for: longer texts may make no"
+            " sense to it",
+            n_ctx,
+            model.training_context,
+            path.name,
+        )
     n_threads = default_threads() if options.n_threads is None else options.n_threads
     limit = options.kv_cache_bytes
     budget = choose_budget(
@@ -182,3 +198,8 @@ def _check(name: str, value: object, least: int, most: int) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise ParameterError(f"{name} must be a whole number, {least} to {most}; got {value!r}")
+
+
+def _check_type(name: str, value: object, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise ParameterError(f"{name} must be a {kind.__name__}, got {value!r:.60}")

@@ -7,6 +7,7 @@ defaults that a model's file recommends.
 from __future__ import annotations
 
 import difflib
+import math
 import numbers
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -104,6 +105,7 @@ _ELSEWHERE = {
     "stream": "streaming",
 }
 _INT32_MAX = 2**31 - 1
+_FLOAT32_MAX = 3.4e38
 _DEFAULT_MAX_TOKENS = 200
 
 # The names of these options in a GGUF's header (general.sampling.*).
@@ -154,6 +156,10 @@ class RequestOptions:
         self.timeout = _timeout(merged.get("timeout"))
         self._sampling = _sampling(merged)
 
+    def check(self) -> None:
+        """Raise the ParameterError that a request with these options would end with."""
+        self._sampling.validate(_INT32_MAX)
+
     def seeds(self, count: int) -> list[int]:
         """One for each of so many prompts: the one that was given, or new ones."""
         if self._seed is not None:
@@ -182,7 +188,7 @@ def _sampling(options: Options) -> _core.SamplingParams:
     params = _core.SamplingParams()
     for name in _FLOATS:
         if name in values:
-            setattr(params, name, _number(name, values[name]))
+            setattr(params, name, _float32(name, values[name]))
     for name in _INTS:
         if name in values:
             setattr(params, name, _whole(name, values[name]))
@@ -190,6 +196,13 @@ def _sampling(options: Options) -> _core.SamplingParams:
         params.dry_breakers = _strings("dry_breakers", options["dry_breakers"])
     params.logit_bias = _biases(options.get("logit_bias"))
     return params
+
+
+def _float32(name: str, value: object) -> float:
+    number = _number(name, value)
+    if math.isfinite(number) and abs(number) > _FLOAT32_MAX:
+        raise ParameterError(f"{name} is too large: it must be below 3.4e38, got {value!r}")
+    return number
 
 
 def _number(name: str, value: object) -> float:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from llmlocal import _runtime
 from llmlocal._budget import choose_context
@@ -46,7 +46,9 @@ class PlacementOptions:
             raise ParameterError(f"split_mode must be 'layer' or 'row', got {self.split_mode!r}")
         shares = self.tensor_split
         if shares is not None and not (
-            all(0 <= share < float("inf") for share in shares) and sum(shares) > 0
+            not isinstance(cast("object", shares), str)
+            and all(0 <= share < float("inf") for share in shares)
+            and sum(shares) > 0
         ):
             raise ParameterError(f"tensor_split must be shares >= 0, not all 0; got {shares!r}")
         for pattern in self.tensor_placement:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+from llmlocal.errors import ParameterError
+
 if TYPE_CHECKING:
     from tqdm import tqdm
 
@@ -56,6 +58,8 @@ def reporter(progress: ProgressOption, label: str) -> AbstractContextManager[Pro
         )
     if progress is False:
         return nullcontext(_ignore)
+    if not callable(progress):
+        raise ParameterError(f"progress must be a function, False or None; got {progress!r:.60}")
     return nullcontext(progress)
 
 

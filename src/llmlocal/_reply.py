@@ -6,15 +6,16 @@ wait.
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable
 
 from llmlocal import _core
 from llmlocal._log import pass_on_log
 from llmlocal._types import Completion, FinishReason, Timings, Usage
-from llmlocal.errors import EngineError
+from llmlocal.errors import EngineError, ParameterError
 
-__all__ = ["Reply", "TokenCallback"]
+__all__ = ["Reply", "TokenCallback", "check_callback"]
 
 TokenCallback = Callable[[int, str], object]
 """Called as ``callback(token_id, text)`` for each token; returning False ends the generation."""
@@ -25,6 +26,13 @@ _REASONS: dict[_core.FinishReason, FinishReason] = {
     _core.FinishReason.CANCELLED: "cancelled",
     _core.FinishReason.TIMEOUT: "timeout",
 }
+
+
+def check_callback(callback: object) -> None:
+    """Raise a ParameterError for what can't be called, or would have to be awaited."""
+    if callback is None or (callable(callback) and not inspect.iscoroutinefunction(callback)):
+        return
+    raise ParameterError(f"callback must be a function, and not an async one; got {callback!r:.60}")
 
 
 def _is_false(answer: object) -> bool:

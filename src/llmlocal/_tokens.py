@@ -1,19 +1,29 @@
-"""Prompts that come as token ids."""
+"""Prompts: text, or token ids."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
-from typing import SupportsIndex, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, SupportsIndex, cast
 
 from llmlocal.errors import ParameterError
 
-__all__ = ["is_token_ids", "token_ids"]
+__all__ = ["check_prompt", "is_token_ids", "token_ids"]
+
+
+def check_prompt(prompt: object) -> None:
+    """Raise a ParameterError for what is neither text nor a sequence."""
+    is_sequence = hasattr(prompt, "__len__") and hasattr(prompt, "__getitem__")  # numpy's too
+    if not is_sequence or isinstance(prompt, (bytes, bytearray, memoryview, Mapping)):
+        hint = "; decode it first" if isinstance(prompt, (bytes, bytearray)) else ""
+        raise ParameterError(
+            f"a prompt is text or token ids, or a list of either; got {prompt!r:.60}{hint}"
+        )
 
 
 def is_token_ids(prompt: Sequence[object]) -> bool:
     """Whether it is one prompt of token ids, and not several prompts."""
-    return len(prompt) > 0 and not isinstance(prompt[0], (str, Sequence))
+    return len(prompt) > 0 and not isinstance(prompt[0], (str, bytes, Sequence, Mapping))
 
 
 def token_ids(tokens: Sequence[object]) -> list[int]:
@@ -23,10 +33,16 @@ def token_ids(tokens: Sequence[object]) -> list[int]:
         ParameterError: One is no integer, or too large to be an id.
     """
     try:
-        ids = [operator.index(cast("SupportsIndex", token)) for token in tokens]
+        ids = [_index(token) for token in tokens]
     except TypeError:
         raise ParameterError(f"token ids must be whole numbers, got {tokens!r:.80}") from None
     for each in ids:
         if not -(2**31) <= each < 2**31:
             raise ParameterError(f"there is no token {each}")
     return ids
+
+
+def _index(token: Any) -> int:
+    if isinstance(token, bool):
+        raise TypeError
+    return operator.index(cast("SupportsIndex", token))

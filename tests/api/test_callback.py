@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llmlocal import LLM, EngineClosedError
+from llmlocal import LLM, EngineClosedError, ParameterError
 
 from ..conftest import OpenTiny
 from ..tiny_vocab import bpe_vocab
@@ -64,6 +64,12 @@ def test_it_is_told_every_token_and_its_text(llm: LLM) -> None:
         text for _, text in callback.calls
     ]
     assert answer.finish_reason == "length"
+
+
+@pytest.mark.parametrize("no_function", [5, "print", asyncio.sleep])
+def test_what_is_no_plain_function_is_refused(no_function: Any, llm: LLM) -> None:
+    with pytest.raises(ParameterError, match="callback must be a function, and not an async one"):
+        llm.generate(PROMPT, callback=no_function)
 
 
 def test_it_runs_in_the_caller_s_thread(llm: LLM) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
+import pickle
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -112,6 +116,15 @@ def test_a_prompt_that_does_not_fit(open_tiny: OpenTiny) -> None:
         ([10**6], r"prompt holds token 1000000, but the vocabulary has 0 to \d+"),
         ([2**40], "there is no token 1099511627776"),
         ("half \udcff", "half a surrogate pair in the text 'half \\\\udcff'"),
+        (None, "a prompt is text or token ids, or a list of either; got None"),
+        (5, "a prompt is text or token ids, or a list of either; got 5"),
+        (b"hello", "got b'hello'; decode it first"),
+        ([b"hello"], "got b'hello'; decode it first"),
+        ({"a": 1}, "a prompt is text or token ids, or a list of either; got {'a': 1}"),
+        ({"a"}, "a prompt is text or token ids, or a list of either; got {'a'}"),
+        (["hello", 5], "a prompt is text or token ids, or a list of either; got 5"),
+        ([["hello"]], r"here goes one prompt, got a list of them: \['hello'\]"),
+        ([True], r"token ids must be whole numbers, got \[True\]"),
     ],
 )
 def test_a_prompt_that_is_none(prompt: Any, message: str, tiny_llm: LLM) -> None:
@@ -283,3 +296,22 @@ def test_threads_on_one_object_get_their_own_answers(open_tiny: OpenTiny) -> Non
     assert (stats.requests, stats.streams_active, stats.waiting) == (48, 0, 0)
     assert stats.completion_tokens == 48 * 30
     assert stats.steps < 48 * 30 / 2  # They did run together.
+
+
+@pytest.mark.parametrize("text", [None, 5, b"hello"])
+def test_what_is_no_text_has_no_tokens(text: Any, tiny_llm: LLM) -> None:
+    for call in (tiny_llm.tokenize, tiny_llm.count_tokens):
+        with pytest.raises(ParameterError, match="text must be a str, got "):
+            call(text)
+
+
+def test_a_list_is_not_one_prompt(tiny_llm: LLM) -> None:
+    prompts: Any = ["hello", "there"]
+    with pytest.raises(ParameterError, match="here goes one prompt, got a list of them"):
+        asyncio.run(tiny_llm.agenerate(prompts))
+
+
+@pytest.mark.parametrize("copies", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_model_is_not_copied(copies: Callable[[LLM], object], tiny_llm: LLM) -> None:
+    with pytest.raises(TypeError, match="a loaded model can't be pickled or copied: share it"):
+        copies(tiny_llm)

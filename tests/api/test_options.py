@@ -32,6 +32,7 @@ OUT_OF_RANGE = [
     ("temp", INF, "temp must be a finite number >= 0, got inf"),
     ("temp", NAN, "temp must be a finite number >= 0, got nan"),
     ("temp", 10**400, "temp is too large"),
+    ("temp", 1e39, r"temp is too large: it must be below 3.4e38, got 1e\+39"),
     ("top_k", -1, r"top_k must be >= 0 \(0 = off\), got -1"),
     ("top_k", -(2**40), "top_k must be 0 to 2147483647, got -1099511627776"),
     ("top_p", 0, r"top_p must be in \(0, 1\] \(1 = off\), got 0"),

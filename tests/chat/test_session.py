@@ -834,3 +834,30 @@ def test_a_prompt_can_be_seen_without_being_sent() -> None:
     assert prompt == "<system>S</><user>hi</><assistant>"
     assert prompt.segments[1] == ("S", False)
     assert model.prompts == []
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"temp": -1}, ParameterError, "temp must be a finite number >= 0, got -1"),
+        ({"stop": 5}, ParameterError, "stop must hold non-empty strings"),
+        ({"temperature": 1}, TypeError, "there is no option 'temperature'; did you mean 'temp'"),
+    ],
+)
+def test_options_are_checked_when_a_session_is_made(
+    options: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        ChatSession(FakeModel(), **options)
+
+
+@pytest.mark.parametrize("messages", [None, 5, b"hi", {"role": "user", "content": "hi"}])
+def test_messages_that_are_no_list(messages: Any) -> None:
+    with pytest.raises(ParameterError, match="messages must be a list of dicts"):
+        ChatSession(FakeModel(), messages=messages)
+
+
+def test_an_empty_template_is_none() -> None:
+    session = ChatSession(FakeModel(), template=" ")
+    with pytest.raises(TemplateError, match="the chat template is empty"):
+        session.generate("hello")

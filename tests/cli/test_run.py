@@ -188,9 +188,10 @@ def test_what_can_not_be_done(words: list[str], message: str, tiny_path: TinyPat
     assert_refused(run(tiny_path("llama"), *words), message)
 
 
-def test_a_pipe_with_something_else_than_text(tiny_path: TinyPath) -> None:
-    done = run(tiny_path("llama"), text=b"h\xff", PYTHONIOENCODING="utf-8:strict")
-    assert_refused(done, "standard input is not text")
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_a_pipe_with_something_else_than_text(errors: str, tiny_path: TinyPath) -> None:
+    done = run(tiny_path("llama"), text=b"h\xff", PYTHONIOENCODING=f"utf-8:{errors}")
+    assert_refused(done, "standard input is not (UTF-8 )?text")
 
 
 @pytest.mark.parametrize(
@@ -238,3 +239,19 @@ def test_a_reader_who_leaves_ends_it(tiny_path: TinyPath) -> None:
         assert process.stderr is not None
         assert process.stderr.read() == ""
         assert process.wait(PATIENCE_S) == 141
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no device that is always full")
+def test_a_disk_that_is_full(tiny_path: TinyPath) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command(tiny_path("llama"), "hello", "--max-tokens", "3"),
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "No space left on device" in done.stderr

@@ -76,6 +76,12 @@ def test_other_fields_are_refused(text: str) -> None:
         TurnFormat(text)
 
 
+@pytest.mark.parametrize("text", ["", "hello", "{1}", "hello {1}"])
+def test_one_without_a_place_for_the_prompt_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"has no \{0\}, the place for the prompt"):
+        TurnFormat(text)
+
+
 def test_single_braces_are_refused() -> None:
     with pytest.raises(ValueError, match="Single '}'"):
         TurnFormat("{0} }")

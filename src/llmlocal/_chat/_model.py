@@ -7,7 +7,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
-from llmlocal._templates import ChatPrompt, ChatTemplate, Message, SegmentEncoder
+from llmlocal._templates import (
+    ChatPrompt,
+    ChatTemplate,
+    Message,
+    SegmentEncoder,
+    check_list,
+)
 from llmlocal.errors import ParameterError, TemplateError
 
 if TYPE_CHECKING:
@@ -133,6 +139,8 @@ def find_template(
                 " or continue a text with generate()"
             )
         return _parsed(source)
+    if not template.strip():
+        raise TemplateError("the chat template is empty; None stands for the file's own")
     if "{" in template:
         return _parsed(template)
     source = model.chat_template(template)
@@ -200,9 +208,11 @@ def control_texts(model: ChatModel, text: str) -> dict[int, str]:
 
 def as_messages(prompt: str | Sequence[Message], system: str | None = None) -> list[Message]:
     """A question, or a conversation, as messages; ``system`` goes before them."""
-    messages: list[Message] = (
-        [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [*prompt]
-    )
+    if isinstance(prompt, str):
+        messages: list[Message] = [{"role": "user", "content": prompt}]
+    else:
+        check_list(prompt)
+        messages = [*prompt]
     if system is None:
         return messages
     if messages and messages[0].get("role") == "system":

@@ -12,6 +12,7 @@ from llmlocal._chat._reply import ChatReply
 from llmlocal._chat._saved import load_session, save_session
 from llmlocal._chat._stream import AsyncChatStream, ChatStream
 from llmlocal._chat._turn import Busy, Prompt, Turn
+from llmlocal._options import RequestOptions
 from llmlocal._templates import (
     ChatPrompt,
     ChatTemplate,
@@ -59,7 +60,8 @@ class ChatSession:
             conversation has outgrown the context.
 
     Raises:
-        ParameterError: ``messages`` are no messages, or ``overflow`` is neither of the two.
+        ParameterError: ``messages`` are no messages, ``overflow`` is neither of the two, or an
+            option is out of its range.
 
     Example:
         >>> session = llm.chat_session(system="You are terse.")
@@ -86,6 +88,7 @@ class ChatSession:
     ) -> None:
         if overflow not in get_args(Overflow):
             raise ParameterError(f"overflow must be 'error' or 'drop_oldest', got {overflow!r}")
+        RequestOptions({}, **options).check()
         self._model = model
         self.history = _checked(as_messages(messages, system))
         self.template = template

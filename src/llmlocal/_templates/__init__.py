@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._marked import Segment
-from ._messages import Message, checked_messages
+from ._messages import Message, check_list, checked_messages
 from ._prompt import ChatPrompt, SegmentEncoder, encode_prompt
 from ._reasoning import Part, ReasoningSplitter, ReasoningTags
 from ._template import ChatTemplate
@@ -17,6 +17,7 @@ __all__ = [
     "ReasoningTags",
     "Segment",
     "SegmentEncoder",
+    "check_list",
     "checked_messages",
     "encode_prompt",
 ]

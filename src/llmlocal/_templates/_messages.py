@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from ..errors import ParameterError
 
-__all__ = ["Message", "as_parts", "as_text", "checked_messages", "without_system"]
+__all__ = ["Message", "as_parts", "as_text", "check_list", "checked_messages", "without_system"]
 
 Message = Mapping[str, Any]
 
@@ -29,12 +29,19 @@ def checked_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
     Raises:
         ParameterError: They are no list of messages; says which one, and what is wrong with it.
     """
-    if isinstance(messages, str | Mapping) or not isinstance(messages, Sequence):
+    check_list(messages)
+    return [_checked(message, f"messages[{i}]") for i, message in enumerate(messages)]
+
+
+def check_list(messages: object) -> None:
+    """Raise a ParameterError for what is no list."""
+    if isinstance(messages, str | bytes | bytearray | Mapping) or not isinstance(
+        messages, Sequence
+    ):
         message = (
             f"messages must be a list of dicts with role and content, not {type(messages).__name__}"
         )
         raise ParameterError(message)
-    return [_checked(message, f"messages[{i}]") for i, message in enumerate(messages)]
 
 
 def _checked(message: Message, where: str) -> dict[str, Any]:

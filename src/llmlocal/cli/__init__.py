@@ -40,6 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read the output has seen enough; Python must not try to flush the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
+    except OSError as exc:  # A full disk behind ">", for example.
+        print(f"llmlocal: error: {exc}", file=sys.stderr)
+        return 1
     return code
 
 

@@ -10,6 +10,9 @@ import contextlib
 import os
 import sys
 
+from llmlocal._options import has_lone_surrogate
+from llmlocal.errors import ParameterError
+
 __all__ = ["Terminal"]
 
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
@@ -68,6 +71,8 @@ class Terminal:
         if self.is_interactive:
             self._tell(prompt)
         line = sys.stdin.readline()
+        if has_lone_surrogate(line):  # How Python reads bytes that are no text.
+            raise ParameterError(f"a line of the input is not UTF-8 text: {line!r:.60}")
         return line.rstrip("\r\n") if line else None
 
     def write(self, text: str) -> None:

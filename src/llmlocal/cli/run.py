@@ -7,6 +7,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
+from llmlocal._options import has_lone_surrogate
 from llmlocal.cli._model_options import (
     add_model_options,
     add_sampling_options,
@@ -71,6 +72,8 @@ def _read_prompt(given: str | None) -> str:
         text = sys.stdin.read()
     except UnicodeDecodeError as exc:
         raise ParameterError(f"the prompt from standard input is not text: {exc}") from exc
+    if has_lone_surrogate(text):  # How Python reads bytes that are no text.
+        raise ParameterError("the prompt from standard input is not UTF-8 text")
     if not text:
         raise ParameterError("the prompt from standard input is empty")
     return text

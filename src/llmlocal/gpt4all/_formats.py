@@ -79,6 +79,10 @@ class TurnFormat:
                     f"the prompt template {text!r:.80} has the field {{{field}}};"
                     " there are {0}, the prompt, and after it {1}, the answer"
                 )
+        if None not in self._before:
+            raise ValueError(
+                f"the prompt template {text!r:.80} has no {{0}}, the place for the prompt"
+            )
         self.after_answer = _AFTER_ANSWER if after is None else "".join(after)
 
     def segments(self, content: str) -> list[Segment]:

@@ -1,0 +1,67 @@
+"""Loading: what its arguments may be, and what it has to say."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmlocal import LLM, ParameterError
+
+from ..conftest import OpenTiny, TinyPath
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_ctx": 0}, "n_ctx must be a whole number, 1 to 2147483647; got 0"),
+        ({"n_ctx": 1.5}, "n_ctx must be a whole number, 1 to 2147483647; got 1.5"),
+        ({"n_parallel": 257}, "n_parallel must be a whole number, 1 to 256; got 257"),
+        ({"n_threads": True}, "n_threads must be a whole number, 1 to 512; got True"),
+        ({"kv_type": None}, "kv_type must be a str, got None"),
+        ({"flash_attention": "yes"}, "flash_attention must be a bool, got 'yes'"),
+        ({"use_mmap": "no"}, "use_mmap must be a bool, got 'no'"),
+        ({"tensor_split": "3,1"}, "tensor_split must be shares >= 0, not all 0; got '3,1'"),
+        ({"progress": 5}, "progress must be a function, False or None; got 5"),
+    ],
+)
+def test_an_argument_that_makes_no_sense(
+    options: dict[str, Any], message: str, tiny_path: TinyPath
+) -> None:
+    with pytest.raises(ParameterError, match=message):
+        LLM(tiny_path("llama"), **{"progress": False, **options})
+
+
+def test_a_model_that_is_no_name() -> None:
+    model: Any = b"x"
+    with pytest.raises(ParameterError, match="model must be a name or a path, got b'x'"):
+        LLM(model)
+
+
+def trained_for(llm: LLM) -> int:
+    return int(llm.metadata["llama.context_length"])
+
+
+def test_a_context_beyond_the_training_is_warned_of(
+    tiny_path: TinyPath, open_tiny: OpenTiny, caplog: pytest.LogCaptureFixture
+) -> None:
+    most = trained_for(open_tiny())
+    LLM(tiny_path("llama"), n_ctx=most, n_parallel=1, progress=False).close()
+    assert caplog.messages == []
+    LLM(tiny_path("llama"), n_ctx=most + 1, n_parallel=1, progress=False).close()
+    (warning,) = caplog.messages
+    name = Path(tiny_path("llama")).name
+    assert warning.startswith(f"n_ctx={most + 1} is more than the {most} tokens that {name} was")
+
+
+def test_an_application_that_logs_is_not_told_of_llama_cpp(
+    tiny_path: TinyPath, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        LLM(tiny_path("llama"), progress=False).close()
+    assert caplog.messages == []
+    with caplog.at_level(logging.INFO), caplog.at_level(logging.INFO, "llmlocal.native"):
+        LLM(tiny_path("llama"), progress=False).close()
+    assert len(caplog.messages) > 50
