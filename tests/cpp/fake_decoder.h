@@ -100,7 +100,9 @@ struct FakeOptions {
   // More than this is out of memory.
   StreamId grows_to = 256;
   Position room_grows_to = kAnyRoom;
+  Position together = kAnyRoom;  // Tokens of the streams before and after a change.
   Position room_restarts_to = kAnyRoom;
+  bool failed_restart_leaves_nothing = false;
   bool polls_abort_check = true;
   bool keeps_threads_busy = false;  // Waiting at a gate takes no time on CPUs.
   std::shared_ptr<StepGate> gate = std::make_shared<StepGate>();
@@ -295,7 +297,9 @@ class FakeDecoder : public Decoder {
     require(std::ranges::adjacent_find(kept, std::greater_equal{}) == kept.end(),
             "kept in disorder");
     enter(Call::kReshape);
-    if (shape.streams > options_.grows_to || shape.room > options_.room_grows_to) {
+    const Position together = streams() * room_ + shape.streams * shape.room;
+    if (shape.streams > options_.grows_to || shape.room > options_.room_grows_to ||
+        together > options_.together) {
       throw OutOfMemoryError("no memory to grow");
     }
     ++log_->reshapes;
@@ -318,7 +322,7 @@ class FakeDecoder : public Decoder {
     require(room > room_ && room <= options_.context_length, "restart with a wrong length");
     ++log_->restarts;
     streams_.assign(1, {});
-    room_ = first_room();
+    room_ = options_.failed_restart_leaves_nothing ? 0 : first_room();
     if (room > options_.room_restarts_to) throw OutOfMemoryError("no memory to restart");
     enter(Call::kRestart);
     room_ = room;

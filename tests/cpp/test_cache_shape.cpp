@@ -77,6 +77,12 @@ TEST_CASE("cache shape: streams become shorter where that lets in more") {
   CHECK(choose_shape({2, 400}, Lengths{10}, Lengths{10}, memory_for(800)) == CacheShape(2, 400));
 }
 
+TEST_CASE("cache shape: streams don't become shorter for less than twice as many") {
+  const Lengths running(3, 10);
+  CHECK(choose_shape({4, 200}, running, Lengths(4, 10), memory_for(800)) == CacheShape(4, 200));
+  CHECK(choose_shape({4, 200}, running, Lengths(5, 10), memory_for(800)) == short_streams(8));
+}
+
 TEST_CASE("cache shape: a text that can't go on keeps what it has") {
   CHECK(choose_shape({2, 400}, Lengths{900, 10}, Lengths(9, 10), memory_for(800)) ==
         CacheShape(2, 400));

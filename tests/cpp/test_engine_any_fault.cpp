@@ -39,8 +39,8 @@ class Dice {
   // By the engine's thread.
   void roll(Call call) {
     if (stopped_ || !may_fail(call) || random_.below(1000) >= 10 * percent_) return;
-    const bool may_lack_memory_only = call == Call::kReshape || call == Call::kRestart;
-    const int kind = may_lack_memory_only && harm_ != Harm::kAll ? 0 : random_.below(5);
+    const bool may_lack_memory_only = call == Call::kRestart && harm_ != Harm::kAll;
+    const int kind = may_lack_memory_only ? 0 : random_.below(5);
     if (kind == 0) throw OutOfMemoryError("a fault");
     if (kind == 1) throw EngineError("a fault");
     if (kind == 2) throw std::bad_alloc();
@@ -98,6 +98,7 @@ FakeOptions random_fake(Random& random) {
   fake.grows_to = random.between(2, 8);
   fake.room = random.pick<Position>({8, 50, 128});
   fake.room_grows_to = random.pick<Position>({8, 64, kAnyRoom});
+  fake.failed_restart_leaves_nothing = random.chance(50);
   return fake;
 }
 

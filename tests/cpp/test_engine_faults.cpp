@@ -311,6 +311,26 @@ TEST_CASE("faults: a request for which there is no memory even alone fails alone
   fixture.check_works();
 }
 
+TEST_CASE("faults: where a failed restart left nothing at all, each request tries again") {
+  const auto is_scarce = std::make_shared<std::atomic<bool>>(true);
+  FakeOptions fake;
+  fake.room = 64;
+  fake.failed_restart_leaves_nothing = true;
+  fake.on_call = [is_scarce](Call call) {
+    if ((call == Call::kReshape || call == Call::kRestart) && *is_scarce) throw std::bad_alloc();
+  };
+  EngineFixture fixture(std::move(fake));
+  for (const std::size_t length : {100, 10, 100}) {
+    const Result cut = fixture.run(spec_of(some_tokens(length)));
+    CHECK_THROWS_AS(std::rethrow_exception(cut.outcome.error), OutOfMemoryError);
+    CHECK(fixture.engine().stats().stream_tokens == 0);
+  }
+  *is_scarce = false;
+  fixture.check_works();
+  CHECK(fixture.engine().stats().stream_tokens == 64);
+  fixture.check_is_right(*fixture.submit(spec_of(some_tokens(100))));
+}
+
 TEST_CASE("faults: what a running request loses when streams are added is evaluated again") {
   for (const MemoryKind kind : kAllKinds) {
     CAPTURE(name_of(kind));

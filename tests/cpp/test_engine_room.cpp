@@ -104,6 +104,25 @@ TEST_CASE("room: a long text has its own among short ones, and then they are man
   }
 }
 
+TEST_CASE(
+    "room: answers that outgrow their streams one by one go on before those that came later") {
+  FakeOptions fake = short_at_first();
+  fake.batch_capacity = 300;
+  EngineFixture fixture(std::move(fake), kMemoryForOneLongText);
+  std::vector<RequestSpec> specs;
+  for (int i = 0; i < 8; ++i) {  // The first to arrive is the first to outgrow its stream.
+    specs.push_back(spec_of(some_tokens(static_cast<std::size_t>(29 - i), i), 100));
+  }
+  std::vector<double> ends;
+  for (const auto& request : fixture.engine().submit(std::move(specs))) {
+    const Result result = read_to_end(*request);
+    fixture.check_is_right(request->spec(), result);
+    ends.push_back(result.outcome.timings.total_s);
+  }
+  CHECK(*std::max_element(ends.begin(), ends.begin() + 4) <
+        *std::min_element(ends.begin() + 4, ends.end()));
+}
+
 TEST_CASE("room: of answers that outgrow their streams together, the last ones wait") {
   FakeOptions fake = short_at_first();
   fake.batch_capacity = 300;

@@ -90,6 +90,19 @@ FakeOptions memory_of(MemoryKind kind, StreamId streams = 1) {
   return fake;
 }
 
+// A decoder in which one kind of call throws.
+FakeOptions throwing(Call broken, const std::shared_ptr<int>& kind, StreamId streams = 1) {
+  FakeOptions fake = memory_of(MemoryKind::kPlain, streams);
+  fake.on_call = [broken, kind](Call call) {
+    if (call != broken) return;
+    if (*kind == 0) throw std::bad_alloc();
+    if (*kind == 1) throw OutOfMemoryError("no memory");
+    if (*kind == 2) throw std::runtime_error("a reason");
+    if (*kind == 3) throw 42;
+  };
+  return fake;
+}
+
 const Tokens kTalk = some_tokens(40, 1);
 const Tokens kTalkGoesOn = kTalk + some_tokens(20, 2);
 const Tokens kOther = some_tokens(40, 3);
@@ -358,6 +371,47 @@ TEST_CASE("pool: after a rest it tries again to grow") {
   CHECK(fixture.pool().room() == 200);
 }
 
+TEST_CASE("pool: what was refused beside many streams may be had beside few") {
+  FakeOptions fake;
+  fake.room = 50;
+  fake.together = 650;
+  PoolFixture fixture(std::move(fake), 8);
+  fixture.want(8, 50);
+  REQUIRE(fixture.pool().streams() == 8);
+  fixture.want(2, 100);
+  CHECK(fixture.pool().streams() == 2);
+  CHECK(fixture.pool().room() == 100);
+  fixture.want(8, 50);
+  CHECK(fixture.pool().streams() == 8);
+  CHECK(fixture.pool().room() == 50);
+}
+
+TEST_CASE("pool: a change that fails, for whatever reason, leaves what was there") {
+  for (int kind = 0; kind < 4; ++kind) {
+    CAPTURE(kind);
+    PoolFixture fixture(throwing(Call::kReshape, std::make_shared<int>(kind)));
+    fixture.run(kTalk);
+    fixture.want(4, 1);
+    CHECK(fixture.pool().streams() == 1);
+    CHECK(fixture.content(0) == kTalk);
+    CHECK(fixture.pool().length(0) == 40);
+  }
+}
+
+TEST_CASE("pool: what is warm stays rather than what is empty") {
+  FakeOptions fake = memory_of(MemoryKind::kPlain, 3);
+  fake.room = 50;
+  PoolFixture fixture(std::move(fake), 4, 0, kStreamBytes * 200 / 256);
+  fixture.run(kTalk);
+  fixture.run(kOther);
+  fixture.run(some_tokens(20, 4));
+  for (const StreamId stream : {0, 1, 2}) fixture.pool().release(stream);
+  for (const StreamId stream : {1, 2}) fixture.pool().clear(stream);
+  fixture.want(1, 100);
+  CHECK(fixture.pool().streams() == 2);
+  CHECK(fixture.pool().held_prefix(kTalkGoesOn) == 40);
+}
+
 // Memory for 4 streams of 50 tokens, or 2 of 100.
 PoolFixture with_200_tokens(MemoryKind kind, StreamId streams, std::size_t store = kPlenty) {
   FakeOptions fake = memory_of(kind, streams);
@@ -429,19 +483,23 @@ TEST_CASE("pool: a restart has one long stream, and the store what was there") {
 }
 
 TEST_CASE("pool: a restart gives up the store before it fails") {
-  FakeOptions fake;
-  fake.room = 50;
-  fake.room_grows_to = 50;
-  int tries = 0;
-  fake.on_call = [&](Call call) {
-    if (call == Call::kRestart && ++tries == 1) throw OutOfMemoryError("the store has it all");
-  };
-  PoolFixture fixture(std::move(fake));
-  fixture.run_and_release(kTalk);
-  fixture.pool().restart(80);
-  CHECK(fixture.pool().room() == 100);
-  CHECK(fixture.pool().store().size() == 0);
-  CHECK(fixture.pool().store().bytes() == 0);
+  for (const bool is_ours : {true, false}) {
+    FakeOptions fake;
+    fake.room = 50;
+    fake.room_grows_to = 50;
+    int tries = 0;
+    fake.on_call = [&](Call call) {
+      if (call != Call::kRestart || ++tries > 1) return;
+      if (is_ours) throw OutOfMemoryError("the store has it all");
+      throw std::bad_alloc();
+    };
+    PoolFixture fixture(std::move(fake));
+    fixture.run_and_release(kTalk);
+    fixture.pool().restart(80);
+    CHECK(fixture.pool().room() == 100);
+    CHECK(fixture.pool().store().size() == 0);
+    CHECK(fixture.pool().store().bytes() == 0);
+  }
 }
 
 TEST_CASE("pool: a restart that fails leaves an empty stream") {
@@ -539,19 +597,6 @@ TEST_CASE("pool: no memory for saving a state costs that state only") {
   CHECK(fixture.run(kOther).reused == 0);
   CHECK(fixture.content(0) == kOther);
   CHECK(fixture.pool().store().size() == 0);
-}
-
-// A decoder in which one kind of call throws.
-FakeOptions throwing(Call broken, const std::shared_ptr<int>& kind, StreamId streams = 1) {
-  FakeOptions fake = memory_of(MemoryKind::kPlain, streams);
-  fake.on_call = [broken, kind](Call call) {
-    if (call != broken) return;
-    if (*kind == 0) throw std::bad_alloc();
-    if (*kind == 1) throw OutOfMemoryError("no memory");
-    if (*kind == 2) throw std::runtime_error("a reason");
-    if (*kind == 3) throw 42;
-  };
-  return fake;
 }
 
 TEST_CASE("pool: whatever is thrown where work is to be spared, the work is done") {
@@ -671,7 +716,8 @@ class RandomHistory {
     fake.grows_to = random_.between(3, 8);
     fake.room = random_.pick<Position>({20, 256});
     fake.room_grows_to = random_.pick<Position>({20, 80, kAnyRoom});
-    fake.room_restarts_to = random_.pick<Position>({20, kAnyRoom});
+    fake.room_restarts_to = random_.pick<Position>({20, 80, kAnyRoom});
+    fake.failed_restart_leaves_nothing = random_.chance(50);
     return fake;
   }
 

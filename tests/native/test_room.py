@@ -179,3 +179,28 @@ answer(SHORT, 4)
         assert error.startswith("there is no room for a KV cache for 1 x 2048 tokens (67 MB): ")
     assert before[0] == after[0]
     assert after[2] == 1024
+
+
+@on_linux
+def test_where_nothing_is_left_the_model_works_again_once_there_is_memory(
+    high_model: Path,
+) -> None:
+    program = f"""{SCARCE}
+answer(SHORT, 4)
+used = resource.getrlimit(resource.RLIMIT_AS)
+leave(-30)  # Less than what it had: once that is given up, not even a short stream can be had.
+for prompt in (LONG + SHORT * 10, SHORT):
+    try:
+        answer(prompt, 4)
+    except OutOfMemoryError as error:
+        print(repr(llm.stats().stream_tokens))
+resource.setrlimit(resource.RLIMIT_AS, used)
+answer(SHORT, 4)
+answer(LONG + SHORT * 10, 4)
+"""
+    done = run_python(program, high_model, **ONE_POOL)
+    assert (done.returncode, done.stderr) == (0, "")
+    before, *nothing, after, long = map(literal_eval, done.stdout.splitlines())
+    assert nothing == [0, 0]
+    assert before[0] == after[0]
+    assert (after[2], long[2]) == (1024, 2048)

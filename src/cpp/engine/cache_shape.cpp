@@ -49,7 +49,9 @@ CacheShape choose_shape(CacheShape now,
   Fitted best = fit(now.room, running, waiting, bounds);
   if (best.let_in < waiting.size()) {
     const Fitted shorter = fit(shortest_room(now, running, bounds), running, waiting, bounds);
-    if (shorter.let_in > best.let_in) best = shorter;
+    // It costs a copy of all there is, and another one when a long text comes: not for a few more.
+    const bool is_worth_it = running.size() + shorter.let_in >= 2 * (running.size() + best.let_in);
+    if (shorter.let_in > 0 && is_worth_it) best = shorter;
   }
   CacheShape shape{doubled(now.streams, best.shape.streams, bounds.most_streams), best.shape.room};
   while (shape.streams > best.shape.streams && !bounds.may_have(shape)) --shape.streams;

@@ -26,7 +26,7 @@ struct ShapeBounds {
 
 // The shape for the texts that run and for those that wait, given by their lengths.  Those that run
 // come first, then as many of the others as there can be, in their order; none passes another. What
-// is there stays as long as that lets in no fewer; what is added is added by doubling.
+// is there stays unless another shape has twice as many run; what is added is added by doubling.
 CacheShape choose_shape(CacheShape now,
                         std::span<const Position> running,
                         std::span<const Position> waiting,

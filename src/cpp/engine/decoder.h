@@ -56,7 +56,7 @@ class Decoder {
   virtual Position context_length() const = 0;     // Tokens that one sequence may ever have.
   virtual std::size_t batch_capacity() const = 0;  // Rows that one decode() may have.
   virtual StreamId streams() const = 0;
-  virtual Position room() const = 0;  // Tokens that each stream can hold now.
+  virtual Position room() const = 0;  // Tokens that each stream can hold now; see restart().
   // Memory that one stream takes if it has room for so many tokens.
   virtual std::size_t stream_bytes(Position room) const = 0;
   virtual std::int32_t vocab_size() const = 0;
@@ -98,11 +98,12 @@ class Decoder {
   virtual bool restore(StreamId stream, const StateBlob& blob) = 0;
 
   // Exchanges them for those of another shape.  Stream i then holds what kept[i] held; returns
-  // whether that survived.  Throws OutOfMemoryError or std::bad_alloc; then nothing has changed.
+  // whether that survived.  Whatever it throws, mostly for want of memory, nothing has changed
+  // then.
   virtual std::vector<bool> reshape(std::span<const StreamId> kept, CacheShape shape) = 0;
   // Where there is no memory for old and new together: first gives up all there is, then makes one
-  // empty stream.  Throws OutOfMemoryError or std::bad_alloc; then there is one empty
-  // stream with room for little. Throws EngineError where even that can't be had.
+  // empty stream.  Throws OutOfMemoryError or std::bad_alloc; then there is one empty stream with
+  // room for little, or for nothing: with this nothing can be done but to try again.
   virtual void restart(Position room) = 0;
 };
 

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <new>
 #include <optional>
-#include <ranges>
 #include <utility>
 
 #include "base/errors.h"
@@ -20,6 +19,10 @@ constexpr int kStepsBeforeClosingGap = 8;
 // Tokens that its stream holds after its next step, at most.
 Position room_needed(const RunState& state) {
   return std::max(static_cast<Position>(state.prompt.size()), state.evaluated + 1);
+}
+
+bool arrived_later(const RunningRequest& run, const RunningRequest& other) {
+  return run.request().submitted() > other.request().submitted();
 }
 
 }  // namespace
@@ -106,10 +109,12 @@ void Scheduler::make_room() {
 }
 
 std::unique_ptr<RunningRequest>* Scheduler::latest_that_outgrew_its_stream() {
-  for (auto& run : std::views::reverse(running_)) {
-    if (!run->is_over() && room_needed(run->state()) > pool_.room()) return &run;
+  std::unique_ptr<RunningRequest>* latest = nullptr;
+  for (auto& run : running_) {
+    if (run->is_over() || room_needed(run->state()) <= pool_.room()) continue;
+    if (latest == nullptr || !arrived_later(**latest, *run)) latest = &run;
   }
-  return nullptr;
+  return latest;
 }
 
 void Scheduler::reshape_streams() {
@@ -125,14 +130,17 @@ void Scheduler::reshape_streams() {
   follow(pool_.reshape(running, waiting));
 }
 
-// A text that outgrew its stream gives it up, and is the first to have a longer one.
+// A text that outgrew its stream gives it up, and waits before all that came later.
 void Scheduler::preempt(std::unique_ptr<RunningRequest>& run) {
   Queue queue;
   queue.push_back({run->shared_request(), {}, {}});
   run->start_over();
   pool_.release(run->stream());
   queue.front().run = std::move(run);
-  waiting_.splice(waiting_.begin(), queue);
+  const auto place = std::ranges::find_if(waiting_, [&](const Queued& each) {
+    return each.request->submitted() > queue.front().request->submitted();
+  });
+  waiting_.splice(place, queue);
 }
 
 // In the order of arrival; one that waits for its leader lets others pass.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <new>
+#include <tuple>
 #include <utility>
 
 #include "base/errors.h"
@@ -156,15 +157,21 @@ std::size_t StreamPool::bytes_of(CacheShape shape) const {
          std::max<std::size_t>(decoder_.stream_bytes(shape.room), 1);
 }
 
+// How much a new shape may take beside the one that is there.
+std::size_t StreamPool::left_for_change() const {
+  const std::size_t there = bytes_of(shape());
+  return ceiling_ > there ? ceiling_ - there : 0;
+}
+
 bool StreamPool::may_have(CacheShape shape) const {
   if (shape.streams <= streams() && shape.room <= room()) return true;
   if (shape.streams > most_streams_) return false;
   const std::size_t bytes = bytes_of(shape);
-  return bytes <= ceiling_ && (shape.streams == 1 || bytes <= kv_bytes_);
+  return bytes <= left_for_change() && (shape.streams == 1 || bytes <= kv_bytes_);
 }
 
 StreamId StreamPool::limit() const {
-  const std::size_t fit = std::min(ceiling_, kv_bytes_) / bytes_of({1, room()});
+  const std::size_t fit = std::min(left_for_change(), kv_bytes_) / bytes_of({1, room()});
   const auto most = static_cast<std::size_t>(most_streams_);
   return std::max(streams(), static_cast<StreamId>(std::min(fit, most)));
 }
@@ -173,13 +180,14 @@ std::vector<Move> StreamPool::reshape(std::span<const Position> running,
                                       std::span<const Position> waiting) {
   const auto may_have = [this](CacheShape shape) { return this->may_have(shape); };
   const ShapeBounds bounds{shortest_room_, decoder_.context_length(), most_streams_, may_have};
-  for (;;) {
+  while (room() > 0) {
     const CacheShape wanted = choose_shape(shape(), running, waiting, bounds);
     if (wanted == shape()) return {};
     if (auto moves = change_to(wanted)) return std::move(*moves);
     // Less at a time is slower, not wrong; and the next request need not try the same again.
-    ceiling_ = bytes_of(wanted) / 2;
+    ceiling_ = bytes_of(shape()) + bytes_of(wanted) / 2;
   }
+  return {};
 }
 
 // The streams that are there still in a cache of this shape, in their order: those in use, and the
@@ -192,14 +200,14 @@ std::vector<StreamId> StreamPool::kept_in(CacheShape shape) const {
   }
   std::ranges::stable_sort(kept, std::greater{}, [this](StreamId id) {
     const Stream& stream = streams_[static_cast<std::size_t>(id)];
-    return std::pair(stream.active, stream.last_used);
+    return std::tuple(stream.active, !stream.tokens.empty(), stream.last_used);
   });
   kept.resize(std::min(kept.size(), static_cast<std::size_t>(shape.streams)));
   std::ranges::sort(kept);
   return kept;
 }
 
-// Nothing: there is no memory for it.
+// Nothing: it could not, and what was there still is.
 std::optional<std::vector<Move>> StreamPool::change_to(CacheShape shape) {
   try {
     const std::vector<StreamId> kept = kept_in(shape);
@@ -219,9 +227,8 @@ std::optional<std::vector<Move>> StreamPool::change_to(CacheShape shape) {
     }
     streams_ = std::move(changed);
     return moves;
-  } catch (const OutOfMemoryError&) {
-    return std::nullopt;
-  } catch (const std::bad_alloc&) {
+  } catch (...) {
+    // As for works(): who is beyond use will say so in the next step.
     return std::nullopt;
   }
 }
@@ -231,18 +238,22 @@ void StreamPool::rest() {
 }
 
 void StreamPool::restart(Position wanted_room) {
-  const Position target = doubled(room(), wanted_room, decoder_.context_length());
+  const Position target =
+      doubled(std::max(room(), shortest_room_), wanted_room, decoder_.context_length());
   for (StreamId id = 0; id < streams(); ++id) save_tail(id, 0);
   for (Stream& stream : streams_) stream.tokens.clear();
   streams_.resize(1);
   try {
     decoder_.restart(target);
+    return;
   } catch (const OutOfMemoryError&) {
-    // A request comes before what others might reuse.
     if (store_.size() == 0) throw;
-    store_.clear();
-    decoder_.restart(target);
+  } catch (const std::bad_alloc&) {
+    if (store_.size() == 0) throw;
   }
+  // A request comes before what others might reuse.
+  store_.clear();
+  decoder_.restart(target);
 }
 
 std::optional<Move> StreamPool::gap() const {

@@ -93,6 +93,7 @@ class StreamPool {
 
   CacheShape shape() const { return {streams(), room()}; }
   std::size_t bytes_of(CacheShape shape) const;
+  std::size_t left_for_change() const;
   bool may_have(CacheShape shape) const;
   std::vector<StreamId> kept_in(CacheShape shape) const;
   std::optional<std::vector<Move>> change_to(CacheShape shape);
@@ -107,7 +108,8 @@ class StreamPool {
   const StreamId most_streams_;
   const Position shortest_room_;
   const std::size_t kv_bytes_;
-  // There was no memory for twice as much.
+  // What may be there while the shape changes, the old and the new together: there was no memory
+  // for more.
   std::size_t ceiling_ = kNoCeiling;
   PrefixStore store_;
   std::vector<Stream> streams_;

@@ -127,7 +127,8 @@ std::unique_ptr<Sequences> LlamaDecoder::make_sequences(StreamId streams, Positi
 }
 
 std::size_t LlamaDecoder::batch_capacity() const {
-  return llama_n_batch(sequences_->context());
+  return sequences_ ? llama_n_batch(sequences_->context())
+                    : static_cast<std::size_t>(options_.batch);
 }
 
 bool LlamaDecoder::should_abort(void* self) {
@@ -220,8 +221,7 @@ void LlamaDecoder::restart(Position room) {
   } catch (...) {
     try {
       sequences_ = make_sequences(1, std::min(kShortRoom, options_.context_length));
-    } catch (const std::exception& error) {
-      throw EngineError(std::string(error.what()) + "; close this model and load it again");
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): not even for this one
     }
     throw;
   }

@@ -64,8 +64,8 @@ class LlamaDecoder final : public Decoder {
 
   Position context_length() const override { return options_.context_length; }
   std::size_t batch_capacity() const override;
-  StreamId streams() const override { return sequences_->streams(); }
-  Position room() const override { return sequences_->room(); }
+  StreamId streams() const override { return sequences_ ? sequences_->streams() : 1; }
+  Position room() const override { return sequences_ ? sequences_->room() : 0; }
   std::size_t stream_bytes(Position room) const override {
     return state_bytes_ + token_bytes_ * static_cast<std::size_t>(room);
   }

@@ -138,8 +138,11 @@ std::string ErrorLines::text() const {
 }
 
 bool speaks_of_memory(const std::string& reason) {
-  for (const char* words :
-       {"unable to allocate", "failed to allocate", "out of memory", "insufficient memory"}) {
+  for (const char* words : {"unable to allocate",
+                            "failed to allocate",
+                            "out of memory",
+                            "insufficient memory",
+                            "bad_alloc"}) {
     if (reason.find(words) != std::string::npos) return true;
   }
   return false;

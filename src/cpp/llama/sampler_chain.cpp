@@ -99,8 +99,9 @@ Token SamplerChain::sample(std::span<float> logits) {
     token = draw();
   }
   if (token < 0) {
-    throw EngineError("the model's output gives no probabilities: its file may be damaged, or "
-                      "logit_bias bans every token");
+    throw EngineError(
+        "the model's output gives no probabilities: its file may be damaged, or "
+        "logit_bias bans every token");
   }
   accept(token);
   return token;
