@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llmlocal import LLM, Completion, ContextOverflowError, ParameterError
+from llmlocal import LLM, Completion, ContextOverflowError, EngineError, ParameterError
 
 from ..conftest import OpenTiny
 from ..tiny_vocab import bpe_vocab
@@ -315,3 +315,9 @@ def test_a_list_is_not_one_prompt(tiny_llm: LLM) -> None:
 def test_a_model_is_not_copied(copies: Callable[[LLM], object], tiny_llm: LLM) -> None:
     with pytest.raises(TypeError, match="a loaded model can't be pickled or copied: share it"):
         copies(tiny_llm)
+
+
+def test_a_bias_that_bans_every_token_is_named(tiny_llm: LLM) -> None:
+    everything = dict.fromkeys(range(len(bpe_vocab().tokens)), float("-inf"))
+    with pytest.raises(EngineError, match=r"no probabilities: .* logit_bias bans every token"):
+        tiny_llm.generate(PROMPT, logit_bias=everything)

@@ -216,6 +216,18 @@ def test_a_falsy_callback_stops(model: GPT4All, falsy: Any) -> None:
     assert (len(seen), text) == (3, "".join(seen))
 
 
+def test_a_callback_is_not_told_of_a_token_that_ends_inside_a_character(model: GPT4All) -> None:
+    told: list[str] = []
+
+    def callback(_: int, text: str) -> bool:
+        told.append(text)
+        return bool(text)
+
+    text = model.generate("the quick", temp=2, top_k=0, top_p=1, seed=1, callback=callback)
+    assert len(told) < text.usage.completion_tokens == 200
+    assert "".join(told) == text
+
+
 def test_a_stream_does_not_give_what_was_refused_but_the_history_has_it(model: GPT4All) -> None:
     seen: list[str] = []
 
