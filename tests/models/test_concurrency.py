@@ -24,8 +24,10 @@ MODEL = small_model(3_000_000)
 HALF = len(MODEL) // 2
 TIMEOUT_S = 30
 
+# A shell that runs the tests in the background has Ctrl-C ignored.
 WORKER = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from llmlocal.models._catalog._card import Checks, HttpsSource
 from llmlocal.models._download._fetch import Order, fetch
