@@ -15,23 +15,23 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from llmlocal import models as models
-    from llmlocal._async import AsyncStream as AsyncStream
     from llmlocal._chat import AsyncChatStream as AsyncChatStream
     from llmlocal._chat import ChatReply as ChatReply
     from llmlocal._chat import ChatSession as ChatSession
     from llmlocal._chat import ChatStream as ChatStream
-    from llmlocal._devices import Device as Device
-    from llmlocal._devices import devices as devices
+    from llmlocal._devices._choice import Device as Device
+    from llmlocal._devices._choice import devices as devices
+    from llmlocal._generation._async import AsyncStream as AsyncStream
+    from llmlocal._generation._completion import Completion as Completion
+    from llmlocal._generation._completion import Timings as Timings
+    from llmlocal._generation._completion import Usage as Usage
+    from llmlocal._generation._options import Options as Options
+    from llmlocal._generation._stream import Stream as Stream
     from llmlocal._llm import LLM as LLM
     from llmlocal._memory_use import MemoryUse as MemoryUse
-    from llmlocal._options import Options as Options
     from llmlocal._progress import Progress as Progress
     from llmlocal._stats import Stats as Stats
-    from llmlocal._stream import Stream as Stream
     from llmlocal._templates import ChatTemplate as ChatTemplate
-    from llmlocal._types import Completion as Completion
-    from llmlocal._types import Timings as Timings
-    from llmlocal._types import Usage as Usage
     from llmlocal.errors import ChecksumError as ChecksumError
     from llmlocal.errors import ContextOverflowError as ContextOverflowError
     from llmlocal.errors import DeviceError as DeviceError
@@ -52,23 +52,23 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AsyncChatStream": "_chat",
-    "AsyncStream": "_async",
+    "AsyncStream": "_generation._async",
     "ChatReply": "_chat",
     "ChatSession": "_chat",
     "ChatStream": "_chat",
     "ChatTemplate": "_templates",
-    "Completion": "_types",
-    "Device": "_devices",
+    "Completion": "_generation._completion",
+    "Device": "_devices._choice",
     "GPT4All": "gpt4all",
     "LLM": "_llm",
     "MemoryUse": "_memory_use",
-    "Options": "_options",
+    "Options": "_generation._options",
     "Progress": "_progress",
     "Stats": "_stats",
-    "Stream": "_stream",
-    "Timings": "_types",
-    "Usage": "_types",
-    "devices": "_devices",
+    "Stream": "_generation._stream",
+    "Timings": "_generation._completion",
+    "Usage": "_generation._completion",
+    "devices": "_devices._choice",
     "models": "",
     **dict.fromkeys(
         (

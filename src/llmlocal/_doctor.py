@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from llmlocal import __version__, _core, _runtime
-from llmlocal._devices import Device, find_devices
-from llmlocal._plugins import Skipped
+from llmlocal import __version__, _core
+from llmlocal._devices import _runtime
+from llmlocal._devices._choice import Device, find_devices
+from llmlocal._devices._plugins import Skipped
 from llmlocal._threads import default_threads
 
 __all__ = [

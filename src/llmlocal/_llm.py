@@ -14,17 +14,17 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, NoReturn, cast, overload
 
 from llmlocal import _core
-from llmlocal._async import AsyncStream, Waker
+from llmlocal._devices._placement import PlacementOptions
+from llmlocal._generation._async import AsyncStream, Waker
+from llmlocal._generation._options import RequestOptions, has_lone_surrogate
+from llmlocal._generation._reply import Reply, TokenCallback, check_callback
+from llmlocal._generation._stream import Stream, wait_for
+from llmlocal._generation._tokens import check_prompt, is_token_ids, token_ids
 from llmlocal._loading import LoadOptions, load
 from llmlocal._log import pass_on_log
 from llmlocal._memory_use import MemoryUse, memory_by_device
-from llmlocal._options import RequestOptions, has_lone_surrogate
-from llmlocal._placement import PlacementOptions
 from llmlocal._progress import ProgressOption
-from llmlocal._reply import Reply, TokenCallback, check_callback
 from llmlocal._stats import Stats
-from llmlocal._stream import Stream, wait_for
-from llmlocal._tokens import check_prompt, is_token_ids, token_ids
 from llmlocal.errors import EngineClosedError, ParameterError
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
         ConversationOptions,
         RenderOptions,
     )
-    from llmlocal._options import Options
+    from llmlocal._generation._completion import Completion
+    from llmlocal._generation._options import Options
     from llmlocal._templates import ChatPrompt, ChatTemplate, Message
-    from llmlocal._types import Completion
 
 __all__ = ["LLM"]
 

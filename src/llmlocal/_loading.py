@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING
 
 from llmlocal import _core
 from llmlocal._budget import choose_budget, choose_context
+from llmlocal._devices._placement import PlacementOptions, place
+from llmlocal._generation._options import recommended_options
 from llmlocal._log import follow_log_level, pass_on_log
-from llmlocal._options import recommended_options
-from llmlocal._placement import PlacementOptions, place
 from llmlocal._progress import Progress, ProgressCallback, ProgressOption, reporter
 from llmlocal._threads import default_threads
 from llmlocal.errors import ParameterError
 
 if TYPE_CHECKING:
-    from llmlocal._devices import DeviceChoice
-    from llmlocal._options import Options
-    from llmlocal._placement import Placement
+    from llmlocal._devices._choice import DeviceChoice
+    from llmlocal._devices._placement import Placement
+    from llmlocal._generation._options import Options
 
 __all__ = ["LoadOptions", "LoadedModel", "ModelFacts", "load"]
 

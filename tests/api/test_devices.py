@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from llmlocal import Device, DeviceError, devices
-from llmlocal._devices import select
+from llmlocal._devices._choice import select
 
 
 def device(

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmlocal import LLM, Options, ParameterError, _core
-from llmlocal._options import RequestOptions, recommended_options
+from llmlocal._generation._options import RequestOptions, recommended_options
 
 from ..conftest import OpenTiny, TinyPath
 from ..tiny_models import llama

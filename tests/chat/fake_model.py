@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from llmlocal._types import Completion, FinishReason, Usage
+from llmlocal._generation._completion import Completion, FinishReason, Usage
 from llmlocal.errors import ContextOverflowError
 
 TEMPLATE = (

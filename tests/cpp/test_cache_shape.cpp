@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "engine/cache_shape.h"
+#include "engine/streams/cache_shape.h"
 #include "property.h"
 
 namespace llmlocal::testing {

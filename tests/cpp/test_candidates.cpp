@@ -7,8 +7,8 @@
 #include <span>
 #include <vector>
 
-#include "engine/candidates.h"
 #include "property.h"
+#include "sampling/candidates.h"
 
 namespace llmlocal::testing {
 namespace {

@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "engine/first_room.h"
+#include "engine/streams/first_room.h"
 
 namespace llmlocal::testing {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "engine/leader.h"
+#include "engine/streams/leader.h"
 #include "engine_fixture.h"
 
 namespace llmlocal::testing {

@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <vector>
 
-#include "engine/penalty_window.h"
 #include "property.h"
+#include "sampling/penalty_window.h"
 
 namespace llmlocal::testing {
 namespace {

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/prefix_store.h"
+#include "engine/streams/prefix_store.h"
 #include "engine_fixture.h"
 #include "failing_new.h"
 

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "engine/recent.h"
+#include "engine/steps/recent.h"
 #include "property.h"
 
 namespace llmlocal::testing {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/errors.h"
-#include "engine/sampling_params.h"
+#include "sampling/sampling_params.h"
 
 namespace llmlocal::testing {
 namespace {

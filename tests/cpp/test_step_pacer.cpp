@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "engine/step_pacer.h"
+#include "engine/steps/step_pacer.h"
 #include "property.h"
 
 namespace llmlocal::testing {

@@ -5,7 +5,7 @@
 #include <numeric>
 #include <vector>
 
-#include "engine/step_plan.h"
+#include "engine/steps/step_plan.h"
 #include "engine_fixture.h"
 
 namespace llmlocal::testing {

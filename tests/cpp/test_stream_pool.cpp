@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/errors.h"
-#include "engine/stream_pool.h"
+#include "engine/streams/stream_pool.h"
 #include "engine_fixture.h"
 #include "failing_new.h"
 

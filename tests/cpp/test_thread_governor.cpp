@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "engine/thread_governor.h"
+#include "engine/steps/thread_governor.h"
 #include "property.h"
 
 namespace llmlocal::testing {

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import llmlocal
-from llmlocal import _runtime
+from llmlocal._devices import _runtime
+from llmlocal._devices._plugins import Skipped
 from llmlocal._doctor import CpuKernels, cpu_features, cpu_kernels
-from llmlocal._plugins import Skipped
 from llmlocal._threads import default_threads
 from llmlocal.cli import main
 from llmlocal.cli.devices import device_lines

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmlocal._offload import Layers, divide, fit, layers_of, plan_for
+from llmlocal._devices._offload import Layers, divide, fit, layers_of, plan_for
 from llmlocal.models import Tensor
 
 MB = 10**6

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from llmlocal import Device, DeviceError, ParameterError, _placement
-from llmlocal._placement import Placement, PlacementOptions, place
+from llmlocal import Device, DeviceError, ParameterError
+from llmlocal._devices import _placement
+from llmlocal._devices._placement import Placement, PlacementOptions, place
 from llmlocal.models import inspect
 
 from ..conftest import TinyPath

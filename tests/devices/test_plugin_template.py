@@ -1,4 +1,4 @@
-"""plugins/make.py: the projects of backend packages."""
+"""packaging/backends/make.py: the projects of backend packages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 import llmlocal
-from llmlocal._plugins import GROUP
+from llmlocal._devices._plugins import GROUP
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -21,7 +21,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def load_make() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_plugin", ROOT / "plugins" / "make.py")
+    spec = importlib.util.spec_from_file_location(
+        "make_plugin", ROOT / "packaging" / "backends" / "make.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

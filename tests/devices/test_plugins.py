@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from llmlocal import __version__, _core
-from llmlocal._plugins import GROUP, Plugin, find_plugins
-from llmlocal._runtime import load_plugins
+from llmlocal._devices._plugins import GROUP, Plugin, find_plugins
+from llmlocal._devices._runtime import load_plugins
 
 
 def install(folder: Path, *, version: str = __version__, module: str = "") -> EntryPoint:

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from llmlocal import _core, _runtime
+from llmlocal import _core
+from llmlocal._devices import _runtime
 
 from ..conftest import TinyPath
 from .backend_files import needs_compiler, write_backend
@@ -31,7 +32,8 @@ PROGRAM = textwrap.dedent(
     import json, logging, sys
     from pathlib import Path
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(message)s")
-    from llmlocal import DeviceError, LLM, _runtime
+    from llmlocal import DeviceError, LLM
+    from llmlocal._devices import _runtime
     _runtime._library_dir = lambda: Path(sys.argv[1])
     try:
         with LLM(sys.argv[2], device="cpu", n_ctx=256, n_threads=1, progress=False) as llm:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from llmlocal import ParameterError
-from llmlocal._rpc import STALL_VARIABLE, Address, parse_servers, stall_limit
+from llmlocal._devices._rpc import STALL_VARIABLE, Address, parse_servers, stall_limit
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from llmlocal import DeviceError, EngineError, devices
-from llmlocal._rpc import CONNECT_S, STALL_VARIABLE
+from llmlocal._devices._rpc import CONNECT_S, STALL_VARIABLE
 
 from ..conftest import OpenTiny
 from .servers import RpcServer, ScriptedServer, free_port, greet, read_request, reply

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from llmlocal import Device, DeviceError
-from llmlocal._devices import _numbered, select, wants_gpus
-from llmlocal._plugins import Skipped
+from llmlocal._devices._choice import _numbered, select, wants_gpus
+from llmlocal._devices._plugins import Skipped
 
 from .machines import MACHINES
 

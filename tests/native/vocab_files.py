@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from llmlocal import _core, _runtime
+from llmlocal import _core
+from llmlocal._devices import _runtime
 
 
 def load_vocab(path: Path) -> _core.Model:

@@ -1,5 +1,5 @@
 #include "bindings/bindings.h"
-#include "engine/sampling_params.h"
+#include "sampling/sampling_params.h"
 
 namespace llmlocal::python {
 

@@ -16,9 +16,10 @@
 #include <vector>
 
 #include "base/token.h"
-#include "engine/batch.h"
-#include "engine/cache_shape.h"
-#include "engine/sampling_params.h"
+#include "engine/steps/batch.h"
+#include "engine/streams/cache_shape.h"
+#include "sampling/sampler.h"
+#include "sampling/sampling_params.h"
 
 namespace llmlocal {
 
@@ -29,16 +30,6 @@ struct StateBlob {
   Position length = 0;  // Tokens that it covers.
   Position floor = 0;   // After a restore it can be trimmed to `floor` or more
                         // tokens, or to none.
-};
-
-// Chooses the tokens of one request.
-class Sampler {
- public:
-  virtual ~Sampler() = default;
-
-  // The next token, by the logits of the whole vocabulary; may overwrite them. The choice counts as
-  // seen by the penalties.  Throws EngineError if a logit is not a number.
-  virtual Token sample(std::span<float> logits) = 0;
 };
 
 enum class DecodeStatus {

@@ -18,13 +18,13 @@
 
 #include "base/token.h"
 #include "engine/decoder.h"
-#include "engine/evaluator.h"
 #include "engine/failures.h"
 #include "engine/queued.h"
 #include "engine/request.h"
 #include "engine/scheduler.h"
 #include "engine/stats.h"
-#include "engine/stream_pool.h"
+#include "engine/steps/evaluator.h"
+#include "engine/streams/stream_pool.h"
 
 namespace llmlocal {
 

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "base/token.h"
-#include "engine/sampling_params.h"
 #include "engine/token_channel.h"
+#include "sampling/sampling_params.h"
 
 namespace llmlocal {
 

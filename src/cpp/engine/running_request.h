@@ -16,7 +16,7 @@
 #include "base/token.h"
 #include "engine/decoder.h"
 #include "engine/request.h"
-#include "engine/step_plan.h"
+#include "engine/steps/step_plan.h"
 #include "engine/text_output.h"
 
 namespace llmlocal {

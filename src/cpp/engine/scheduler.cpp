@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "base/errors.h"
-#include "engine/leader.h"
+#include "engine/streams/leader.h"
 
 namespace llmlocal {
 namespace {

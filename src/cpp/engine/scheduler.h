@@ -17,7 +17,7 @@
 #include "engine/request.h"
 #include "engine/running_request.h"
 #include "engine/stats.h"
-#include "engine/stream_pool.h"
+#include "engine/streams/stream_pool.h"
 
 namespace llmlocal {
 

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/errors.h"
-#include "engine/first_room.h"
+#include "engine/streams/first_room.h"
 #include "llama/attention.h"
 #include "llama/backend.h"
 #include "llama/devices.h"

@@ -10,9 +10,14 @@
 #include "base/errors.h"
 #include "llama/backend.h"
 #include "llama/guard.h"
+#include "net/rpc_protocol.h"
 
 namespace llmlocal {
 namespace {
+
+static_assert(RPC_PROTO_MAJOR_VERSION == rpc::kMajor && RPC_PROTO_MINOR_VERSION == rpc::kMinor &&
+                  RPC_PROTO_PATCH_VERSION == rpc::kPatch,
+              "ggml speaks another version of its protocol than net/rpc_protocol.h");
 
 // The RPC backend may be a plugin, so its functions are asked for by name.
 template <typename Function>

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "llama/devices.h"
-#include "llama/rpc_relay.h"
+#include "net/rpc_relay.h"
 
 namespace llmlocal {
 

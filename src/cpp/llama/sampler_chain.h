@@ -16,10 +16,10 @@
 #include <vector>
 
 #include "base/token.h"
-#include "engine/candidates.h"
 #include "engine/decoder.h"
-#include "engine/penalty_window.h"
-#include "engine/sampling_params.h"
+#include "sampling/candidates.h"
+#include "sampling/penalty_window.h"
+#include "sampling/sampling_params.h"
 
 namespace llmlocal {
 

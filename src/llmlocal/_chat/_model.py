@@ -19,9 +19,9 @@ from llmlocal.errors import ParameterError, TemplateError
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from llmlocal._options import Options
-    from llmlocal._reply import TokenCallback
-    from llmlocal._types import Completion
+    from llmlocal._generation._completion import Completion
+    from llmlocal._generation._options import Options
+    from llmlocal._generation._reply import TokenCallback
 
 __all__ = [
     "AsyncTextStream",

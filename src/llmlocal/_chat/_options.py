@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from llmlocal._options import Options
+from llmlocal._generation._options import Options
 
 if TYPE_CHECKING:
     from llmlocal._chat._overflow import Overflow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from llmlocal._types import Completion
+from llmlocal._generation._completion import Completion
 
 __all__ = ["ChatReply"]
 

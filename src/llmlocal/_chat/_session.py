@@ -12,7 +12,7 @@ from llmlocal._chat._reply import ChatReply
 from llmlocal._chat._saved import load_session, save_session
 from llmlocal._chat._stream import AsyncChatStream, ChatStream
 from llmlocal._chat._turn import Busy, Prompt, Turn
-from llmlocal._options import RequestOptions
+from llmlocal._generation._options import RequestOptions
 from llmlocal._templates import (
     ChatPrompt,
     ChatTemplate,
@@ -26,8 +26,8 @@ from llmlocal.errors import ParameterError
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from llmlocal._options import Options
-    from llmlocal._reply import TokenCallback
+    from llmlocal._generation._options import Options
+    from llmlocal._generation._reply import TokenCallback
 
 __all__ = ["ChatSession"]
 

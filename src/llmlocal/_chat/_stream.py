@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from llmlocal._chat._model import AsyncTextStream, TextStream
 from llmlocal._chat._reply import ChatReply
 from llmlocal._chat._turn import Prompt, Turn
+from llmlocal._generation._completion import Completion
 from llmlocal._templates import Part
-from llmlocal._types import Completion
 from llmlocal.errors import RequestError
 
 if TYPE_CHECKING:
-    from llmlocal._options import Options
+    from llmlocal._generation._options import Options
 
 __all__ = ["AsyncChatStream", "ChatStream"]
 

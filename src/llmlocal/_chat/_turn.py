@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from llmlocal._chat._reply import ChatReply
+from llmlocal._generation._completion import Completion
 from llmlocal._templates import Part, ReasoningSplitter
-from llmlocal._types import Completion
 from llmlocal.errors import RequestError
 
 if TYPE_CHECKING:
-    from llmlocal._reply import TokenCallback
+    from llmlocal._generation._reply import TokenCallback
 
 __all__ = ["Busy", "Prompt", "Turn"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 if TYPE_CHECKING:
     from llmlocal import LLM
-    from llmlocal._options import Options
+    from llmlocal._generation._options import Options
 
 __all__ = ["add_model_options", "add_sampling_options", "open_model", "sampling_options"]
 

@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from llmlocal._rpc import DEFAULT_PORT
+from llmlocal._devices._rpc import DEFAULT_PORT
 from llmlocal.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def register(subparsers: SubParsers) -> None:
 
 def _serve(arguments: argparse.Namespace) -> int:
     from llmlocal import _core
-    from llmlocal._devices import devices, select
+    from llmlocal._devices._choice import devices, select
     from llmlocal._threads import default_threads
 
     host = _ipv4(arguments.host)

@@ -24,7 +24,7 @@ class ModelLibrary:
     @staticmethod
     def list_gpus() -> list[str]:
         """The GPUs that ``device=`` may name, as ``"backend:name"``; empty if there is none."""
-        from llmlocal._devices import devices
+        from llmlocal._devices._choice import devices
 
         gpus = [device for device in devices() if device.type in ("gpu", "igpu")]
         return [f"{gpu.backend}:{gpu.description or gpu.name}" for gpu in gpus]

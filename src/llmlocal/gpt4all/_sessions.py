@@ -22,7 +22,7 @@ from llmlocal.gpt4all.pyllmodel import log_prompt
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from llmlocal._options import Options
+    from llmlocal._generation._options import Options
 
 __all__ = ["FormatSession", "Formatter", "JinjaSession", "new_session"]
 

@@ -28,10 +28,10 @@ from llmlocal.gpt4all.pyllmodel import (
 
 if TYPE_CHECKING:
     from llmlocal._chat import ChatReply, ChatSession, ChatStream
+    from llmlocal._generation._completion import Completion
+    from llmlocal._generation._options import Options
+    from llmlocal._generation._stream import Stream
     from llmlocal._llm import LLM
-    from llmlocal._options import Options
-    from llmlocal._stream import Stream
-    from llmlocal._types import Completion
 
 __all__ = ["DEFAULT_MODEL_DIRECTORY", "GPT4All"]
 

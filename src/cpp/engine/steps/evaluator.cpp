@@ -1,0 +1,145 @@
+#include "engine/steps/evaluator.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <utility>
+
+#include "engine/steps/step_watch.h"
+
+namespace llmlocal {
+namespace {
+
+// Says when to end a step, as long as there is one.
+class AbortCheck {
+ public:
+  AbortCheck(Decoder& decoder, std::function<bool()> check) : decoder_(decoder) {
+    decoder_.set_abort_check(std::move(check));
+  }
+  ~AbortCheck() { decoder_.set_abort_check({}); }
+  AbortCheck(const AbortCheck&) = delete;
+  AbortCheck& operator=(const AbortCheck&) = delete;
+
+ private:
+  Decoder& decoder_;
+};
+
+}  // namespace
+
+Evaluator::Evaluator(Decoder& decoder,
+                     StreamPool& pool,
+                     const Failures& failures,
+                     const std::atomic<bool>& closing)
+    : decoder_(decoder),
+      pool_(pool),
+      failures_(failures),
+      closing_(closing),
+      governor_(decoder.max_threads()) {}
+
+void Evaluator::step(Running running, Clock::time_point start) {
+  const auto capacity = static_cast<Position>(decoder_.batch_capacity());
+  const bool answering =
+      std::ranges::any_of(running, [](const auto& run) { return run->state().decoding; });
+  const double spent_s = std::chrono::duration<double>(Clock::now() - start).count();
+  const Position prompt_budget = answering ? pacer_.prompt_budget(spent_s) : capacity;
+  const StepPlan plan = plan_step(states_of(running), prompt_budget, decoder_.batch_capacity());
+  if (!plan.batch.empty()) evaluate(plan, running);
+}
+
+// The step's requests fail if it does; the others go on.
+void Evaluator::evaluate(const StepPlan& plan, Running running) {
+  try {
+    if (decode(plan, running) == DecodeStatus::kOk) {
+      harvest(plan, running);
+    } else {
+      // Its requests are over, and the next step takes them out; or it does the same again with
+      // fewer threads.
+      for (const RunPart& part : plan.parts) pool_.roll_back(running[part.run]->stream());
+    }
+  } catch (...) {
+    fail_step(plan, running, failures_.as_engine_error(std::current_exception()));
+  }
+}
+
+DecodeStatus Evaluator::decode(const StepPlan& plan, Running running) {
+  decoder_.set_threads(governor_.threads());
+  StepWatch watch(governor_, plan.batch.size(), decoder_.keeps_threads_busy());
+  // What is given up must be undone, which not every memory can.
+  const bool may_give_up = !decoder_.copies_whole_only();
+  bool gave_up = false;
+  const AbortCheck check(decoder_, [&] {
+    gave_up = gave_up || (may_give_up && watch.is_hopeless());
+    return gave_up || is_pointless(plan, running);
+  });
+  const DecodeStatus status = decoder_.decode(plan.batch);
+  ++steps_;
+  const double seconds = watch.seconds();
+  const std::optional<double> cpu_seconds = watch.cpu_seconds();
+  if (gave_up) governor_.give_up(seconds, cpu_seconds.value_or(0));
+  if (status == DecodeStatus::kAborted) return status;
+  pacer_.observe(plan.answer_tokens, plan.prompt_tokens, seconds);
+  if (!gave_up) governor_.observe(plan.batch.size(), seconds, cpu_seconds);
+  return status;
+}
+
+// Books what was evaluated, samples where there are logits, and delivers.
+void Evaluator::harvest(const StepPlan& plan, Running running) {
+  prompt_tokens_ += static_cast<std::uint64_t>(plan.prompt_tokens);
+  std::size_t row = 0;
+  for (const RunPart& part : plan.parts) {
+    RunningRequest& run = *running[part.run];
+    const auto count = static_cast<std::size_t>(part.tokens);
+    pool_.extend(run.stream(), std::span(plan.batch.tokens).subspan(row, count));
+    row += count;
+    run.advance(part.tokens);
+    if (is_worth_a_checkpoint(run)) pool_.checkpoint(run.stream());
+    if (!part.logits_row) continue;
+    const Clock::time_point now = Clock::now();
+    if (run.request().spec().max_tokens == 0) {
+      run.end(FinishReason::kLength, now);
+      continue;
+    }
+    failures_.attempt(run, [&] {
+      const Token token = run.sampler().sample(decoder_.logits(*part.logits_row));
+      ++completion_tokens_;
+      run.accept(token, decoder_, now);
+    });
+  }
+}
+
+// The one moment at which this prefix can be kept for others: where a follower waits for it, and
+// at the end of a prompt that can't be cut out of the stream later.
+bool Evaluator::is_worth_a_checkpoint(const RunningRequest& run) const {
+  const RunState& state = run.state();
+  if (state.decoding || !decoder_.copies_whole_only()) return false;
+  if (state.evaluated == state.pause_at) return true;
+  return run.prompt_is_done() && decoder_.trim_floor(run.stream()) >= state.evaluated;
+}
+
+// Throws where the decoder is beyond use.
+void Evaluator::fail_step(const StepPlan& plan, Running running, const std::exception_ptr& error) {
+  const Clock::time_point now = Clock::now();
+  for (const RunPart& part : plan.parts) running[part.run]->fail(error, now);
+  for (const RunPart& part : plan.parts) pool_.clear(running[part.run]->stream());
+}
+
+// Nobody waits for the result any more.  Asked many times while the decoder works, so the clock is
+// read only where it matters.
+bool Evaluator::is_pointless(const StepPlan& plan, Running running) const {
+  if (closing_.load(std::memory_order_relaxed)) return true;
+  return std::ranges::all_of(plan.parts, [&](const RunPart& part) {
+    const Request& request = running[part.run]->request();
+    if (request.is_cancelled()) return true;
+    return request.has_deadline() && request.is_late(Clock::now());
+  });
+}
+
+void Evaluator::report(EngineStats& stats) const {
+  stats.threads = governor_.threads();
+  stats.steps = steps_;
+  stats.prompt_tokens = prompt_tokens_;
+  stats.completion_tokens = completion_tokens_;
+}
+
+}  // namespace llmlocal

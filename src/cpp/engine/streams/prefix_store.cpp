@@ -1,0 +1,70 @@
+#include "engine/streams/prefix_store.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "base/common_prefix.h"
+#include "engine/streams/stream_choice.h"
+
+namespace llmlocal {
+
+PrefixStore::Match PrefixStore::find(std::span<const Token> prompt, Position limit) const {
+  Match best;
+  for (const Entry& entry : entries_) {
+    const Position length = usable_prefix(entry.tokens, entry.blob.floor, prompt, limit);
+    if (length > best.length) best = {&entry, length};
+  }
+  return best;
+}
+
+bool PrefixStore::covers(std::span<const Token> tokens) const {
+  const auto length = static_cast<Position>(tokens.size());
+  return std::ranges::any_of(entries_, [&](const Entry& entry) {
+    return entry.blob.floor <= length && common_prefix(entry.tokens, tokens) == length;
+  });
+}
+
+void PrefixStore::insert(Tokens tokens, StateBlob blob) {
+  // First of all its place in memory: from then on nothing can fail.
+  std::list<Entry> inserted;
+  inserted.push_back({std::move(tokens), std::move(blob)});
+  const Entry& entry = inserted.front();
+  if (entry.bytes() > budget_) return;
+  // What the new entry covers is no longer needed.
+  for (auto old = entries_.begin(); old != entries_.end();) {
+    const auto next = std::next(old);
+    const auto length = static_cast<Position>(old->tokens.size());
+    if (entry.blob.floor <= length && common_prefix(old->tokens, entry.tokens) == length) {
+      erase(old);
+    }
+    old = next;
+  }
+  while (bytes_ + entry.bytes() > budget_) erase(std::prev(entries_.end()));
+  bytes_ += entry.bytes();
+  entries_.splice(entries_.begin(), inserted);
+}
+
+void PrefixStore::touch(const Entry* entry) {
+  entries_.splice(entries_.begin(), entries_, position_of(entry));
+}
+
+void PrefixStore::remove(const Entry* entry) {
+  erase(position_of(entry));
+}
+
+void PrefixStore::clear() {
+  entries_.clear();
+  bytes_ = 0;
+}
+
+std::list<PrefixStore::Entry>::iterator PrefixStore::position_of(const Entry* entry) {
+  return std::ranges::find_if(entries_, [&](const Entry& each) { return &each == entry; });
+}
+
+void PrefixStore::erase(std::list<Entry>::iterator entry) {
+  bytes_ -= entry->bytes();
+  entries_.erase(entry);
+}
+
+}  // namespace llmlocal

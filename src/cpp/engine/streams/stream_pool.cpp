@@ -1,0 +1,288 @@
+#include "engine/streams/stream_pool.h"
+
+#include <algorithm>
+#include <functional>
+#include <new>
+#include <tuple>
+#include <utility>
+
+#include "base/errors.h"
+
+namespace llmlocal {
+namespace {
+
+// At least one token of a prompt must be evaluated, for its logits.
+Position reuse_limit(std::span<const Token> prompt) {
+  return static_cast<Position>(prompt.size()) - 1;
+}
+
+// Whether the decoder could do what is only there to spare it work.  What it throws then is no more
+// than a refusal, and the requests that run must not pay for it; a decoder that is beyond use will
+// say so in the next step.
+template <typename Call>
+bool works(Call&& call) {
+  try {
+    return call();
+  } catch (...) {
+    return false;
+  }
+}
+
+}  // namespace
+
+StreamPool::StreamPool(Decoder& decoder, const CacheOptions& options)
+    : decoder_(decoder),
+      most_streams_(std::min(options.max_streams, static_cast<StreamId>(decoder.batch_capacity()))),
+      shortest_room_(decoder.room()),
+      kv_bytes_(options.kv_bytes),
+      store_(options.store_bytes),
+      streams_(static_cast<std::size_t>(decoder.streams())) {}
+
+std::vector<StreamView> StreamPool::views() const {
+  std::vector<StreamView> views;
+  views.reserve(streams_.size());
+  for (StreamId id = 0; id < streams(); ++id) {
+    const Stream& stream = streams_[static_cast<std::size_t>(id)];
+    const bool empty = stream.tokens.empty();
+    views.push_back({stream.tokens,
+                     empty ? 0 : decoder_.trim_floor(id),
+                     empty ? 0 : decoder_.copy_floor(id),
+                     stream.active,
+                     stream.last_used});
+  }
+  return views;
+}
+
+Position StreamPool::held_prefix(std::span<const Token> prompt) const {
+  const Position limit = reuse_limit(prompt);
+  const std::vector<StreamView> now = views();
+  return std::max({longest_to_continue(now, prompt, limit).length,
+                   longest_to_copy(now, prompt, limit).length,
+                   store_.find(prompt, limit).length});
+}
+
+std::optional<StreamPool::Lease> StreamPool::acquire(std::span<const Token> prompt) {
+  const Position limit = reuse_limit(prompt);
+  const std::vector<StreamView> now = views();
+  const StreamMatch to_copy = longest_to_copy(now, prompt, limit);
+  const StreamMatch to_continue = longest_to_continue(now, prompt, limit);
+  const Position adoptable = std::max(to_copy.length, store_.find(prompt, limit).length);
+  // A stream that alone has the most is the place to be, gap or not.
+  const std::optional<StreamId> target = to_continue.length >= adoptable + kWorthKeeping
+                                             ? std::optional(to_continue.stream)
+                                             : choose_stream(now, prompt, limit, adoptable);
+  if (!target) return std::nullopt;
+
+  const StreamView& there = now[static_cast<std::size_t>(*target)];
+  const Position own = usable_prefix(there.tokens, there.floor, prompt, limit);
+  save_tail(*target, own >= adoptable ? own : 0);
+  // Looked up again: saving may have pushed the entry out.
+  const PrefixStore::Match stored = store_.find(prompt, limit);
+  Lease lease{*target, 0};
+  // Believed to be empty, and so cleared before it is used, should anything be thrown from here on.
+  Stream& stream = at(*target);
+  stream.tokens.clear();
+  if (own > 0 && own >= std::max(to_copy.length, stored.length)) {  // Continue in place.
+    lease.reused = works([&] { return decoder_.trim(*target, own); }) ? own : 0;
+  } else {
+    lease.reused = adopt(*target, to_copy, stored);
+  }
+  if (lease.reused == 0) decoder_.clear(*target);
+
+  stream.tokens.assign(prompt.begin(), prompt.begin() + lease.reused);
+  stream.active = true;
+  return lease;
+}
+
+Position StreamPool::adopt(StreamId target,
+                           const StreamMatch& stream,
+                           const PrefixStore::Match& stored) {
+  const Position best = std::max(stream.length, stored.length);
+  if (best < kWorthKeeping) return 0;
+  decoder_.clear(target);
+  bool adopted = false;
+  if (stream.length >= stored.length) {
+    adopted = works([&] { return decoder_.copy(stream.stream, target); });
+  } else {
+    store_.touch(stored.entry);
+    adopted = works([&] { return decoder_.restore(target, stored.entry->blob); });
+    // A state that the decoder refuses will be refused again.
+    if (!adopted) store_.remove(stored.entry);
+  }
+  return adopted && works([&] { return decoder_.trim(target, best); }) ? best : 0;
+}
+
+void StreamPool::save_tail(StreamId stream, Position keep) {
+  if (length(stream) - keep >= kWorthKeeping) checkpoint(stream);
+}
+
+void StreamPool::checkpoint(StreamId stream) {
+  const Tokens& tokens = at(stream).tokens;
+  if (tokens.empty() || store_.budget() == 0 || store_.covers(tokens)) return;
+  works([&] {
+    std::optional<StateBlob> blob = decoder_.save(stream);
+    if (blob) store_.insert(tokens, std::move(*blob));
+    return blob.has_value();
+  });
+}
+
+void StreamPool::extend(StreamId stream, std::span<const Token> tokens) {
+  at(stream).tokens.insert(at(stream).tokens.end(), tokens.begin(), tokens.end());
+}
+
+void StreamPool::roll_back(StreamId stream) {
+  const bool kept =
+      length(stream) > 0 && works([&] { return decoder_.trim(stream, length(stream)); });
+  if (!kept) clear(stream);
+}
+
+void StreamPool::clear(StreamId stream) {
+  at(stream).tokens.clear();
+  decoder_.clear(stream);
+}
+
+void StreamPool::release(StreamId stream) {
+  at(stream).active = false;
+  at(stream).last_used = ++clock_;
+}
+
+void StreamPool::release_all() {
+  for (StreamId id = 0; id < streams(); ++id) {
+    if (at(id).active) release(id);
+  }
+}
+
+std::size_t StreamPool::bytes_of(CacheShape shape) const {
+  return static_cast<std::size_t>(shape.streams) *
+         std::max<std::size_t>(decoder_.stream_bytes(shape.room), 1);
+}
+
+// How much a new shape may take beside the one that is there.
+std::size_t StreamPool::left_for_change() const {
+  const std::size_t there = bytes_of(shape());
+  return ceiling_ > there ? ceiling_ - there : 0;
+}
+
+bool StreamPool::may_have(CacheShape shape) const {
+  if (shape.streams <= streams() && shape.room <= room()) return true;
+  if (shape.streams > most_streams_) return false;
+  const std::size_t bytes = bytes_of(shape);
+  return bytes <= left_for_change() && (shape.streams == 1 || bytes <= kv_bytes_);
+}
+
+StreamId StreamPool::limit() const {
+  const std::size_t fit = std::min(left_for_change(), kv_bytes_) / bytes_of({1, room()});
+  const auto most = static_cast<std::size_t>(most_streams_);
+  return std::max(streams(), static_cast<StreamId>(std::min(fit, most)));
+}
+
+std::vector<Move> StreamPool::reshape(std::span<const Position> running,
+                                      std::span<const Position> waiting) {
+  const auto may_have = [this](CacheShape shape) { return this->may_have(shape); };
+  const ShapeBounds bounds{shortest_room_, decoder_.context_length(), most_streams_, may_have};
+  while (room() > 0) {
+    const CacheShape wanted = choose_shape(shape(), running, waiting, bounds);
+    if (wanted == shape()) return {};
+    if (auto moves = change_to(wanted)) return std::move(*moves);
+    // Less at a time is slower, not wrong; and the next request need not try the same again.
+    ceiling_ = bytes_of(shape()) + bytes_of(wanted) / 2;
+  }
+  return {};
+}
+
+// The streams that are there still in a cache of this shape, in their order: those in use, and the
+// latest of the others.
+std::vector<StreamId> StreamPool::kept_in(CacheShape shape) const {
+  std::vector<StreamId> kept;
+  for (StreamId id = 0; id < streams(); ++id) {
+    const bool active = streams_[static_cast<std::size_t>(id)].active;
+    if (active || length(id) <= shape.room) kept.push_back(id);
+  }
+  std::ranges::stable_sort(kept, std::greater{}, [this](StreamId id) {
+    const Stream& stream = streams_[static_cast<std::size_t>(id)];
+    return std::tuple(stream.active, !stream.tokens.empty(), stream.last_used);
+  });
+  kept.resize(std::min(kept.size(), static_cast<std::size_t>(shape.streams)));
+  std::ranges::sort(kept);
+  return kept;
+}
+
+// Nothing: it could not, and what was there still is.
+std::optional<std::vector<Move>> StreamPool::change_to(CacheShape shape) {
+  try {
+    const std::vector<StreamId> kept = kept_in(shape);
+    std::vector<Stream> changed(static_cast<std::size_t>(shape.streams));
+    std::vector<Move> moves;
+    moves.reserve(kept.size());
+    for (StreamId id = 0; id < streams(); ++id) {
+      if (!std::ranges::binary_search(kept, id)) save_tail(id, 0);
+    }
+    const std::vector<bool> survived = decoder_.reshape(kept, shape);
+    for (std::size_t i = 0; i < kept.size(); ++i) {
+      Stream& stream = at(kept[i]);
+      if (!survived[i]) stream.tokens.clear();
+      const Move move{kept[i], static_cast<StreamId>(i)};
+      if (stream.active && move.from != move.to) moves.push_back(move);
+      changed[i] = std::move(stream);
+    }
+    streams_ = std::move(changed);
+    return moves;
+  } catch (...) {
+    // As for works(): who is beyond use will say so in the next step.
+    return std::nullopt;
+  }
+}
+
+void StreamPool::rest() {
+  ceiling_ = kNoCeiling;
+}
+
+void StreamPool::restart(Position wanted_room) {
+  const Position target =
+      doubled(std::max(room(), shortest_room_), wanted_room, decoder_.context_length());
+  for (StreamId id = 0; id < streams(); ++id) save_tail(id, 0);
+  for (Stream& stream : streams_) stream.tokens.clear();
+  streams_.resize(1);
+  try {
+    decoder_.restart(target);
+    return;
+  } catch (const OutOfMemoryError&) {
+    if (store_.size() == 0) throw;
+  } catch (const std::bad_alloc&) {
+    if (store_.size() == 0) throw;
+  }
+  // A request comes before what others might reuse.
+  store_.clear();
+  decoder_.restart(target);
+}
+
+std::optional<Move> StreamPool::gap() const {
+  std::vector<bool> active;
+  active.reserve(streams_.size());
+  for (const Stream& stream : streams_) active.push_back(stream.active);
+  return closing_move(active);
+}
+
+bool StreamPool::has_gap() const {
+  return gap().has_value();
+}
+
+std::optional<Move> StreamPool::close_gap() {
+  const std::optional<Move> move = gap();
+  if (!move) return std::nullopt;
+  save_tail(move->to, 0);
+  clear(move->to);
+  if (!works([&] { return decoder_.copy(move->from, move->to); })) {
+    clear(move->to);
+    return std::nullopt;
+  }
+  std::swap(at(move->to), at(move->from));
+  clear(move->from);
+  return move;
+}
+
+StreamId StreamPool::active() const {
+  return static_cast<StreamId>(std::ranges::count_if(streams_, &Stream::active));
+}
+
+}  // namespace llmlocal

@@ -1,0 +1,119 @@
+// What the KV cache holds: which tokens are in which stream, which streams are
+// in use, and what was evicted to RAM.
+//
+// The only place that changes sequences of the decoder, so what it believes is what is there. A
+// free stream stays warm: its tokens can be continued in place or copied elsewhere.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/token.h"
+#include "engine/decoder.h"
+#include "engine/streams/cache_shape.h"
+#include "engine/streams/prefix_store.h"
+#include "engine/streams/stream_choice.h"
+
+namespace llmlocal {
+
+struct CacheOptions {
+  StreamId max_streams = 8;     // Requests that run at once; more wait. 1 to 256.
+  std::size_t kv_bytes = 0;     // What all streams together may take; one is always there.
+  std::size_t store_bytes = 0;  // RAM for evicted prefixes; 0 = none are kept.
+};
+
+class StreamPool {
+ public:
+  StreamPool(Decoder& decoder, const CacheOptions& options);
+
+  struct Lease {
+    StreamId stream = -1;
+    Position reused = 0;  // Tokens of the prompt that are there already.
+  };
+
+  // How many tokens of `prompt` are held somewhere; at least one is left to evaluate.
+  Position held_prefix(std::span<const Token> prompt) const;
+
+  // Takes a free stream and puts the longest held prefix of `prompt` into it. None: all in use.
+  // What can't be adopted, for whatever reason, is left to be evaluated.  Throws where the stream
+  // can't even be cleared.
+  std::optional<Lease> acquire(std::span<const Token> prompt);
+
+  // These tokens have been evaluated in the stream.
+  void extend(StreamId stream, std::span<const Token> tokens);
+  // A step was cut short: cuts the stream back to what was there before it, or to nothing.
+  void roll_back(StreamId stream);
+  // Forgets the stream's content.
+  void clear(StreamId stream);
+  // The stream's request is done; its content stays for reuse.
+  void release(StreamId stream);
+  void release_all();
+  // Keeps a copy of the stream's present state in RAM, unless something covers it already or it
+  // can't be had.
+  void checkpoint(StreamId stream);
+
+  // Gives the cache the shape that the texts ask for, as far as it may be had; see choose_shape().
+  // Returns where active streams are now, if not where they were.
+  std::vector<Move> reshape(std::span<const Position> running, std::span<const Position> waiting);
+  // There was nothing to do for a while: what there was no memory for may be had now.
+  void rest();
+  // Where there was no memory to grow, and no stream is active: exchanges all streams for one with
+  // room for `wanted` tokens or more.  Throws OutOfMemoryError or std::bad_alloc.
+  void restart(Position wanted_room);
+  // Whether a free stream lies between active ones.
+  bool has_gap() const;
+  // Moves one active stream, if that closes a gap between active streams.
+  std::optional<Move> close_gap();
+
+  StreamId streams() const { return static_cast<StreamId>(streams_.size()); }
+  StreamId active() const;
+  // How many there may be, as long as they are now.
+  StreamId limit() const;
+  StreamId most_streams() const { return most_streams_; }
+  Position room() const { return decoder_.room(); }
+  Position length(StreamId stream) const {
+    return static_cast<Position>(streams_[static_cast<std::size_t>(stream)].tokens.size());
+  }
+  const PrefixStore& store() const { return store_; }
+
+ private:
+  struct Stream {
+    Tokens tokens;
+    bool active = false;
+    std::uint64_t last_used = 0;  // When it was released.
+  };
+
+  // Fewer tokens than this are not worth a copy or a place in the store.
+  static constexpr Position kWorthKeeping = 16;
+  static constexpr std::size_t kNoCeiling = std::numeric_limits<std::size_t>::max();
+
+  CacheShape shape() const { return {streams(), room()}; }
+  std::size_t bytes_of(CacheShape shape) const;
+  std::size_t left_for_change() const;
+  bool may_have(CacheShape shape) const;
+  std::vector<StreamId> kept_in(CacheShape shape) const;
+  std::optional<std::vector<Move>> change_to(CacheShape shape);
+  std::optional<Move> gap() const;
+  Stream& at(StreamId stream) { return streams_[static_cast<std::size_t>(stream)]; }
+  std::vector<StreamView> views() const;
+  // Saves what cutting the stream back to `keep` tokens would lose, if it is worth it.
+  void save_tail(StreamId stream, Position keep);
+  Position adopt(StreamId target, const StreamMatch& stream, const PrefixStore::Match& stored);
+
+  Decoder& decoder_;
+  const StreamId most_streams_;
+  const Position shortest_room_;
+  const std::size_t kv_bytes_;
+  // What may be there while the shape changes, the old and the new together: there was no memory
+  // for more.
+  std::size_t ceiling_ = kNoCeiling;
+  PrefixStore store_;
+  std::vector<Stream> streams_;
+  std::uint64_t clock_ = 0;
+};
+
+}  // namespace llmlocal

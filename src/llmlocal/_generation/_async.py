@@ -1,0 +1,227 @@
+"""Waiting for an answer in an asyncio task.
+
+An event loop can't wait for the engine's condition variables, and a thread for each request would
+be a waste.  So one thread for all of a model's requests waits in the extension, without the
+interpreter's lock, and wakes the tasks whose requests have news: one wake-up for all the tokens
+that have come since the last.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from llmlocal import _core
+from llmlocal._generation._completion import Completion
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from llmlocal._generation._reply import Reply
+
+__all__ = ["AsyncStream", "Waker"]
+
+_STOP = 0  # The id that ends the waker's thread; requests count from 1.
+_FOREVER_MS = 2**31 - 1
+
+# Held weakly: an event knows the task that waits for it, and the task its stream, which has to go
+# when its loop was closed and nobody else holds it.
+_Sleeper = tuple["asyncio.AbstractEventLoop", "weakref.ref[asyncio.Event]"]
+
+
+class Waker:
+    """The thread that wakes tasks.  It starts with the first request."""
+
+    def __init__(self) -> None:
+        self._queue = _core.ReadyQueue()
+        self._ids = itertools.count(_STOP + 1)
+        self._lock = threading.Lock()  # Guards the three below.
+        self._sleepers: dict[int, _Sleeper] = {}
+        self._thread: threading.Thread | None = None
+        self._is_stopped = False
+        self._process = os.getpid()
+
+    def watch(self, request: _core.Request, *, until_end: bool) -> tuple[int, asyncio.Event]:
+        """Have an event of the running loop set whenever the request has news, or at its end."""
+        import asyncio
+
+        event = asyncio.Event()
+        with self._lock:
+            if self._is_stopped:
+                event.set()  # The model was closed, so the request is over.
+                return _STOP, event
+            watch_id = next(self._ids)
+            self._sleepers[watch_id] = (asyncio.get_running_loop(), weakref.ref(event))
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=_wake,
+                    args=(self._queue, self._sleepers),
+                    daemon=True,
+                    name="llmlocal-wake",
+                )
+                self._thread.start()
+        request.announce_on(self._queue, watch_id, until_end=until_end)
+        return watch_id, event
+
+    def forget(self, watch_id: int) -> None:
+        self._sleepers.pop(watch_id, None)
+
+    def stop(self) -> None:
+        """End the thread and wait for it; every request must be over.
+
+        Were it left alone, it would come back from the extension while the interpreter shuts down,
+        which ends such a thread in the middle of C++ code, and the process with it.
+        """
+        if os.getpid() != self._process:
+            return  # A forked child: there is no thread, and the lock may be held for good.
+        with self._lock:
+            self._is_stopped = True
+            thread = self._thread
+        if thread is None:
+            return
+        self._queue.push(_STOP)
+        if thread is not threading.current_thread():  # The garbage collector may run in any.
+            thread.join()
+
+
+def _wake(queue: _core.ReadyQueue, sleepers: dict[int, _Sleeper]) -> None:
+    # Not a method: the thread must not keep the waker, and with it the model, alive.
+    while True:
+        for watch_id in queue.wait(_FOREVER_MS):
+            if watch_id == _STOP:
+                return
+            if not _wake_one(sleepers.get(watch_id)):
+                sleepers.pop(watch_id, None)
+
+
+def _wake_one(sleeper: _Sleeper | None) -> bool:
+    """False: nobody sleeps there any more."""
+    if sleeper is None or sleeper[1]() is None:
+        return False
+    try:
+        # The call lets go of the interpreter's lock, so the event may not be held here either.
+        sleeper[0].call_soon_threadsafe(_set, sleeper[1])
+    except RuntimeError:  # The loop was closed with the task unfinished.
+        return False
+    return True
+
+
+def _set(sleeping: weakref.ref[asyncio.Event]) -> None:
+    if event := sleeping():
+        event.set()
+
+
+class AsyncStream:
+    """Text that arrives while it is generated: an asynchronous iterator over its pieces.
+
+    The request starts with the first piece that is asked for.  The generation stops with the
+    ``async with`` block, with :meth:`cancel` or :meth:`aclose`, with the cancellation of the task
+    that waits for it, and as soon as nobody holds the stream any more, as when a loop over it is
+    left.
+
+    Example:
+        >>> async def tell() -> None:
+        ...     async for piece in llm.astream("Once upon a time", max_tokens=20):
+        ...         print(piece, end="", flush=True)
+    """
+
+    def __init__(
+        self, start: Callable[[], Reply], waker: Waker, *, until_end: bool = False
+    ) -> None:
+        self._start = start
+        self._waker = waker
+        self._until_end = until_end
+        self._reply: Reply | None = None
+        self._is_cancelled = False
+        self._is_closed = False
+        self._watch_id = _STOP
+        self._news: asyncio.Event | None = None
+        self._ready: deque[str] = deque()
+
+    def __aiter__(self) -> AsyncStream:
+        return self
+
+    async def __anext__(self) -> str:
+        while not self._ready:
+            if self._is_closed or not await self._take():
+                raise StopAsyncIteration
+        return self._ready.popleft()
+
+    async def _take(self) -> bool:
+        """Wait for news and take them.  False: there will be none."""
+        import asyncio
+
+        try:
+            if self._reply is None:
+                # Tokenizing a long prompt takes a while: not in the loop's thread.
+                await asyncio.to_thread(self._begin)
+            assert self._reply is not None
+            if self._news is None:
+                self._watch_id, self._news = self._waker.watch(
+                    self._reply.request, until_end=self._until_end
+                )
+            if self._reply.is_complete:
+                self._reply.completion()  # Raises what ended it, if that was an error.
+                return False
+            self._reply.check_process()
+            await self._news.wait()
+            self._news.clear()
+            self._ready += self._reply.read(0)
+        except BaseException:
+            self.cancel()
+            raise
+        return True
+
+    def _begin(self) -> None:
+        self._reply = self._start()
+        # The task may have been cancelled meanwhile; then nobody waits for this thread.
+        if self._is_cancelled:
+            self._reply.cancel()
+
+    @property
+    def text(self) -> str:
+        """The text received so far."""
+        return self._reply.text if self._reply else ""
+
+    async def result(self) -> Completion:
+        """The whole answer with its facts; waits for the end.
+
+        Raises:
+            LLMLocalError: The request was refused, or the generation failed.
+        """
+        while await self._take():
+            pass
+        assert self._reply is not None
+        return self._reply.completion()
+
+    def cancel(self) -> None:
+        """Stop the generation; what has been generated can still be read."""
+        self._is_cancelled = True
+        if self._reply is not None:
+            self._reply.cancel()
+
+    async def aclose(self) -> None:
+        """Stop the generation and drop what was not read yet.  May be called twice."""
+        self._is_closed = True
+        self.cancel()
+        self._ready.clear()
+
+    async def __aenter__(self) -> AsyncStream:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __del__(self) -> None:
+        self._waker.forget(self._watch_id)

@@ -1,0 +1,166 @@
+"""One request's answer while it arrives: gathers its pieces, tells the callback, makes the result.
+
+Shared by the blocking, the streaming and the asyncio way of asking, which only differ in how they
+wait.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+
+from llmlocal import _core
+from llmlocal._generation._completion import Completion, FinishReason, Timings, Usage
+from llmlocal._log import pass_on_log
+from llmlocal.errors import EngineError, ParameterError
+
+__all__ = ["Reply", "TokenCallback", "check_callback"]
+
+TokenCallback = Callable[[int, str], object]
+"""Called as ``callback(token_id, text)`` for each token; returning False ends the generation."""
+
+_REASONS: dict[_core.FinishReason, FinishReason] = {
+    _core.FinishReason.STOP: "stop",
+    _core.FinishReason.LENGTH: "length",
+    _core.FinishReason.CANCELLED: "cancelled",
+    _core.FinishReason.TIMEOUT: "timeout",
+}
+
+
+def check_callback(callback: object) -> None:
+    """Raise a ParameterError for what can't be called, or would have to be awaited."""
+    if callback is None or (callable(callback) and not inspect.iscoroutinefunction(callback)):
+        return
+    raise ParameterError(f"callback must be a function, and not an async one; got {callback!r:.60}")
+
+
+def _is_false(answer: object) -> bool:
+    """False, or numpy's; not whatever is falsy, or ``sys.stdout.write`` would end a text with ""."""
+    return answer is False or (hasattr(answer, "dtype") and not answer)
+
+
+class Reply:
+    """Takes what its request has to say, in order.  A request that nobody holds stops.
+
+    Args:
+        request: What was submitted.
+        seed: Its seed.
+        callback: Told of each token.
+        model: Whose request it is; held until the reply is complete.
+
+    Attributes:
+        request: Only to be watched; what it has to say is read here.
+        text: The text so far.
+    """
+
+    def __init__(
+        self,
+        request: _core.Request,
+        *,
+        seed: int,
+        callback: TokenCallback | None = None,
+        model: object = None,
+    ) -> None:
+        self.request = request
+        self._seed = seed
+        self._model = model  # Which is closed when nobody holds it.
+        self._callback = callback
+        self._tokens: list[int] = []
+        self._pieces: list[str] = []
+        self._outcome: _core.Outcome | None = None
+        self._is_refused = False
+        self._process = os.getpid()
+
+    @property
+    def text(self) -> str:
+        return "".join(self._pieces)
+
+    @property
+    def is_complete(self) -> bool:
+        return self._outcome is not None
+
+    @property
+    def has_callback(self) -> bool:
+        return self._callback is not None
+
+    def cancel(self) -> None:
+        """Stop the request within a step.  Any thread may call it, any number of times."""
+        self.request.cancel()
+
+    def check_process(self) -> None:
+        """Raise an EngineError in a forked child, which nothing will ever come to."""
+        if os.getpid() != self._process:
+            raise EngineError(
+                "this answer belongs to the process that asked for it, not to its forked child"
+            )
+
+    def read(self, timeout_ms: int, *, until_end: bool = False) -> list[str]:
+        """Wait for news, or for the end, and return the pieces of text that have come.
+
+        Raises:
+            EngineError: This is a forked child.
+            Exception: What the callback raised; the request is cancelled then.
+        """
+        self.check_process()
+        events, outcome = self.request.read(timeout_ms, until_end=until_end)
+        pieces = [piece for token, text in events if (piece := self._take_one(token, text))]
+        if outcome is not None:
+            self._outcome = outcome
+            self._model = None
+            pass_on_log()
+        return pieces
+
+    def _take_one(self, token: int, text: str) -> str:
+        if self._is_refused:
+            return ""  # The engine ran on for a moment; nobody wants to know.
+        if token >= 0:
+            self._tokens.append(token)
+        elif self._tokens:
+            token = self._tokens[-1]  # The end released what this token and others had held back.
+        self._pieces.append(text)
+        if self._callback is None or self._is_wanted(token, text):
+            return text
+        # The refused piece belongs to the result, but is not passed on: GPT4All's way.
+        self._refuse()
+        return ""
+
+    def _is_wanted(self, token: int, text: str) -> bool:
+        assert self._callback is not None
+        try:
+            return not _is_false(self._callback(token, text))
+        except BaseException:
+            self._refuse()
+            raise
+
+    def _refuse(self) -> None:
+        self._is_refused = True
+        self.cancel()
+
+    def completion(self) -> Completion:
+        """The result; call it once the reply is complete.
+
+        Raises:
+            EngineError: The request failed, or the model was closed before it was done.
+        """
+        assert self._outcome is not None
+        outcome = self._outcome
+        if not self._is_refused:
+            outcome.raise_error()
+        return Completion(
+            self.text,
+            finish_reason="cancelled" if self._is_refused else _REASONS[outcome.finish_reason],
+            stop_match=None if self._is_refused else outcome.stop_match,
+            usage=Usage(
+                outcome.usage.prompt_tokens, outcome.usage.cached_tokens, len(self._tokens)
+            ),
+            timings=Timings(
+                outcome.timings.queue_s,
+                outcome.timings.prompt_s,
+                outcome.timings.first_token_s,
+                outcome.timings.per_token_s,
+                outcome.timings.total_s,
+            ),
+            seed=self._seed,
+            tokens=tuple(self._tokens),
+        )

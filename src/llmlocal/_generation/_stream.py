@@ -1,0 +1,116 @@
+"""Waiting for an answer in a thread: all of it at once, or piece by piece.
+
+The engine works on while nobody waits, and is told to stop as soon as nobody wants to any more:
+on ``break``, ``close()``, garbage collection, or an exception such as Ctrl-C.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from llmlocal._generation._completion import Completion
+
+if TYPE_CHECKING:
+    from llmlocal._generation._reply import Reply
+
+__all__ = ["Stream", "wait_for"]
+
+# Python runs signal handlers, and so sees Ctrl-C, between two calls into the extension.
+_SLICE_MS = 100
+
+
+def wait_for(replies: list[Reply]) -> list[Completion]:
+    """Wait for all of the answers.  Whatever is raised, none of the requests goes on alone."""
+    try:
+        return [_wait_for_one(reply) for reply in replies]
+    except BaseException:
+        for reply in replies:
+            reply.cancel()
+        raise
+
+
+def _wait_for_one(reply: Reply) -> Completion:
+    until_end = not reply.has_callback
+    while not reply.is_complete:
+        reply.read(_SLICE_MS, until_end=until_end)
+    return reply.completion()
+
+
+class Stream:
+    """Text that arrives while it is generated: an iterator over its pieces.
+
+    The generation stops with the ``with`` block, with :meth:`cancel` or :meth:`close`, and as soon
+    as nobody holds the stream any more, as when a loop over it is left.  Joined, the pieces are
+    what :meth:`llmlocal.LLM.generate` would have returned.
+
+    Example:
+        >>> with llm.generate("Once upon a time", streaming=True, max_tokens=20) as stream:
+        ...     for piece in stream:
+        ...         print(piece, end="", flush=True)
+        >>> stream.result.finish_reason
+        'length'
+    """
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+        self._ready: deque[str] = deque()
+        self._is_closed = False
+
+    def __iter__(self) -> Stream:
+        return self
+
+    def __next__(self) -> str:
+        while not self._ready:
+            if self._is_closed:
+                raise StopIteration
+            if self._reply.is_complete:
+                self._reply.completion()  # Raises what ended it, if that was an error.
+                raise StopIteration
+            self._take()
+        return self._ready.popleft()
+
+    def _take(self) -> None:
+        try:
+            self._ready += self._reply.read(_SLICE_MS)
+        except BaseException:
+            self.cancel()
+            raise
+
+    @property
+    def text(self) -> str:
+        """The text received so far."""
+        return self._reply.text
+
+    @property
+    def result(self) -> Completion:
+        """The whole answer with its facts; waits for the end.
+
+        Raises:
+            EngineError: The generation failed, or the model was closed before it was done.
+        """
+        while not self._reply.is_complete:
+            self._take()
+        return self._reply.completion()
+
+    def cancel(self) -> None:
+        """Stop the generation; what has been generated can still be read.  Any thread may call it."""
+        self._reply.cancel()
+
+    def close(self) -> None:
+        """Stop the generation and drop what was not read yet.  May be called twice."""
+        self._is_closed = True
+        self.cancel()
+        self._ready.clear()
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
