@@ -7,7 +7,6 @@
 #include "base/errors.h"
 #include "engine/streams/first_room.h"
 #include "llama/attention.h"
-#include "llama/backend.h"
 #include "llama/devices.h"
 #include "llama/log.h"
 #include "llama/sampler_chain.h"
@@ -19,10 +18,6 @@ namespace {
 // to 8 % slower on two threads (SmolLM2-135M; contexts of 1,280 to 8,192, 64 to 512 rows at once).
 constexpr StreamId kFewestOutputs = 16;
 
-std::string megabytes(std::size_t bytes) {
-  return std::to_string((bytes + 500'000) / 1'000'000) + " MB";
-}
-
 }  // namespace
 
 LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model,
@@ -31,12 +26,12 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model,
     : model_(std::move(model)),
       tokenizer_(std::move(tokenizer)),
       options_(std::move(options)),
-      attention_(options_.kv_type, options_.flash_attention, options_.offload) {
+      attention_(options_.kv_type, options_.flash_attention, options_.offload),
+      contexts_(model_, options_.threads, options_.offload) {
   if (!model_->can_generate() || model_->has_encoder()) {
     throw ModelLoadError(model_->path() + " holds a model that can't generate text by itself (" +
                          model_->description() + ")");
   }
-  pool_ = make_thread_pool(options_.threads);
   if (Sequences::are_whole_only(*model_)) {
     measure_stream_bytes();
   } else {
@@ -53,9 +48,9 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model,
 // layers keep something for each token.  So llama.cpp is asked: by how much the saved state of a
 // sequence grows with its second token.
 void LlamaDecoder::measure_stream_bytes() {
-  const Sequences::Context probe = make_context(1, 2);
+  const Context probe = make_context(1, 2);
   llama_set_n_threads(probe.get(), 1, 1);
-  guarded_("measuring a stream", [&] {
+  contexts_.guarded()("measuring a stream", [&] {
     std::array<std::size_t, 2> sizes{};
     for (std::size_t& size : sizes) {
       llama_token token = 0;
@@ -69,16 +64,11 @@ void LlamaDecoder::measure_stream_bytes() {
   });
 }
 
-Sequences::Context LlamaDecoder::make_context(StreamId streams, Position room) {
+Context LlamaDecoder::make_context(StreamId streams, Position room) {
   const auto count = static_cast<std::size_t>(streams);
   const std::size_t needed = count * stream_bytes(room);
   const std::string what = "a KV cache for " + std::to_string(streams) + " x " +
                            std::to_string(room) + " tokens (" + megabytes(needed) + ")";
-  const std::size_t free = free_memory();
-  if (!options_.offload && free > 0 && needed > free) {
-    throw OutOfMemoryError("not enough memory for " + what + ": " + megabytes(free) +
-                           " are free; lower n_ctx or choose a smaller kv_type");
-  }
   // Each stream is padded to 256 tokens, so that every one of them holds what was asked for.
   constexpr std::size_t kPad = 256;
   const std::size_t padded = (static_cast<std::size_t>(room) + kPad - 1) / kPad * kPad;
@@ -91,53 +81,22 @@ Sequences::Context LlamaDecoder::make_context(StreamId streams, Position room) {
                              attention_.rows_at_once(padded, llama_model_n_head(model_->handle())));
   params.n_seq_max = static_cast<std::uint32_t>(streams);
   params.n_outputs_max = static_cast<std::uint32_t>(std::max(streams, kFewestOutputs));
-  params.n_threads = options_.threads;
-  params.n_threads_batch = options_.threads;
   params.type_k = attention_.type();
   params.type_v = params.type_k;
   params.flash_attn_type = attention_.kernel();
   params.kv_unified = false;
   params.swa_full = true;
-  params.no_perf = true;
-  params.offload_kqv = options_.offload;
-  params.op_offload = options_.offload;
-  params.abort_callback = should_abort;
-  params.abort_callback_data = this;
-
-  const RegistryUse use;
-  const ErrorLines log(LogLevel::kInfo, ErrorLines::Then::kPassOn);
-  const ErrorLines errors;
-  Sequences::Context context(guarded_(
-      "making the context", [&] { return llama_init_from_model(model_->handle(), params); }));
-  require_devices();
-  if (!context) {
-    const std::string reason = errors.text().empty() ? "llama.cpp gave no reason" : errors.text();
-    if (speaks_of_memory(reason)) {
-      throw OutOfMemoryError("there is no room for " + what + ": " + reason);
-    }
-    throw EngineError("this model can't have " + what + ": " + reason);
-  }
-  if (pool_) llama_attach_threadpool(context.get(), pool_.get(), pool_.get());
-  context_sizes_->set(told_buffer_sizes(log.text()));
-  return context;
+  return contexts_.make(params, what, needed);
 }
 
 std::unique_ptr<Sequences> LlamaDecoder::make_sequences(StreamId streams, Position room) {
-  return std::make_unique<Sequences>(make_context(streams, room), *model_, guarded_, streams, room);
+  return std::make_unique<Sequences>(
+      make_context(streams, room), *model_, contexts_.guarded(), streams, room);
 }
 
 std::size_t LlamaDecoder::batch_capacity() const {
   return sequences_ ? llama_n_batch(sequences_->context())
                     : static_cast<std::size_t>(options_.batch);
-}
-
-bool LlamaDecoder::should_abort(void* self) {
-  const auto& check = static_cast<LlamaDecoder*>(self)->abort_check_;
-  return check && check();
-}
-
-void LlamaDecoder::set_abort_check(std::function<bool()> check) {
-  abort_check_ = std::move(check);
 }
 
 void LlamaDecoder::set_threads(int n) {
@@ -161,9 +120,9 @@ DecodeStatus LlamaDecoder::decode(const Batch& batch) {
 
   // An aborted step warns of what it undid.
   const ErrorLines errors(LogLevel::kWarning);
-  const std::int32_t result =
-      guarded_("evaluating a step", [&] { return llama_decode(sequences_->context(), rows); });
-  require_devices();
+  const std::int32_t result = contexts_.guarded()(
+      "evaluating a step", [&] { return llama_decode(sequences_->context(), rows); });
+  contexts_.require_devices();
   if (result == 0) return DecodeStatus::kOk;
   if (result == 2) return DecodeStatus::kAborted;
   throw EngineError("evaluating a step failed (" + std::to_string(result) + ")" +
@@ -171,19 +130,13 @@ DecodeStatus LlamaDecoder::decode(const Batch& batch) {
 }
 
 std::span<float> LlamaDecoder::logits(std::size_t row) {
-  float* logits = guarded_("reading logits", [&] {
+  float* logits = contexts_.guarded()("reading logits", [&] {
     return llama_get_logits_ith(sequences_->context(), static_cast<std::int32_t>(row));
   });
   // Steps of remote devices end when their results are read.
-  require_devices();
+  contexts_.require_devices();
   if (!logits) throw EngineError("a step gave no logits for row " + std::to_string(row));
   return {logits, static_cast<std::size_t>(vocab_size())};
-}
-
-void LlamaDecoder::require_devices() const {
-  if (const auto loss = model_->lost_device()) {
-    throw EngineError(*loss + "; what it held is gone, so close this model and load it again");
-  }
 }
 
 std::unique_ptr<Sampler> LlamaDecoder::make_sampler(const SamplingParams& params,

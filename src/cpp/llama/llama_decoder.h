@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -16,11 +15,9 @@
 
 #include "engine/decoder.h"
 #include "llama/attention.h"
-#include "llama/buffer_sizes.h"
-#include "llama/guard.h"
+#include "llama/context.h"
 #include "llama/model.h"
 #include "llama/sequences.h"
-#include "llama/thread_pool.h"
 #include "llama/tokenizer.h"
 
 namespace llmlocal {
@@ -35,23 +32,6 @@ struct DecoderOptions {
   std::optional<bool> flash_attention;
 };
 
-// Bytes beside the weights, by the name of the buffer's type; readable while the decoder works.
-class ContextSizes {
- public:
-  void set(BufferSizes sizes) {
-    const std::lock_guard lock(mutex_);
-    sizes_ = std::move(sizes);
-  }
-  BufferSizes get() const {
-    const std::lock_guard lock(mutex_);
-    return sizes_;
-  }
-
- private:
-  mutable std::mutex mutex_;  // Guards sizes_.
-  BufferSizes sizes_;
-};
-
 class LlamaDecoder final : public Decoder {
  public:
   // Throws ParameterError, OutOfMemoryError or EngineError with llama.cpp's reason.
@@ -60,7 +40,7 @@ class LlamaDecoder final : public Decoder {
                DecoderOptions options);
 
   // Grows with the streams; outlives the decoder.
-  std::shared_ptr<const ContextSizes> context_sizes() const { return context_sizes_; }
+  std::shared_ptr<const ContextSizes> context_sizes() const { return contexts_.sizes(); }
 
   Position context_length() const override { return options_.context_length; }
   std::size_t batch_capacity() const override;
@@ -75,7 +55,9 @@ class LlamaDecoder final : public Decoder {
 
   DecodeStatus decode(const Batch& batch) override;
   std::span<float> logits(std::size_t row) override;
-  void set_abort_check(std::function<bool()> check) override;
+  void set_abort_check(std::function<bool()> check) override {
+    contexts_.set_abort_check(std::move(check));
+  }
   void set_threads(int n) override;
   int max_threads() const override { return options_.threads; }
   bool keeps_threads_busy() const override { return !options_.offload; }
@@ -96,11 +78,9 @@ class LlamaDecoder final : public Decoder {
   void restart(Position room) override;
 
  private:
-  Sequences::Context make_context(StreamId streams, Position room);
+  Context make_context(StreamId streams, Position room);
   std::unique_ptr<Sequences> make_sequences(StreamId streams, Position room);
   void measure_stream_bytes();
-  void require_devices() const;
-  static bool should_abort(void* self);
 
   std::shared_ptr<const Model> model_;
   std::shared_ptr<const Tokenizer> tokenizer_;
@@ -108,10 +88,7 @@ class LlamaDecoder final : public Decoder {
   Attention attention_;
   std::size_t state_bytes_ = 0;  // Of a stream, whatever its length.
   std::size_t token_bytes_ = 0;  // Of a stream, for each token.
-  std::shared_ptr<ContextSizes> context_sizes_ = std::make_shared<ContextSizes>();
-  std::function<bool()> abort_check_;
-  FusedGuard guarded_;
-  ThreadPool pool_;
+  ContextMaker contexts_;
   std::unique_ptr<Sequences> sequences_;
 };
 

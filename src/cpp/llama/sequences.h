@@ -4,11 +4,11 @@
 #include <llama.h>
 
 #include <cstddef>
-#include <memory>
 #include <optional>
 #include <utility>
 
 #include "engine/decoder.h"
+#include "llama/context.h"
 #include "llama/guard.h"
 #include "llama/model.h"
 #include "llama/state_bytes.h"
@@ -17,11 +17,6 @@ namespace llmlocal {
 
 class Sequences {
  public:
-  struct Free {
-    void operator()(llama_context* context) const { llama_free(context); }
-  };
-  using Context = std::unique_ptr<llama_context, Free>;
-
   // `streams` of them, with room for `room` tokens each.  Model and guard outlive it.
   Sequences(
       Context context, const Model& model, FusedGuard& guarded, StreamId streams, Position room)
