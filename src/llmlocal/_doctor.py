@@ -175,7 +175,7 @@ def run_self_test(model: str, *, device: str = "auto") -> SelfTest:
         )
         per_token = result.timings.per_token
         return SelfTest(
-            model=Path(llm.model_path).name,
+            model=llm.path.name,
             device=llm.device,
             load_s=load_s,
             tokens=result.usage.completion_tokens,

@@ -1,31 +1,28 @@
 """The model object: opens a model and answers requests, from any number of threads and tasks.
 
-Composition only: names and files are ``models``' work, options ``_options``', waiting ``_stream``'s
-and ``_async``'s, batching and caching the engine's.
+Composition only: the weights and their facts are ``_weights``' work, requests ``_generation``'s,
+conversations ``_chat``'s, batching and caching the engine's.
 """
 
 from __future__ import annotations
 
 import os
-import weakref
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Literal, NoReturn, cast, overload
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, cast, overload
 
-from llmlocal import _core
 from llmlocal._devices._placement import PlacementOptions
-from llmlocal._generation._async import AsyncStream, Waker
-from llmlocal._generation._options import RequestOptions, has_lone_surrogate
-from llmlocal._generation._reply import Reply, TokenCallback, check_callback
+from llmlocal._generation._async import AsyncStream
+from llmlocal._generation._generator import Generator, GeneratorOptions
+from llmlocal._generation._options import RequestOptions, recommended_options
+from llmlocal._generation._reply import Reply, TokenCallback
 from llmlocal._generation._stream import Stream, wait_for
-from llmlocal._generation._tokens import check_prompt, is_token_ids, token_ids
 from llmlocal._loading import LoadOptions, load
 from llmlocal._log import pass_on_log
-from llmlocal._memory_use import MemoryUse, memory_by_device
 from llmlocal._progress import ProgressOption
 from llmlocal._stats import Stats
-from llmlocal.errors import EngineClosedError, ParameterError
+from llmlocal._tokens import check_prompt, is_token_ids, prompt_tokens
+from llmlocal._weights import LoadedModel
+from llmlocal.errors import ParameterError
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -49,7 +46,7 @@ Prompt = str | Sequence[int]
 """Text, or the ids of its tokens."""
 
 
-class LLM:
+class LLM(LoadedModel):
     """A loaded model.  One object serves any number of threads and asyncio tasks at once.
 
     Requests are evaluated together, and what one has evaluated of a text no other has to evaluate
@@ -132,35 +129,41 @@ class LLM:
         progress: ProgressOption = None,
         verbose: bool = False,
     ) -> None:
-        options = LoadOptions(
+        options = GeneratorOptions(
             n_ctx=n_ctx,
             n_threads=n_threads,
             n_batch=n_batch,
             n_parallel=n_parallel,
             kv_type=kv_type,
             flash_attention=flash_attention,
-            placement=PlacementOptions(
-                device, rpc_servers, n_gpu_layers, split_mode, tensor_split, tensor_placement or {}
-            ),
             kv_cache_bytes=kv_cache_bytes,
             prefix_cache_bytes=prefix_cache_bytes,
-            use_mmap=use_mmap,
-            verbose=verbose,
         )
+        options.check()  # Before anything is fetched.
         loaded = load(
-            model,
-            options,
-            model_path=model_path,
-            allow_download=allow_download,
-            progress=progress,
+            LoadOptions(
+                model,
+                model_path,
+                allow_download,
+                PlacementOptions(
+                    device,
+                    rpc_servers,
+                    n_gpu_layers,
+                    split_mode,
+                    tensor_split,
+                    tensor_placement or {},
+                ),
+                use_mmap,
+                progress,
+                verbose,
+            ),
+            n_ctx=n_ctx,
+            n_batch=n_batch,
+            kv_type=kv_type,
         )
-        self._facts = loaded.facts
-        self._model: _core.Model | None = loaded.model
-        self._tokenizer: _core.Tokenizer | None = loaded.tokenizer
-        self._engine = loaded.engine
-        self._waker = Waker()
-        # Also runs when the interpreter ends, before the extension is torn down.
-        self._finalizer = weakref.finalize(self, _shut_down, self._engine, self._waker)
+        super().__init__(loaded)
+        self._defaults = recommended_options(self.metadata)
+        self._generator = Generator(loaded, self._open_tokenizer(), options)
 
     # --- Generating ------------------------------------------------------------------------------
 
@@ -263,7 +266,7 @@ class LLM:
         """
         stream = AsyncStream(
             lambda: self._submit([prompt], callback, options)[0],
-            self._waker,
+            self._generator.waker,
             until_end=callback is None,
         )
         return await stream.result()
@@ -276,34 +279,17 @@ class LLM:
         **options: Unpack[Options],
     ) -> AsyncStream:
         """Continue a prompt, piece by piece, in an ``async for`` loop; see :meth:`generate`."""
-        return AsyncStream(lambda: self._submit([prompt], callback, options)[0], self._waker)
+        return AsyncStream(
+            lambda: self._submit([prompt], callback, options)[0], self._generator.waker
+        )
 
     def _submit(
         self, prompts: Sequence[Prompt], callback: TokenCallback | None, options: Options
     ) -> list[Reply]:
-        checked = RequestOptions(self._facts.defaults, **options)
-        check_callback(callback)
+        checked = RequestOptions(self._defaults, **options)
         self._open_model()
-        seeds = checked.seeds(len(prompts))
-        specs = [
-            checked.spec(self._prompt_tokens(prompt), seed)
-            for prompt, seed in zip(prompts, seeds, strict=True)
-        ]
-        requests = self._engine.submit(specs)
-        return [
-            Reply(request, seed=seed, callback=callback, model=self)
-            for request, seed in zip(requests, seeds, strict=True)
-        ]
-
-    def _prompt_tokens(self, prompt: Prompt) -> Sequence[int]:
-        check_prompt(prompt)
-        if not isinstance(prompt, str):
-            if len(prompt) > 0 and isinstance(cast("object", prompt[0]), str):
-                raise ParameterError(f"here goes one prompt, got a list of them: {prompt!r:.60}")
-            return token_ids(prompt)
-        if not prompt:
-            raise ParameterError("prompt must not be empty")
-        return self.tokenize(prompt)
+        tokens = [prompt_tokens(prompt, self.tokenize) for prompt in prompts]
+        return self._generator.submit(tokens, checked, callback, model=self)
 
     # --- Chatting --------------------------------------------------------------------------------
 
@@ -421,186 +407,46 @@ class LLM:
 
         return ChatSession(self, messages=as_messages(messages), **options)
 
-    # --- Text and tokens -------------------------------------------------------------------------
-
-    def tokenize(
-        self, text: str, *, add_special: bool = True, parse_special: bool = True
-    ) -> list[int]:
-        """The ids of a text's tokens.
-
-        Args:
-            text: Any text; it is not changed.
-            add_special: Add the beginning (and end) tokens that the model wants, once.
-            parse_special: Take the text of a control token, such as ``<|im_end|>``, for the token.
-
-        Raises:
-            ParameterError: It is no text, or can't be written as UTF-8.
-        """
-        return self.encode_segments([(text, parse_special)], add_special=add_special)
-
-    def encode_segments(
-        self, segments: Iterable[tuple[str, bool]], *, add_special: bool = False
-    ) -> list[int]:
-        """The ids of the tokens of a text that comes in ``(text, trusted)`` segments.
-
-        Control tokens are recognised inside trusted segments only, so that what a user wrote can't
-        pass for one.  Otherwise the borders between segments leave no trace in the result.
-
-        Raises:
-            ParameterError: A text can't be written as UTF-8.
-        """
-        listed = list(segments)
-        for text, _ in listed:
-            if not isinstance(text, str):
-                raise ParameterError(f"text must be a str, got {text!r:.60}")
-            if has_lone_surrogate(text):
-                raise ParameterError(f"there is half a surrogate pair in the text {text!r:.60}")
-        return self._open_tokenizer().encode(listed, add_special=add_special)
-
-    def detokenize(self, tokens: Sequence[int], *, special: bool = False) -> str:
-        """The text that tokens stand for; incomplete characters become U+FFFD.
-
-        Args:
-            tokens: Token ids.
-            special: Include the text of control tokens.
-
-        Raises:
-            ParameterError: An id is not in the vocabulary.
-        """
-        text = self._open_tokenizer().decode(token_ids(tokens), special=special)
-        return text.decode(errors="replace")
-
-    def count_tokens(self, text: str) -> int:
-        """How many tokens :meth:`generate` would take a prompt for."""
-        return len(self.tokenize(text))
-
     def chat_template(self, name: str | None = None) -> str | None:
         """The chat template in the model's file, or the one of this name; None if there is none."""
         return self._open_model().chat_template(name or "")
 
-    @property
-    def bos_token(self) -> str:
-        """The text of the token that begins a text; empty if the model has none."""
-        return self._facts.bos_token
-
-    @property
-    def eos_token(self) -> str:
-        """The text of the token that ends a text; empty if the model has none."""
-        return self._facts.eos_token
-
-    @property
-    def add_bos(self) -> bool:
-        """Whether the model wants its texts to begin with :attr:`bos_token`."""
-        return self._facts.add_bos
-
     # --- Facts -----------------------------------------------------------------------------------
-
-    @property
-    def model_path(self) -> str:
-        """The file that the model was loaded from."""
-        return self._facts.path
-
-    @property
-    def metadata(self) -> Mapping[str, str]:
-        """The single values of the file's header as text, such as ``general.architecture``."""
-        return self._facts.metadata
 
     @property
     def n_ctx(self) -> int:
         """Tokens that prompt and answer of one request may have together."""
-        return self._facts.n_ctx
+        return self._generator.n_ctx
 
     @property
     def n_threads(self) -> int:
         """CPU threads that it may use; fewer are used while other processes keep the CPU busy."""
-        return self._facts.n_threads
-
-    @property
-    def device(self) -> str:
-        """The device that the model runs on; several are joined by ``+``."""
-        return self._facts.choice.device
-
-    @property
-    def backend(self) -> str:
-        """The software behind :attr:`device`: ``"cpu"``, ``"cuda"``, ``"vulkan"``, ..."""
-        return self._facts.choice.backend
-
-    @property
-    def offloaded_layers(self) -> int:
-        """Layers of the model that are on :attr:`device`, the output layer included; 0 = none."""
-        return self._facts.offloaded_layers
-
-    @property
-    def offloadable_layers(self) -> int:
-        """What :attr:`offloaded_layers` is if the whole model is on devices."""
-        return self._facts.offloadable_layers
-
-    def memory(self) -> dict[str, MemoryUse]:
-        """The memory that it takes now, by the name of the device; ``"CPU"`` is the main memory."""
-        model = self._open_model()
-        return memory_by_device(
-            model.buffer_sizes,
-            self._engine.context_sizes(),
-            self.stats().store_bytes,
-            model.device_buffers,
-        )
+        return self._generator.n_threads
 
     def stats(self) -> Stats:
         """What the engine holds now, and has done so far."""
-        return Stats.of(self._engine.stats())
+        return self._generator.stats()
+
+    def _context_sizes(self) -> Mapping[str, int]:
+        return self._generator.context_sizes()
+
+    def _prefix_bytes(self) -> int:
+        return self.stats().store_bytes
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"device={self.device!r}, n_ctx={self.n_ctx}"
+        return f"<LLM {self.path.name!r} {state}>"
 
     # --- The end ---------------------------------------------------------------------------------
 
     @property
     def closed(self) -> bool:
-        return not self._finalizer.alive
+        return self._generator.closed
 
     def close(self) -> None:
         """Stop all requests and free the memory.  May be called twice, and from any thread.
 
         Callers that wait for a request get an :class:`llmlocal.EngineClosedError`.
         """
-        self._finalizer()
-        # Another thread may be in the middle of that: whoever returns from here finds it done.
-        self._engine.close()
-        # The tokenizer holds the model too.
-        self._model = self._tokenizer = None
-        pass_on_log()
-
-    def __enter__(self) -> LLM:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "a loaded model can't be pickled or copied: share it between threads, and load it anew"
-            " in another process"
-        )
-
-    def __repr__(self) -> str:
-        state = "closed" if self.closed else f"device={self.device!r}, n_ctx={self.n_ctx}"
-        return f"<LLM {Path(self._facts.path).name!r} {state}>"
-
-    def _open_model(self) -> _core.Model:
-        model = self._model
-        if model is None:
-            raise EngineClosedError("the model was closed")
-        return model
-
-    def _open_tokenizer(self) -> _core.Tokenizer:
-        tokenizer = self._tokenizer
-        if tokenizer is None:
-            raise EngineClosedError("the model was closed")
-        return tokenizer
-
-
-def _shut_down(engine: _core.Engine, waker: Waker) -> None:
-    engine.close()
-    waker.stop()
+        self._generator.close()
+        super().close()

@@ -461,7 +461,7 @@ def test_a_request_that_is_watched_after_the_end(llm: LLM) -> None:
 
 
 def test_a_model_that_nobody_holds_ends_its_wake_thread(open_tiny: OpenTiny) -> None:
-    path = open_tiny().model_path
+    path = open_tiny().path
     llm = LLM(path, n_threads=1, progress=False)
     run(llm.agenerate(PROMPT, max_tokens=1))
     (thread,) = wake_threads()

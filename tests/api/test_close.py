@@ -64,7 +64,7 @@ def test_a_closed_model_says_so(use: Callable[[LLM], object], tiny_llm: LLM) -> 
 def test_a_closed_model_still_knows_what_it_was(tiny_llm: LLM) -> None:
     tiny_llm.generate("hello", max_tokens=3)
     tiny_llm.close()
-    assert tiny_llm.model_path.endswith("tiny-llama.gguf")
+    assert tiny_llm.path.name == "tiny-llama.gguf"
     assert tiny_llm.metadata["general.architecture"] == "llama"
     assert (tiny_llm.n_ctx, tiny_llm.n_threads) == (512, 1)
     assert (tiny_llm.device, tiny_llm.backend) == ("CPU", "cpu")

@@ -89,7 +89,7 @@ def test_what_a_child_may_do(work: str, tiny_path: TinyPath) -> None:
 
 def test_a_lock_that_nobody_will_release(tiny_path: TinyPath) -> None:
     """As if another thread had just begun to wait for its first answer."""
-    program = f"{FORK}\nwith llm._waker._lock:\n    in_a_child(llm.close){PARENT_GOES_ON}"
+    program = f"{FORK}\nwith llm._generator.waker._lock:\n    in_a_child(llm.close){PARENT_GOES_ON}"
     assert_prints(["parent done 0"], program, tiny_path("llama"))
 
 

@@ -115,7 +115,7 @@ def test_a_prompt_that_does_not_fit(open_tiny: OpenTiny) -> None:
         ([-1], r"prompt holds token -1, but the vocabulary has 0 to \d+"),
         ([10**6], r"prompt holds token 1000000, but the vocabulary has 0 to \d+"),
         ([2**40], "there is no token 1099511627776"),
-        ("half \udcff", "half a surrogate pair in the text 'half \\\\udcff'"),
+        ("half \udcff", "a lone surrogate in the text 'half \\\\udcff'"),
         (None, "a prompt is text or token ids, or a list of either; got None"),
         (5, "a prompt is text or token ids, or a list of either; got 5"),
         (b"hello", "got b'hello'; decode it first"),
@@ -123,7 +123,7 @@ def test_a_prompt_that_does_not_fit(open_tiny: OpenTiny) -> None:
         ({"a": 1}, "a prompt is text or token ids, or a list of either; got {'a': 1}"),
         ({"a"}, "a prompt is text or token ids, or a list of either; got {'a'}"),
         (["hello", 5], "a prompt is text or token ids, or a list of either; got 5"),
-        ([["hello"]], r"here goes one prompt, got a list of them: \['hello'\]"),
+        ([["hello"]], r"prompt must be a single prompt here, got a list: \['hello'\]"),
         ([True], r"token ids must be whole numbers, got \[True\]"),
     ],
 )
@@ -307,7 +307,7 @@ def test_what_is_no_text_has_no_tokens(text: Any, tiny_llm: LLM) -> None:
 
 def test_a_list_is_not_one_prompt(tiny_llm: LLM) -> None:
     prompts: Any = ["hello", "there"]
-    with pytest.raises(ParameterError, match="here goes one prompt, got a list of them"):
+    with pytest.raises(ParameterError, match="prompt must be a single prompt here, got a list"):
         asyncio.run(tiny_llm.agenerate(prompts))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from llmlocal._generation._completion import Completion, FinishReason, Usage
@@ -39,7 +40,7 @@ class FakeModel:
     ) -> None:
         self.answers = list(answers) or ["ok"] * 1000
         self.template = template
-        self.model_path = "/models/fake.gguf"
+        self.path = Path("/models/fake.gguf")
         self.named: dict[str, str] = {}
         self.n_ctx = n_ctx
         self.finish_reason: FinishReason = finish_reason

@@ -9,6 +9,7 @@ import json
 import pickle
 from collections.abc import Coroutine
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -791,7 +792,7 @@ def test_a_missing_template_is_named() -> None:
 
 def test_a_file_without_a_template_has_the_catalogs() -> None:
     model = FakeModel(template=None)
-    model.model_path = "/models/orca-2-7b.Q4_0.gguf"
+    model.path = Path("/models/orca-2-7b.Q4_0.gguf")
     assert render(model, as_messages("hi")).startswith("<|im_start|>user\nhi<|im_end|>")
     model.template = "{{ messages[0].content }}"
     assert render(model, as_messages("hi")) == "hi"
@@ -802,7 +803,7 @@ def test_whether_a_model_can_chat_is_known() -> None:
     assert has_template(model)
     model.template = None
     assert not has_template(model)
-    model.model_path = "/models/orca-2-7b.Q4_0.gguf"
+    model.path = Path("/models/orca-2-7b.Q4_0.gguf")
     assert has_template(model)
 
 

@@ -46,7 +46,7 @@ def test_it_tells_the_context_and_its_growth(open_tiny: OpenTiny) -> None:
 
 def test_it_tells_the_weights_of_the_file(open_tiny: OpenTiny) -> None:
     llm = open_tiny()
-    weights = models.inspect(llm.model_path).memory().weights
+    weights = models.inspect(llm.path).memory().weights
     assert abs(llm.memory()["CPU"].weights - weights) < 0.1 * MB
 
 

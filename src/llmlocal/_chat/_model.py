@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 from llmlocal._templates import (
@@ -17,6 +16,8 @@ from llmlocal._templates import (
 from llmlocal.errors import ParameterError, TemplateError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from typing_extensions import Unpack
 
     from llmlocal._generation._completion import Completion
@@ -63,7 +64,7 @@ class ChatModel(SegmentEncoder, Protocol):
     def metadata(self) -> Mapping[str, str]: ...
 
     @property
-    def model_path(self) -> str: ...
+    def path(self) -> Path: ...
 
     @property
     def n_ctx(self) -> int: ...
@@ -159,7 +160,7 @@ def _listed(model: ChatModel) -> str | None:
     """What the catalog has for the model's file: older ones carry no template."""
     from llmlocal import models
 
-    filename = Path(model.model_path).name
+    filename = model.path.name
     return next((c.chat_template for c in models.catalog() if c.filename == filename), None)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args, overload
 from llmlocal._chat._model import ChatModel, as_messages, control_texts, find_template, render
 from llmlocal._chat._overflow import Overflow, choose_first, room_for_answer, turn_starts
 from llmlocal._chat._reply import ChatReply
-from llmlocal._chat._saved import load_session, save_session
+from llmlocal._chat._saved import SavedSession, read_session, write_session
 from llmlocal._chat._stream import AsyncChatStream, ChatStream
 from llmlocal._chat._turn import Busy, Prompt, Turn
 from llmlocal._generation._options import RequestOptions
@@ -269,7 +269,16 @@ class ChatSession:
 
     def to_json(self) -> str:
         """The session as JSON text: the conversation and the settings, not the model."""
-        return save_session(self)
+        template = self.template
+        settings = {
+            "messages": self.history,
+            "template": template.source if isinstance(template, ChatTemplate) else template,
+            "tools": self.tools,
+            "documents": self.documents,
+            "variables": self.variables,
+            "overflow": self.overflow,
+        }
+        return write_session(SavedSession(settings, dict(self.options), self.first))
 
     @classmethod
     def from_json(cls, model: ChatModel, text: str) -> ChatSession:
@@ -278,7 +287,13 @@ class ChatSession:
         Raises:
             ParameterError: ``text`` is not such a session; says why.
         """
-        return load_session(cls, model, text)
+        saved = read_session(text)
+        try:
+            session = cls(model, **saved.settings, **saved.options)
+        except (ValueError, TypeError, AttributeError) as exc:
+            raise ParameterError(f"this is not a saved chat session: {exc}") from exc
+        session.first = saved.first
+        return session
 
     # --- How it works ----------------------------------------------------------------------------
 

@@ -14,12 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from llmlocal import _core
+from llmlocal._tokens import has_lone_surrogate
 from llmlocal.errors import ParameterError
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["Options", "RequestOptions", "has_lone_surrogate", "recommended_options"]
+__all__ = ["Options", "RequestOptions", "recommended_options"]
 
 
 class Options(TypedDict, total=False):
@@ -260,14 +261,3 @@ def _strings(name: str, value: object) -> list[str]:
         if has_lone_surrogate(each):
             raise ParameterError(f"{name} must hold valid text, got {each!r}")
     return cast("list[str]", values)
-
-
-def has_lone_surrogate(value: object) -> bool:
-    """Half of a surrogate pair can't be written as UTF-8."""
-    if not isinstance(value, str):
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return True
-    return False

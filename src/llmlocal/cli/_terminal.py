@@ -10,7 +10,7 @@ import contextlib
 import os
 import sys
 
-from llmlocal._generation._options import has_lone_surrogate
+from llmlocal._tokens import has_lone_surrogate
 from llmlocal.errors import ParameterError
 
 __all__ = ["Terminal"]

@@ -49,7 +49,7 @@ def _run(arguments: argparse.Namespace) -> int:
         session = _session(llm, arguments)
         _require_template(llm, session)
         if terminal.is_interactive:
-            terminal.note(f"{Path(llm.model_path).name} on {llm.device}; /help lists the commands")
+            terminal.note(f"{llm.path.name} on {llm.device}; /help lists the commands")
         ChatLoop(llm, session, terminal).run()
     return 0
 
@@ -78,7 +78,7 @@ def _require_template(llm: LLM, session: ChatSession) -> None:
 
     if session.template is None and not has_template(llm):
         raise TemplateError(
-            f"{Path(llm.model_path).name} has no chat template: it was not made to chat."
+            f"{llm.path.name} has no chat template: it was not made to chat."
             " Give one with --template, or let it go on with a text: llmlocal run"
         )
     find_template(llm, session.template)

@@ -7,7 +7,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
-from llmlocal._generation._options import has_lone_surrogate
+from llmlocal._tokens import has_lone_surrogate
 from llmlocal.cli._model_options import (
     add_model_options,
     add_sampling_options,

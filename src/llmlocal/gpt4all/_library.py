@@ -37,6 +37,11 @@ class ModelLibrary:
         return [model_config(card) for card in models.catalog()]
 
     @classmethod
+    def _default_folder(cls) -> Path | str:
+        """Where models are, unless a caller says otherwise."""
+        raise NotImplementedError
+
+    @classmethod
     def retrieve_model(
         cls,
         model_name: str,
@@ -60,7 +65,6 @@ class ModelLibrary:
             DownloadError: It could not be downloaded.
         """
         from llmlocal import models
-        from llmlocal.gpt4all import gpt4all
 
         filename = model_filename(model_name)
         card = matching_card(filename, models.catalog())
@@ -70,7 +74,7 @@ class ModelLibrary:
             model_name,
             filename,
             model_path,
-            gpt4all.DEFAULT_MODEL_DIRECTORY,  # now, because a program may have set it
+            cls._default_folder(),
             allow_download=allow_download,
         )
         return {**config, "filename": path.name, "path": str(path)}

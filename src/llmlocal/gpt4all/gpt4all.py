@@ -122,6 +122,10 @@ class GPT4All(ModelLibrary):
         self._session: ChatSession | None = None
         self._session_template = _NO_TEMPLATE
 
+    @classmethod
+    def _default_folder(cls) -> Path | str:
+        return DEFAULT_MODEL_DIRECTORY  # Looked up now, because a program may have set it.
+
     # --- Facts -----------------------------------------------------------------------------------
 
     @property

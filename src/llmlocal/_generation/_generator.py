@@ -1,0 +1,160 @@
+"""What generates on a loaded model: the native engine, and the thread that wakes asyncio tasks."""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llmlocal import _core
+from llmlocal._budget import choose_budget, choose_context
+from llmlocal._checks import check_type, check_whole
+from llmlocal._generation._async import Waker
+from llmlocal._generation._reply import Reply, TokenCallback, check_callback
+from llmlocal._log import pass_on_log
+from llmlocal._stats import Stats
+from llmlocal._threads import default_threads
+
+if TYPE_CHECKING:
+    from llmlocal._generation._options import RequestOptions
+    from llmlocal._loading import Loaded
+
+__all__ = ["Generator", "GeneratorOptions"]
+
+_logger = logging.getLogger("llmlocal")
+_MOST_PARALLEL = 256
+_MOST_THREADS = 512
+_MOST_BATCH = 65_536
+
+
+@dataclass(frozen=True)
+class GeneratorOptions:
+    """How to generate on a model; the fields are the arguments of :class:`llmlocal.LLM`."""
+
+    n_ctx: int | None
+    n_threads: int | None
+    n_batch: int
+    n_parallel: int
+    kv_type: str
+    flash_attention: bool | None
+    kv_cache_bytes: int | None
+    prefix_cache_bytes: int | None
+
+    def check(self) -> None:
+        """Raise a ParameterError for what makes no sense whatever the model is."""
+        check_whole("n_ctx", self.n_ctx, 1, 2**31 - 1)
+        check_whole("n_threads", self.n_threads, 1, _MOST_THREADS)
+        check_whole("n_batch", self.n_batch, 1, _MOST_BATCH)
+        check_whole("n_parallel", self.n_parallel, 1, _MOST_PARALLEL)
+        check_whole("kv_cache_bytes", self.kv_cache_bytes, 0, 2**63 - 1)
+        check_whole("prefix_cache_bytes", self.prefix_cache_bytes, 0, 2**63 - 1)
+        check_type("kv_type", self.kv_type, str)
+        if self.flash_attention is not None:
+            check_type("flash_attention", self.flash_attention, bool)
+
+
+class Generator:
+    """Takes requests on a loaded model, any number at once.
+
+    It ends with :meth:`close`, with the interpreter, and when nobody holds it any more.
+
+    Attributes:
+        n_ctx: Tokens that prompt and answer of one request may have together.
+        n_threads: CPU threads that it may use.
+        waker: Wakes the tasks that wait for its requests.
+    """
+
+    def __init__(
+        self, loaded: Loaded, tokenizer: _core.Tokenizer, options: GeneratorOptions
+    ) -> None:
+        self.n_ctx = _context_for(loaded, options.n_ctx)
+        self.n_threads = options.n_threads or default_threads()
+        limit = options.kv_cache_bytes
+        budget = choose_budget(
+            _core.free_memory(),
+            loaded.placement.context_limit if limit is None else limit,
+            options.prefix_cache_bytes,
+        )
+        try:
+            self._engine = _core.Engine(
+                loaded.model,
+                tokenizer,
+                context_length=self.n_ctx,
+                batch=options.n_batch,
+                threads=self.n_threads,
+                kv_type=options.kv_type,
+                offload=loaded.placement.layers > 0,
+                flash_attention=options.flash_attention,
+                max_streams=options.n_parallel,
+                kv_bytes=budget.kv_bytes,
+                store_bytes=budget.prefix_bytes,
+            )
+        finally:
+            pass_on_log()
+        self.waker = Waker()
+        # Also runs when the interpreter ends, before the extension is torn down.
+        self._finalizer = weakref.finalize(self, _shut_down, self._engine, self.waker)
+
+    def submit(
+        self,
+        prompts: Sequence[Sequence[int]],
+        options: RequestOptions,
+        callback: TokenCallback | None,
+        *,
+        model: object,
+    ) -> list[Reply]:
+        """Have prompts evaluated together.
+
+        Args:
+            prompts: The token ids of each.
+            options: Those of all.
+            callback: Told of each token.
+            model: Held until the answers are complete.
+        """
+        check_callback(callback)
+        seeds = options.seeds(len(prompts))
+        specs = [options.spec(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True)]
+        requests = self._engine.submit(specs)
+        return [
+            Reply(request, seed=seed, callback=callback, model=model)
+            for request, seed in zip(requests, seeds, strict=True)
+        ]
+
+    def stats(self) -> Stats:
+        """What the engine holds now, and has done so far."""
+        return Stats.of(self._engine.stats())
+
+    def context_sizes(self) -> Mapping[str, int]:
+        """Bytes of its context, by the name of a kind of buffer."""
+        return self._engine.context_sizes()
+
+    @property
+    def closed(self) -> bool:
+        return not self._finalizer.alive
+
+    def close(self) -> None:
+        """Stop all requests.  May be called twice, and from any thread."""
+        self._finalizer()
+        # Another thread may be in the middle of that: whoever returns from here finds it done.
+        self._engine.close()
+
+
+def _context_for(loaded: Loaded, wanted: int | None) -> int:
+    trained = loaded.model.training_context
+    n_ctx = choose_context(wanted, trained)
+    if n_ctx > trained > 0:
+        _logger.warning(
+            "n_ctx=%d is more than the %d tokens that %s was trained for: longer texts may make no"
+            " sense to it",
+            n_ctx,
+            trained,
+            loaded.path.name,
+        )
+    return n_ctx
+
+
+def _shut_down(engine: _core.Engine, waker: Waker) -> None:
+    engine.close()
+    waker.stop()
