@@ -862,3 +862,10 @@ def test_an_empty_template_is_none() -> None:
     session = ChatSession(FakeModel(), template=" ")
     with pytest.raises(TemplateError, match="the chat template is empty"):
         session.generate("hello")
+
+
+def test_an_empty_prompt_is_named() -> None:
+    session = ChatSession(FakeModel(template="{# nothing #}"))
+    with pytest.raises(TemplateError, match="empty prompt"):
+        session.generate("hi")
+    assert session.history == []

@@ -21,7 +21,7 @@ from llmlocal._templates import (
     checked_messages,
     encode_prompt,
 )
-from llmlocal.errors import ParameterError
+from llmlocal.errors import ParameterError, TemplateError
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -337,6 +337,8 @@ class ChatSession:
             room = self._model.n_ctx - room_for_answer(self._model.n_ctx, max_tokens)
             first = self.first = choose_first(starts, self.first, room, count_from)
         text, tokens = encoded[first]
+        if not tokens:
+            raise TemplateError("the chat template makes an empty prompt of these messages")
         splitter, texts = self._splitter(text, messages[-1])
         return Prompt(text, tokens, splitter, first - n_head, texts)
 
@@ -356,7 +358,7 @@ class ChatSession:
         """What tells reasoning from answer, and the control tokens that it must see."""
         tags = find_template(self._model, self.template, with_tools=bool(self.tools)).reasoning
         is_begun = last["role"] == "assistant"
-        if tags is None or (is_begun and last["content"]):
+        if tags is None or (is_begun and last.get("content")):
             return ReasoningSplitter(None), {}
         is_open = tags.is_open_in(prompt) or (is_begun and "reasoning_content" in last)
         return (

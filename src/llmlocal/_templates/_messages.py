@@ -1,19 +1,29 @@
 """Messages: what a conversation is made of, checked once at the edge and copied to plain data.
 
-A message is a mapping with a ``role`` and a ``content``: text, or a list of text parts as the
-OpenAI API has them.  What else it holds (``name``, ``tool_calls``, ``reasoning_content``) goes to
+A message is a mapping with a ``role`` and a ``content``: text, or a list of parts as the OpenAI API
+has them.  A message that calls tools needs no content; the arguments of its calls may be data or
+JSON text, and are data from here on.  What else it holds (``name``, ``reasoning_content``) goes to
 the template as it is.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from ..errors import ParameterError
 
-__all__ = ["Message", "as_parts", "as_text", "check_list", "checked_messages", "without_system"]
+__all__ = [
+    "Message",
+    "as_parts",
+    "as_text",
+    "check_list",
+    "checked_messages",
+    "with_argument_text",
+    "without_system",
+]
 
 Message = Mapping[str, Any]
 
@@ -21,6 +31,8 @@ _ROLE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _MAX_DEPTH = 50
 # Names that a message's reasoning goes by; templates read the first, gpt-oss the second.
 _REASONING_KEYS = ("reasoning_content", "thinking", "reasoning")
+# Parts that stand for something which is not in the text: a template would write a place for it.
+_MEDIA = re.compile(r"(input_)?(image|audio|video|file)(_url)?")
 
 
 def checked_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
@@ -54,7 +66,7 @@ def _checked(message: Message, where: str) -> dict[str, Any]:
         raise ParameterError(error)
     _check_content(message.get("content"), where, is_optional="tool_calls" in message)
     plain: dict[str, Any] = _plain(message, where, 0)
-    plain.setdefault("content", None)
+    _parse_arguments(plain.get("tool_calls"))
     reasoning = next((plain[key] for key in _REASONING_KEYS if plain.get(key) is not None), None)
     if reasoning is not None:
         plain |= {"reasoning_content": reasoning, "thinking": plain.get("thinking") or reasoning}
@@ -64,15 +76,45 @@ def _checked(message: Message, where: str) -> dict[str, Any]:
 def _check_content(content: object, where: str, *, is_optional: bool) -> None:
     if isinstance(content, str) or (content is None and is_optional):
         return
-    if isinstance(content, Sequence) and all(
-        isinstance(part, Mapping)
-        and part.get("type") == "text"
-        and isinstance(part.get("text"), str)
-        for part in content
-    ):
+    if isinstance(content, Sequence) and not isinstance(content, bytes | bytearray):
+        for part in content:
+            _check_part(part, where)
         return
     error = f"{where} has the content {content!r:.80}; it must be text, or a list of parts of the type 'text'"
     raise ParameterError(error)
+
+
+def _check_part(part: object, where: str) -> None:
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    if not isinstance(part, Mapping) or not isinstance(kind, str):
+        error = f"{where} has the part {part!r:.80}; a part is a dict with a type, such as {{'type': 'text', 'text': ...}}"
+        raise ParameterError(error)
+    if kind == "text" and not isinstance(part.get("text"), str):
+        error = f"{where} has a part of the type 'text' whose text is {part.get('text')!r:.80}"
+        raise ParameterError(error)
+    if _MEDIA.fullmatch(kind):
+        error = f"{where} has a part of the type {kind!r}; only parts of the type 'text' can be passed to a model"
+        raise ParameterError(error)
+
+
+def _parse_arguments(tool_calls: Any) -> None:
+    """Replace arguments that are JSON text (OpenAI's form) by what the text says."""
+    for function in _functions(tool_calls):
+        arguments = function.get("arguments")
+        if isinstance(arguments, str):
+            try:
+                parsed = json.loads(arguments or "{}")
+            except (ValueError, RecursionError):
+                continue  # A model wrote it; it is shown as it is.
+            if isinstance(parsed, dict):
+                function["arguments"] = parsed
+
+
+def _functions(tool_calls: Any) -> list[dict[str, Any]]:
+    """What the calls of a plain message call; nothing for what has another form."""
+    calls = tool_calls if isinstance(tool_calls, list) else []
+    found = [call.get("function", call) for call in calls if isinstance(call, dict)]
+    return [function for function in found if isinstance(function, dict)]
 
 
 def _plain(value: Any, where: str, depth: int) -> Any:
@@ -96,19 +138,39 @@ def _plain(value: Any, where: str, depth: int) -> Any:
 
 
 def as_text(message: dict[str, Any]) -> dict[str, Any]:
-    """The message with its text parts joined, for a template that expects text."""
-    content = message["content"]
+    """The message with its text parts joined, for a template that expects text.
+
+    Raises:
+        ParameterError: It has a part that is no text.
+    """
+    content = message.get("content")
     if not isinstance(content, list):
         return message
+    strange = next((part["type"] for part in content if part["type"] != "text"), None)
+    if strange is not None:
+        error = f"a part of the type {strange!r} can't be shown: the chat template takes text only"
+        raise ParameterError(error)
     return {**message, "content": "".join(part["text"] for part in content)}
 
 
 def as_parts(message: dict[str, Any]) -> dict[str, Any]:
     """The message with its text as one part, for a template that expects parts."""
-    content = message["content"]
+    content = message.get("content")
     if not isinstance(content, str):
         return message
     return {**message, "content": [{"type": "text", "text": content}]}
+
+
+def with_argument_text(message: dict[str, Any]) -> dict[str, Any]:
+    """The message with the arguments of its calls as JSON text."""
+    calls = [dict(call) if isinstance(call, dict) else call for call in message["tool_calls"]]
+    for call in calls:
+        if isinstance(call, dict) and isinstance(call.get("function"), dict):
+            call["function"] = dict(call["function"])
+    for function in _functions(calls):
+        if isinstance(function.get("arguments"), dict):
+            function["arguments"] = json.dumps(function["arguments"], ensure_ascii=False)
+    return {**message, "tool_calls": calls}
 
 
 def without_system(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -118,5 +180,7 @@ def without_system(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     if len(messages) < 2 or messages[0]["role"] != "system":
         return messages
-    system, first, *rest = (as_text(message) for message in messages)
-    return [{**first, "content": f"{system['content']}\n\n{first['content']}"}, *rest]
+    system, first, *rest = messages
+    system, first = as_text(system), as_text(first)
+    text = "\n\n".join(filter(None, (system["content"], first.get("content"))))
+    return [{**first, "content": text}, *rest]

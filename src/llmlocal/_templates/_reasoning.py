@@ -28,8 +28,8 @@ class ReasoningTags:
 
     Attributes:
         opening: What stands before it.
-        closing: What stands between it and the answer.
-        direct: What stands before an answer without reasoning; mostly nothing.
+        closing: What stands after it, whatever comes next.
+        direct: What stands before an answer, with reasoning or without; mostly nothing.
         pad: White space that belongs to the tags.
     """
 
@@ -55,7 +55,7 @@ class ReasoningTags:
         return _runs(
             ("" if is_open else f"{self.opening}{self.pad}", True),
             (reasoning, False),
-            (f"{self.pad}{self.closing}{self.pad * 2}" if answer else "", True),
+            (f"{self.pad}{self.closing}{self.direct}{self.pad * 2}" if answer else "", True),
             (answer, False),
         )
 
@@ -65,7 +65,7 @@ def _runs(*segments: Segment) -> list[Segment]:
 
 
 def reasoning_tags(template: str) -> ReasoningTags | None:
-    """The tags that ``template`` knows, or None when it is not for a model that reasons."""
+    """The tags that ``template`` names, or None when it is not for a model that reasons."""
     return next(
         (tags for tags in _KNOWN_TAGS if tags.opening in template or tags.closing in template), None
     )
@@ -77,13 +77,24 @@ _KNOWN_TAGS = (
     ReasoningTags("[THINK]", "[/THINK]"),  # Magistral, Ministral
     ReasoningTags("<|START_THINKING|>", "<|END_THINKING|>"),  # Command
     ReasoningTags("<|inner_prefix|>", "<|inner_suffix|>"),  # Apertus
+    ReasoningTags("<|channel>thought", "<channel|>"),  # Gemma 4
+    ReasoningTags("<mm:think>", "</mm:think>"),  # MiniMax-M3
+    ReasoningTags("<think:opensource>", "</think:opensource>"),  # Hy3
+    ReasoningTags("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"),  # Apriel
+    ReasoningTags(  # Solar-Open
+        "<|think|>", "<|end|><|begin|>assistant", direct="<|content|>", pad=""
+    ),
     ReasoningTags(  # gpt-oss
         "<|channel|>analysis<|message|>",
-        "<|end|><|start|>assistant<|channel|>final<|message|>",
+        "<|end|><|start|>assistant",
         direct="<|channel|>final<|message|>",
         pad="",
     ),
 )
+
+
+_State = Literal["start", "reasoning", "head", "answer"]
+"""Before anything; in the reasoning; after it, before the answer; in the answer."""
 
 
 class ReasoningSplitter:
@@ -96,7 +107,7 @@ class ReasoningSplitter:
 
     def __init__(self, tags: ReasoningTags | None, *, is_open: bool = False) -> None:
         self._tags = tags
-        self._state: Literal["start", "reasoning", "answer"] = "answer" if tags is None else "start"
+        self._state: _State = "answer" if tags is None else "start"
         if is_open:
             self._state = "reasoning"
         self._held = ""
@@ -123,8 +134,8 @@ class ReasoningSplitter:
     def _advance(self, parts: list[Part]) -> bool:
         """One step; False when more text is needed."""
         assert self._tags is not None
-        if self._state == "start":
-            return self._start(self._tags)
+        if self._state in ("start", "head"):
+            return self._begin(self._tags)
         if self._state == "answer":
             parts += self._cleaned("answer", self._held)
             self._held = ""
@@ -132,7 +143,7 @@ class ReasoningSplitter:
         before, tag, after = self._held.partition(self._tags.closing)
         if tag:
             parts += self._cleaned("reasoning", before.rstrip("\n"))
-            self._enter("answer", after)
+            self._enter("head" if self._tags.direct else "answer", after)
             return True
         keep = _overlap(before, self._tags.closing)
         # Blank lines stay back too: they belong to the tag if it comes next.
@@ -141,20 +152,23 @@ class ReasoningSplitter:
         self._held = before[len(before) - keep :]
         return False
 
-    def _start(self, tags: ReasoningTags) -> bool:
+    def _begin(self, tags: ReasoningTags) -> bool:
         text = self._held.lstrip()
-        if text.startswith(tags.opening):
-            self._enter("reasoning", text[len(tags.opening) :])
+        opening = tags.opening if self._state == "start" else ""
+        if opening and text.startswith(opening):
+            self._enter("reasoning", text[len(opening) :])
             return True
         if tags.direct and text.startswith(tags.direct):
             self._enter("answer", text[len(tags.direct) :])
             return True
-        if tags.opening.startswith(text) or tags.direct.startswith(text):
+        if opening.startswith(text) or tags.direct.startswith(text):
             return False
-        self._state, self._has_written = "answer", True
+        if self._state == "start":
+            self._has_written = True  # White space before an answer without reasoning stays.
+        self._state = "answer"
         return True
 
-    def _enter(self, state: Literal["reasoning", "answer"], rest: str) -> None:
+    def _enter(self, state: _State, rest: str) -> None:
         self._state, self._held, self._has_written = state, rest, False
 
     def _cleaned(self, kind: Literal["reasoning", "answer"], text: str) -> list[Part]:

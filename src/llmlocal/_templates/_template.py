@@ -15,11 +15,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ParameterError, TemplateError
-from ._limits import Limits, TemplateLimitError
+from ._limits import Limits
 from ._marked import MarkedText, Segment, marked
-from ._messages import Message, as_parts, as_text, checked_messages, without_system
+from ._messages import Message, as_text, checked_messages
 from ._prompt import ChatPrompt
+from ._read_reasoning import read_reasoning_tags
 from ._reasoning import ReasoningTags, reasoning_tags
+from ._shape import Shape
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -29,8 +31,14 @@ __all__ = ["ChatTemplate"]
 _LIMITS = Limits()
 _MAX_SOURCE = 100_000  # the longest in use has 17,000 characters
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_.+-]{1,64}")
-_NEEDLE = "needle-in-a-haystack"
-_PARTS = [{"type": "text", "text": _NEEDLE}]
+# Our own types, by what a template's author knows them as.
+_OWN_TYPES = re.compile(r"(?:llmlocal(?:\.\w+)*\.)?\b(MarkedText|FormatMethod|_Dict|_Namespace)\b")
+_KNOWN_AS = {
+    "MarkedText": "str",
+    "FormatMethod": "method",
+    "_Dict": "dict",
+    "_Namespace": "namespace",
+}
 _NAME_IN_MESSAGE = re.compile(r"'(\w+)' is undefined|No (filter|test) named '(\w+)'")
 
 
@@ -110,13 +118,13 @@ class ChatTemplate:
             if add_generation_prompt and plain and plain[-1]["role"] == "assistant"
             else None
         )
-        segments = self._run(self._adapted(plain), given, now or datetime.now())
+        segments = self._run(self._shape.adapted(plain), given, now or datetime.now())
         prompt = ChatPrompt(segments)
         return prompt if final is None else self._continued(prompt, as_text(final))
 
     def _continued(self, prompt: ChatPrompt, final: Mapping[str, Any]) -> ChatPrompt:
         """The prompt, with the beginning of the answer that is to be continued."""
-        answer = str(final["content"] or "")
+        answer = str(final.get("content") or "")
         if self.reasoning is None:
             begun = [(answer, False)] if answer else []
         else:
@@ -128,49 +136,20 @@ class ChatTemplate:
 
     @cached_property
     def reasoning(self) -> ReasoningTags | None:
-        """The tags that set reasoning apart, when the template knows any."""
-        return reasoning_tags(self.source)
+        """The tags that set reasoning apart: as the template shows them, else as it names them."""
+        return read_reasoning_tags(self._shape.probe) or reasoning_tags(self.source)
 
     # -- what the template takes --------------------------------------------------------------
 
-    def _adapted(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The messages in the shape that this template takes."""
-        if messages and messages[0]["role"] == "system" and not self._takes_system:
-            messages = without_system(messages)
-        if (
-            any(isinstance(message["content"], list) for message in messages)
-            and not self._takes_parts
-        ):
-            messages = [as_text(message) for message in messages]
-        return messages if self._takes_text else [as_parts(message) for message in messages]
-
     @cached_property
-    def _takes_text(self) -> bool:
-        return _NEEDLE in self._probe(_NEEDLE) or _NEEDLE not in self._probe(_PARTS)
+    def _shape(self) -> Shape:
+        return Shape(self._probe)
 
-    @cached_property
-    def _takes_parts(self) -> bool:
-        output = self._probe(_PARTS)
-        return _NEEDLE in output and "'type'" not in output and '"type"' not in output
-
-    @cached_property
-    def _takes_system(self) -> bool:
-        needle: Any = _NEEDLE if self._takes_text else _PARTS
-        return _NEEDLE in self._probe(_NEEDLE[:1], needle) or not self._probe(_NEEDLE[:1])
-
-    def _probe(self, content: Any, system: Any = None) -> str:
-        """What the template makes of one user message; nothing if it fails."""
-        messages = [{"role": "user", "content": content}]
-        if system is not None:
-            messages.insert(0, {"role": "system", "content": system})
-        given: dict[str, Any] = {"tools": None, "documents": None, "add_generation_prompt": True}
-        given |= {"bos_token": "", "eos_token": ""}
-        try:
-            return "".join(text for text, _ in self._run(messages, given, datetime.min))
-        except TemplateLimitError:
-            raise
-        except TemplateError:
-            return ""
+    def _probe(self, messages: list[dict[str, Any]]) -> str:
+        """The prompt of a small conversation, made to find out what the template does with it."""
+        given: dict[str, Any] = {"tools": None, "documents": None, "bos_token": "", "eos_token": ""}
+        given["add_generation_prompt"] = messages[-1]["role"] != "assistant"
+        return "".join(text for text, _ in self._run(messages, given, datetime.min))
 
     # -- running it ---------------------------------------------------------------------------
 
@@ -235,7 +214,8 @@ def _translated_errors() -> Iterator[None]:
 def _explained(exc: Exception) -> str:
     missing = _NAME_IN_MESSAGE.search(str(exc))
     if missing is None:
-        return f"the chat template failed: {type(exc).__name__}: {str(exc)[:200]}"
+        text = _OWN_TYPES.sub(lambda match: _KNOWN_AS[match[1]], str(exc))
+        return f"the chat template failed: {type(exc).__name__}: {text[:200]}"
     variable, kind, name = missing.groups()
     if variable is not None:
         return (
