@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from llmlocal._stats import Stats as Stats
     from llmlocal._templates import ChatTemplate as ChatTemplate
     from llmlocal.errors import ChecksumError as ChecksumError
+    from llmlocal.errors import ConstraintError as ConstraintError
     from llmlocal.errors import ContextOverflowError as ContextOverflowError
     from llmlocal.errors import DeviceError as DeviceError
     from llmlocal.errors import DownloadCancelledError as DownloadCancelledError
@@ -73,6 +74,7 @@ _HOMES = {
     **dict.fromkeys(
         (
             "ChecksumError",
+            "ConstraintError",
             "ContextOverflowError",
             "DeviceError",
             "DownloadCancelledError",

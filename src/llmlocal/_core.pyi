@@ -149,6 +149,11 @@ class SamplingParams:
     def __init__(self) -> None: ...
     def validate(self, vocab_size: int) -> None: ...
 
+class TokenMask: ...
+
+class FixedMask(TokenMask):
+    def __init__(self, tokens: Sequence[int]) -> None: ...
+
 class Sampler:
     def __init__(
         self,
@@ -158,7 +163,10 @@ class Sampler:
         prompt: Sequence[int],
         short_cuts: bool,
     ) -> None: ...
-    def sample_many(self, logits: npt.NDArray[np.float32], count: int) -> list[int]: ...
+    def take_back(self, count: int) -> None: ...
+    def sample_many(
+        self, logits: npt.NDArray[np.float32], count: int, *, mask: TokenMask | None = None
+    ) -> list[int]: ...
 
 class FinishReason(enum.Enum):
     STOP = 0
@@ -206,6 +214,7 @@ class RequestSpec:
         max_tokens: int | None,
         stops: Sequence[str],
         timeout: float | None,
+        mask: TokenMask | None = None,
     ) -> None: ...
 
 class ReadyQueue:

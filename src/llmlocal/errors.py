@@ -11,6 +11,7 @@ The tree::
     │   ├── ChecksumError
     │   └── DownloadCancelledError
     ├── RequestError                 (ValueError)
+    │   ├── ConstraintError
     │   ├── ContextOverflowError
     │   ├── ParameterError
     │   └── TemplateError
@@ -28,6 +29,7 @@ from __future__ import annotations
 
 __all__ = [
     "ChecksumError",
+    "ConstraintError",
     "ContextOverflowError",
     "DeviceError",
     "DownloadCancelledError",
@@ -80,6 +82,10 @@ class DownloadCancelledError(DownloadError):
 
 class RequestError(LLMLocalError, ValueError):
     """This one request cannot be served as it was asked; the model stays usable."""
+
+
+class ConstraintError(RequestError):
+    """An answer could not be held to what it was asked to obey; says why."""
 
 
 class ContextOverflowError(RequestError):

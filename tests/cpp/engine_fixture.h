@@ -97,6 +97,11 @@ inline RequestSpec spec_of(Tokens prompt, std::int32_t max_tokens = 8) {
   return spec;
 }
 
+// As the engine would make it.
+inline std::shared_ptr<Request> request_of(RequestSpec spec) {
+  return std::make_shared<Request>(std::move(spec), Chooser(std::make_unique<GreedySampler>()));
+}
+
 class EngineFixture {
  public:
   explicit EngineFixture(FakeOptions fake = {}, CacheOptions options = plenty())

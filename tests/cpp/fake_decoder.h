@@ -74,18 +74,7 @@ class DecoderLog {
 };
 
 // The calls in the midst of which FakeOptions::on_call is called.
-enum class Call {
-  kDecode,
-  kLogits,
-  kMakeSampler,
-  kTrim,
-  kClear,
-  kCopy,
-  kSave,
-  kRestore,
-  kReshape,
-  kRestart
-};
+enum class Call { kDecode, kLogits, kTrim, kClear, kCopy, kSave, kRestore, kReshape, kRestart };
 
 inline constexpr Position kAnyRoom = std::numeric_limits<Position>::max();
 
@@ -109,6 +98,7 @@ struct FakeOptions {
 
   // Called by the engine's thread in the midst of the call they are named for; may throw.
   std::function<void(const Batch&)> on_decode;
+  // Called by the thread that submits; may throw.
   std::function<void(std::span<const Token> prompt)> on_make_sampler;
   std::function<void()> on_clear;
   std::function<void()> on_save;
@@ -127,12 +117,29 @@ inline constexpr std::size_t kStreamBytes = 1000;  // With room for the whole co
 // Takes the best token, and like a real sampler leaves the logits in disorder.
 class GreedySampler : public Sampler {
  public:
-  Token sample(std::span<float> logits) override {
+  Token choose(std::span<float> logits) override {
     if (std::isnan(logits[0])) throw EngineError("the model's output is not a number");
     const auto best = std::ranges::max_element(logits) - logits.begin();
     std::ranges::fill(logits, 1.0F);
     return static_cast<Token>(best);
   }
+  void accept(Token /*token*/) override {}
+  void take_back(std::size_t /*count*/) override {}
+};
+
+class GreedySamplers : public SamplerFactory {
+ public:
+  using OnMake = std::function<void(std::span<const Token> prompt)>;
+  explicit GreedySamplers(OnMake on_make) : on_make_(std::move(on_make)) {}
+
+  std::unique_ptr<Sampler> make(const SamplingParams& /*params*/,
+                                std::span<const Token> prompt) override {
+    if (on_make_) on_make_(prompt);
+    return std::make_unique<GreedySampler>();
+  }
+
+ private:
+  OnMake on_make_;
 };
 
 class FakeDecoder : public Decoder {
@@ -211,12 +218,8 @@ class FakeDecoder : public Decoder {
   }
   int max_threads() const override { return 4; }
 
-  std::unique_ptr<Sampler> make_sampler(const SamplingParams& /*params*/,
-                                        std::span<const Token> prompt) override {
-    check_thread();
-    if (options_.on_make_sampler) options_.on_make_sampler(prompt);
-    enter(Call::kMakeSampler);
-    return std::make_unique<GreedySampler>();
+  std::shared_ptr<SamplerFactory> samplers() const override {
+    return std::make_shared<GreedySamplers>(options_.on_make_sampler);
   }
 
   bool copies_whole_only() const override { return options_.memory != MemoryKind::kPlain; }

@@ -66,7 +66,6 @@ class Dice {
         return true;
       case Call::kDecode:
       case Call::kLogits:
-      case Call::kMakeSampler:
       case Call::kRestart:
         return harm_ != Harm::kSlower;
       case Call::kClear:

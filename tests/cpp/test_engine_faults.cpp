@@ -149,7 +149,7 @@ TEST_CASE("faults: logits that are not numbers fail their request only") {
   CHECK(result.outcome.usage.completion_tokens == 2);
 }
 
-TEST_CASE("faults: a sampler that can't be made fails its request only, with its own error") {
+TEST_CASE("faults: where a sampler can't be made, none of the requests is taken") {
   FakeOptions fake;
   fake.on_make_sampler = [](std::span<const Token> prompt) {
     if (prompt.size() == 3) throw ParameterError("no such sampler");
@@ -158,14 +158,26 @@ TEST_CASE("faults: a sampler that can't be made fails its request only, with its
   std::vector<RequestSpec> specs;
   specs.push_back(spec_of(some_tokens(5, 1)));
   specs.push_back(spec_of(some_tokens(3, 2)));
-  specs.push_back(spec_of(some_tokens(5, 3)));
-  const auto requests = fixture.engine().submit(std::move(specs));
-  fixture.check_is_right(*requests[0]);
-  fixture.check_is_right(*requests[2]);
-  CHECK_THROWS_WITH_AS(std::rethrow_exception(read_to_end(*requests[1]).outcome.error),
-                       "no such sampler",
-                       ParameterError);
-  CHECK(fixture.engine().stats().streams_active == 0);
+  CHECK_THROWS_WITH_AS(
+      fixture.engine().submit(std::move(specs)), "no such sampler", ParameterError);
+  CHECK(fixture.engine().stats().waiting == 0);
+  CHECK(fixture.engine().stats().requests == 0);
+  fixture.check_works();
+}
+
+TEST_CASE("faults: while one caller's sampler is made, the requests of others go on") {
+  FakeOptions fake;
+  StepGate making;
+  making.shut();
+  fake.on_make_sampler = [&](std::span<const Token> prompt) {
+    if (prompt.size() == 3) making.pass([] { return false; });
+  };
+  EngineFixture fixture(std::move(fake));
+  std::thread slow([&] { fixture.check_is_right(*fixture.submit(spec_of(some_tokens(3)))); });
+  making.await_step();
+  fixture.check_works();
+  making.open();
+  slow.join();
 }
 
 TEST_CASE("faults: without memory for more streams requests take turns") {
@@ -387,13 +399,11 @@ TEST_CASE("faults: whatever is thrown while a state is saved or adopted fails no
 
 TEST_CASE("faults: a refused request leaves the statistics before its consumer learns of it") {
   FakeOptions fake;
-  fake.on_make_sampler = [](std::span<const Token> prompt) {
-    if (prompt.size() == 3) throw ParameterError("no such sampler");
-  };
+  fake.room = fake.room_grows_to = fake.room_restarts_to = 8;
   EngineFixture fixture(std::move(fake));
   fixture.gate().shut();
   for (int i = 0; i < 50; ++i) {
-    check_failed(*fixture.submit(spec_of(some_tokens(3, i))), "no such sampler");
+    check_failed(*fixture.submit(spec_of(some_tokens(9, i))), "no memory to restart");
     REQUIRE(fixture.engine().stats().waiting == 0);
   }
 }
@@ -499,8 +509,8 @@ TEST_CASE("faults: an engine beyond use wakes everybody, and says why from then 
 TEST_CASE("faults: requests that wait for others are woken when letting one in breaks the engine") {
   const Broken broken;
   FakeOptions fake = broken.options();
-  fake.on_make_sampler = [is_broken = broken.is_broken](std::span<const Token> prompt) {
-    *is_broken = prompt.size() == 7;
+  fake.on_clear = [clears = 0]() mutable {
+    if (++clears > 1) throw EngineError("beyond use");
   };
   EngineFixture fixture(std::move(fake));
   std::vector<RequestSpec> specs;

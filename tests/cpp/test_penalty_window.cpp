@@ -33,9 +33,17 @@ TEST_CASE("penalties: any window over any tokens penalises what llama.cpp's defi
     params.repeat_penalty = random.pick<float>({1, 1.1F, 2, 0.5F});
     params.frequency_penalty = random.pick<float>({0, 0.3F, -0.3F});
     params.presence_penalty = random.pick<float>({0, 0.7F, -0.7F});
-    PenaltyWindow window(params);
     std::vector<Token> seen;
+    for (int i = random.below(20); i > 0; --i) seen.push_back(random.below(8));
+    const std::size_t prompt = seen.size();
+    PenaltyWindow window(params, seen);
     for (int step = 0; step < 40; ++step) {
+      if (random.chance(20)) {
+        const auto count =
+            static_cast<std::size_t>(random.between(0, static_cast<int>(seen.size() - prompt)));
+        window.take_back(count);
+        seen.resize(seen.size() - count);
+      }
       std::vector<float> logits;
       for (int i = 0; i < 8; ++i) logits.push_back(static_cast<float>(random.between(-20, 20)) / 4);
       const std::vector<float> expected = slow_penalties(params, seen, logits);
@@ -50,7 +58,7 @@ TEST_CASE("penalties: any window over any tokens penalises what llama.cpp's defi
 TEST_CASE("penalties: a penalty makes a token less likely whatever the sign of its logit") {
   SamplingParams params;
   params.repeat_penalty = 2;
-  PenaltyWindow window(params);
+  PenaltyWindow window(params, {});
   window.accept(0);
   window.accept(1);
   std::vector<float> logits = {4, -4, 4};

@@ -20,8 +20,8 @@ class RunFixture {
  public:
   explicit RunFixture(RequestSpec spec, std::vector<std::string> words = {"a", "b", "c"})
       : decoder_(options_with(std::move(words)), std::make_shared<DecoderLog>()),
-        request_(std::make_shared<Request>(std::move(spec))),
-        run_(request_, std::make_unique<GreedySampler>(), at(100)) {
+        request_(request_of(std::move(spec))),
+        run_(request_, at(100)) {
     run_.enter(0, 0);
     run_.advance(static_cast<Position>(request_->spec().prompt.size()));
   }
@@ -253,7 +253,8 @@ TEST_CASE("run: stages that were not reached took no time") {
 }
 
 TEST_CASE("run: a request that never ran has waited all its time") {
-  const Request request(spec_of({0, 1, 2}));
+  const std::shared_ptr<const Request> shared = request_of(spec_of({0, 1, 2}));
+  const Request& request = *shared;
   const Outcome outcome = outcome_without_running(
       request, FinishReason::kTimeout, request.submitted() + milliseconds(250));
   CHECK(outcome.reason == FinishReason::kTimeout);
@@ -264,8 +265,8 @@ TEST_CASE("run: a request that never ran has waited all its time") {
 }
 
 TEST_CASE("run: of several places to pause the nearest ahead counts") {
-  const auto request = std::make_shared<Request>(spec_of(some_tokens(9)));
-  RunningRequest run(request, std::make_unique<GreedySampler>(), request->submitted());
+  const auto request = request_of(spec_of(some_tokens(9)));
+  RunningRequest run(request, request->submitted());
   run.enter(0, 2);
   run.pause_at(2);  // Not ahead.
   CHECK(run.state().pause_at == 0);

@@ -31,8 +31,16 @@ def make_sampler(
     return _core.Sampler(model, params, prompt=list(prompt), short_cuts=short_cuts)
 
 
-def probabilities(logits: Logits, options: Mapping[str, Any], prompt: Sequence[int]) -> Numbers:
-    """The probability of every token: each rule as its paper or llama.cpp's help says it."""
+def probabilities(
+    logits: Logits,
+    options: Mapping[str, Any],
+    prompt: Sequence[int],
+    legal: Sequence[int] | None = None,
+) -> Numbers:
+    """The probability of every token: each rule as its paper or llama.cpp's help says it.
+
+    With ``legal``, as if these were all the tokens there are.
+    """
     values = logits.astype(np.float64)
     for token, bias in options.get("logit_bias", ()):
         values[token] += bias
@@ -44,6 +52,8 @@ def probabilities(logits: Logits, options: Mapping[str, Any], prompt: Sequence[i
         values[token] -= count * options.get("frequency_penalty", 0.0)
         values[token] -= options.get("presence_penalty", 0.0)
     values[np.isnan(values)] = -np.inf
+    if legal is not None:
+        values[np.setdiff1d(np.arange(len(values)), legal)] = -np.inf
     if (sigmas := options.get("top_n_sigma", -1.0)) > 0:
         finite = values[np.isfinite(values)]
         values[values < finite.max() - sigmas * finite.std()] = -np.inf

@@ -10,7 +10,7 @@ import pytest
 from llmlocal import _core
 
 from .conftest import VOCAB_SIZE
-from .samplers import OFF, Logits, make_sampler, probabilities
+from .samplers import OFF, Logits, Numbers, make_sampler, probabilities
 
 DRAWS = 3000
 # Not 0, 1, 2, ...: the first numbers that neighbouring seeds of a Mersenne twister give are alike.
@@ -65,8 +65,32 @@ PROMPT = [2500, 1, 2, 2, 2, 2500, 30, 30, 31, 0, 3]
 def test_frequencies(name: str, vocab_model: _core.Model) -> None:
     options, logits = CASES[name], some_logits()
     expected = probabilities(logits, options, PROMPT)
+    check_frequencies(vocab_model, options, logits, expected)
+
+
+# Every other of the likely tokens, and two that hardly anything else would choose.
+LEGAL = [*range(1, 40, 2), 2000, 2001]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_frequencies_of_legal_tokens(name: str, vocab_model: _core.Model) -> None:
+    options, logits = CASES[name], some_logits()
+    expected = probabilities(logits, options, PROMPT, LEGAL)
+    check_frequencies(vocab_model, options, logits, expected, LEGAL)
+
+
+def check_frequencies(
+    model: _core.Model,
+    options: dict[str, Any],
+    logits: Logits,
+    expected: Numbers,
+    legal: list[int] | None = None,
+) -> None:
+    mask = None if legal is None else _core.FixedMask(legal)
     drawn = [
-        make_sampler(vocab_model, {**options, "seed": seed}, prompt=PROMPT).sample_many(logits, 1)
+        make_sampler(model, {**options, "seed": seed}, prompt=PROMPT).sample_many(
+            logits, 1, mask=mask
+        )
         for seed in SEEDS
     ]
     counts = np.bincount(np.ravel(drawn), minlength=VOCAB_SIZE)
@@ -81,6 +105,47 @@ def test_frequencies(name: str, vocab_model: _core.Model) -> None:
     freedom = max(len(groups) - 1, 1)
     z = (chi_square - freedom) / np.sqrt(2 * freedom)
     assert z < 4, f"chi-square {chi_square:.1f} of {freedom}"
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_mirostat_among_legal_tokens(version: int, vocab_model: _core.Model) -> None:
+    # The legal tokens alone follow Zipf's law; all others are far likelier.
+    legal = list(range(1, VOCAB_SIZE, 3))
+    logits = np.full(VOCAB_SIZE, 9.0, dtype=np.float32)
+    logits[legal] = -np.log(np.arange(1, len(legal) + 1)) * 1.1
+    options = {**OFF, "mirostat": version, "mirostat_tau": 5.0, "seed": 5}
+    sampler = make_sampler(vocab_model, options)
+    drawn = np.array(sampler.sample_many(logits, 3000, mask=_core.FixedMask(legal)))
+    assert np.isin(drawn, legal).all()
+    p = np.exp(logits) / np.exp(logits[legal]).sum()
+    assert abs(-np.log2(p[drawn[500:]]).mean() - 5.0) < 0.6
+
+
+def test_xtc_among_legal_tokens(vocab_model: _core.Model) -> None:
+    logits = np.zeros(VOCAB_SIZE, dtype=np.float32)  # Thousands of others, were they legal.
+    legal = [5, 6, 7, 8]
+    logits[legal] = np.log([0.45, 0.3, 0.15, 0.1])
+    options = {**OFF, "xtc_probability": 1.0, "xtc_threshold": 0.2}
+    sampler = make_sampler(vocab_model, options)
+    drawn = sampler.sample_many(logits, 500, mask=_core.FixedMask(legal))
+    assert set(drawn) == {6, 7, 8}
+
+
+def test_dry_among_legal_tokens(vocab_model: _core.Model) -> None:
+    logits = np.zeros(VOCAB_SIZE, dtype=np.float32)
+    logits[[299, 300, 301]] = [9.0, 6.0, 5.0]
+    mask = _core.FixedMask([300, 301, 302])
+    prompt = [400, 401, 402, 300, 500, 400, 401, 402]  # 300 came next the last time.
+    for multiplier, token in ((0.0, 300), (5.0, 301)):
+        options = {"temp": 0.0, "dry_multiplier": multiplier}
+        sampler = make_sampler(vocab_model, options, prompt=prompt)
+        assert sampler.sample_many(logits, 1, mask=mask) == [token]
+
+
+@pytest.mark.parametrize("options", [{"temp": 0.0}, {}, {"top_k": 0}, OFF, {"mirostat": 1}])
+def test_a_single_legal_token_is_chosen(options: dict[str, Any], vocab_model: _core.Model) -> None:
+    sampler = make_sampler(vocab_model, options)
+    assert sampler.sample_many(some_logits(), 3, mask=_core.FixedMask([2500])) == [2500] * 3
 
 
 def test_min_p_cuts_where_it_should(vocab_model: _core.Model) -> None:
@@ -132,6 +197,20 @@ def test_dry_does_not_cross_a_breaker(vocab_model: _core.Model) -> None:
     assert make_sampler(vocab_model, options, prompt=prompt).sample_many(logits, 1) == [300]
     options["dry_breakers"] = []
     assert make_sampler(vocab_model, options, prompt=prompt).sample_many(logits, 1) == [301]
+
+
+def test_what_is_taken_back_was_never_seen(vocab_model: _core.Model) -> None:
+    logits = np.zeros(VOCAB_SIZE, dtype=np.float32)
+    logits[300:310] = np.linspace(6.0, 5.0, 10)
+    prompt = [400, 401, 402, 300, 500, 400, 401, 402]
+    options = {"temp": 0.0, "dry_multiplier": 1.0, "dry_last_n": 10, "repeat_penalty": 1.2}
+    sampler = make_sampler(vocab_model, options, prompt=prompt)
+    first = sampler.sample_many(logits, 30)
+    assert len(set(first)) > 1  # It does look back.
+    sampler.take_back(20)
+    assert sampler.sample_many(logits, 20) == first[10:]
+    sampler.take_back(30)
+    assert sampler.sample_many(logits, 30) == first
 
 
 @pytest.mark.parametrize("version", [1, 2])

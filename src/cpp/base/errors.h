@@ -27,6 +27,11 @@ struct ParameterError : Error {
   using Error::Error;
 };
 
+// What an answer is held to broke, or left no way to go on.
+struct ConstraintError : Error {
+  using Error::Error;
+};
+
 // The prompt is longer than the context.
 struct ContextOverflowError : Error {
   ContextOverflowError(const std::string& what, std::size_t prompt_tokens, std::size_t context)

@@ -36,6 +36,8 @@ void bind_errors(py::module_& /*module*/) {
       raise("ModelLoadError", error);
     } catch (const ContextOverflowError& error) {
       raise_overflow(error);
+    } catch (const ConstraintError& error) {
+      raise("ConstraintError", error);
     } catch (const ParameterError& error) {
       raise("ParameterError", error);
     } catch (const DeviceError& error) {

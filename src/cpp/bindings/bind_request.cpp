@@ -1,5 +1,6 @@
 #include "bindings/bindings.h"
 #include "engine/request.h"
+#include "sampling/token_mask.h"
 
 namespace llmlocal::python {
 namespace {
@@ -8,13 +9,15 @@ RequestSpec make_spec(Tokens prompt,
                       SamplingParams sampling,
                       std::optional<std::int32_t> max_tokens,
                       std::vector<std::string> stops,
-                      std::optional<double> timeout) {
+                      std::optional<double> timeout,
+                      std::shared_ptr<TokenMask> mask) {
   RequestSpec spec;
   spec.prompt = std::move(prompt);
   spec.sampling = std::move(sampling);
   if (max_tokens) spec.max_tokens = *max_tokens;
   spec.stops = std::move(stops);
   if (timeout) spec.timeout = std::chrono::duration<double>(*timeout);
+  spec.mask = std::move(mask);
   return spec;
 }
 
@@ -77,7 +80,8 @@ void bind_request(py::module_& module) {
            py::arg("sampling"),
            py::arg("max_tokens"),
            py::arg("stops"),
-           py::arg("timeout"));
+           py::arg("timeout"),
+           py::arg("mask") = nullptr);
 
   py::class_<ReadyQueue, std::shared_ptr<ReadyQueue>>(module, "ReadyQueue")
       .def(py::init<>())

@@ -19,7 +19,6 @@
 #include "engine/steps/batch.h"
 #include "engine/streams/cache_shape.h"
 #include "sampling/sampler.h"
-#include "sampling/sampling_params.h"
 
 namespace llmlocal {
 
@@ -67,8 +66,8 @@ class Decoder {
   virtual int max_threads() const = 0;
   // Whether they compute from a step's begin to its end, and don't wait for other devices.
   virtual bool keeps_threads_busy() const { return true; }
-  virtual std::unique_ptr<Sampler> make_sampler(const SamplingParams& params,
-                                                std::span<const Token> prompt) = 0;
+  // Used by the threads that submit requests, also when the decoder is gone.
+  virtual std::shared_ptr<SamplerFactory> samplers() const = 0;
 
   // --- Sequences
   // -----------------------------------------------------------------------------

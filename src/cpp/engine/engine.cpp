@@ -1,16 +1,33 @@
 #include "engine/engine.h"
 
 #include <new>
+#include <optional>
 #include <utility>
 
+#include "base/errors.h"
+#include "sampling/chooser.h"
+
 namespace llmlocal {
+namespace {
+
+std::vector<Token> ends_of(const Decoder& decoder) {
+  std::vector<Token> ends;
+  for (Token token = 0; token < decoder.vocab_size(); ++token) {
+    if (decoder.is_end(token)) ends.push_back(token);
+  }
+  return ends;
+}
+
+}  // namespace
 
 Engine::Engine(std::unique_ptr<Decoder> decoder, const CacheOptions& options)
     : decoder_(std::move(decoder)),
       context_length_(decoder_->context_length()),
       vocab_size_(decoder_->vocab_size()),
+      ends_(ends_of(*decoder_)),
       scheduler_(*decoder_, options, failures_),
-      evaluator_(*decoder_, scheduler_.pool(), failures_, closing_) {
+      evaluator_(*decoder_, scheduler_.pool(), failures_, closing_),
+      samplers_(decoder_->samplers()) {
   publish_stats();
   thread_ = std::thread(&Engine::run, this);
 }
@@ -21,11 +38,13 @@ Engine::~Engine() {
 
 std::vector<std::shared_ptr<Request>> Engine::submit(std::vector<RequestSpec> specs) {
   for (const RequestSpec& spec : specs) spec.validate(context_length_, vocab_size_);
+  const std::shared_ptr<SamplerFactory> samplers = samplers_if_open();
   std::vector<std::shared_ptr<Request>> requests;
   requests.reserve(specs.size());
   Queue arriving;
   for (RequestSpec& spec : specs) {
-    requests.push_back(std::make_shared<Request>(std::move(spec)));
+    Chooser chooser = make_chooser(*samplers, spec);
+    requests.push_back(std::make_shared<Request>(std::move(spec), std::move(chooser)));
     arriving.push_back({requests.back(), {}, {}});
   }
   {
@@ -35,6 +54,22 @@ std::vector<std::shared_ptr<Request>> Engine::submit(std::vector<RequestSpec> sp
   }
   work_.notify_one();
   return requests;
+}
+
+std::shared_ptr<SamplerFactory> Engine::samplers_if_open() const {
+  const std::lock_guard lock(mutex_);
+  if (stopped_by_) std::rethrow_exception(stopped_by_);
+  return samplers_;
+}
+
+// In the caller's thread: some samplers take long to make.
+Chooser Engine::make_chooser(SamplerFactory& samplers, RequestSpec& spec) const {
+  std::optional<Constraint> constraint;
+  if (const std::shared_ptr<TokenMask> mask = std::move(spec.mask)) {
+    if (!mask->claim()) throw ParameterError("a mask follows one answer, and this one has one");
+    constraint.emplace(mask, ends_);
+  }
+  return Chooser(samplers.make(spec.sampling, spec.prompt), std::move(constraint));
 }
 
 void Engine::close() {
@@ -112,6 +147,7 @@ void Engine::stop(const std::exception_ptr& error) noexcept {
     const std::lock_guard lock(mutex_);
     // An engine that failed says why; one that was closed has said so already.
     if (!stopped_by_) stopped_by_ = error;
+    samplers_.reset();  // They hold the model.
     scheduler_.add(inbox_);
   }
   fail_all(error);

@@ -46,6 +46,8 @@ class Engine {
   EngineStats stats() const;
 
  private:
+  std::shared_ptr<SamplerFactory> samplers_if_open() const;
+  Chooser make_chooser(SamplerFactory& samplers, RequestSpec& spec) const;
   void run() noexcept;
   bool receive();  // Waits for work.  False: the engine is to close.
   void step();
@@ -57,6 +59,7 @@ class Engine {
   std::unique_ptr<Decoder> decoder_;  // The engine's thread only, but for constant facts.
   const Position context_length_;
   const std::int32_t vocab_size_;
+  const std::vector<Token> ends_;  // The tokens that end a text.
   const Failures failures_;
   std::atomic<bool> closing_{false};
 
@@ -64,8 +67,9 @@ class Engine {
   Scheduler scheduler_;
   Evaluator evaluator_;
 
-  mutable std::mutex mutex_;  // Guards inbox_, stopped_by_ and published_.
+  mutable std::mutex mutex_;  // Guards all down to published_.
   std::condition_variable work_;
+  std::shared_ptr<SamplerFactory> samplers_;  // Until it stops.
   Queue inbox_;
   std::exception_ptr stopped_by_;  // Set once no more requests are taken.
   EngineStats published_;

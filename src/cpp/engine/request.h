@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -12,7 +13,9 @@
 
 #include "base/token.h"
 #include "engine/token_channel.h"
+#include "sampling/chooser.h"
 #include "sampling/sampling_params.h"
+#include "sampling/token_mask.h"
 
 namespace llmlocal {
 
@@ -26,6 +29,7 @@ struct RequestSpec {
   std::int32_t max_tokens = kUnlimited;  // >= 0; the context's end is a limit of its own.
   std::vector<std::string> stops;        // None of them empty.
   std::optional<std::chrono::duration<double>> timeout;  // From submission; > 0.
+  std::shared_ptr<TokenMask> mask;  // What the answer is held to, if anything; of no other request.
 
   // Throws ParameterError for what is out of its range, ContextOverflowError for too long a prompt.
   void validate(Position context_length, std::int32_t vocab_size) const;
@@ -33,14 +37,17 @@ struct RequestSpec {
 
 class Request {
  public:
-  explicit Request(RequestSpec spec)
+  Request(RequestSpec spec, Chooser chooser)
       : spec_(std::move(spec)),
+        chooser_(std::move(chooser)),
         submitted_(Clock::now()),
         deadline_(deadline_of(spec_, submitted_)) {}
 
   const RequestSpec& spec() const { return spec_; }
   Clock::time_point submitted() const { return submitted_; }
   TokenChannel& channel() { return channel_; }
+  // For the run that this request gets.
+  Chooser take_chooser() { return std::move(chooser_); }
 
   // Ends the request within one step.  Any thread, any number of times.
   void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
@@ -57,6 +64,7 @@ class Request {
   }
 
   const RequestSpec spec_;
+  Chooser chooser_;
   const Clock::time_point submitted_;
   const Clock::time_point deadline_;
   TokenChannel channel_;

@@ -11,11 +11,9 @@ double seconds(Clock::duration duration) {
 
 }  // namespace
 
-RunningRequest::RunningRequest(std::shared_ptr<Request> request,
-                               std::unique_ptr<Sampler> sampler,
-                               Clock::time_point now)
+RunningRequest::RunningRequest(std::shared_ptr<Request> request, Clock::time_point now)
     : request_(std::move(request)),
-      sampler_(std::move(sampler)),
+      chooser_(request_->take_chooser()),
       text_(request_->spec().stops),
       started_(now),
       last_token_(now) {
@@ -54,17 +52,19 @@ void RunningRequest::accept(Token token, const Decoder& decoder, Clock::time_poi
     output = text_.flush();
     deliver_rest(std::move(output.text));
   } else {
+    chooser_.accept(token);
     answer_.push_back(token);
     last_token_ = now;
     output = text_.push(decoder.piece(token));
     if (!output.match) {
+      const bool complete = chooser_.must_stop();
       const bool full = state_.evaluated >= decoder.context_length();
-      is_over = full || generated() >= request_->spec().max_tokens;
+      is_over = complete || full || generated() >= request_->spec().max_tokens;
       if (is_over) {
         StopMatcher::Result rest = text_.flush();
         output.text += rest.text;
         output.match = std::move(rest.match);
-        if (!output.match) reason = FinishReason::kLength;
+        if (!output.match && !complete) reason = FinishReason::kLength;
       }
     }
     deliver(token, std::move(output.text));

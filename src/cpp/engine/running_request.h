@@ -23,16 +23,13 @@ namespace llmlocal {
 
 class RunningRequest {
  public:
-  RunningRequest(std::shared_ptr<Request> request,
-                 std::unique_ptr<Sampler> sampler,
-                 Clock::time_point now);
+  RunningRequest(std::shared_ptr<Request> request, Clock::time_point now);
 
   Request& request() { return *request_; }
   const Request& request() const { return *request_; }
   const std::shared_ptr<Request>& shared_request() const { return request_; }
   StreamId stream() const { return state_.stream; }
   const RunState& state() const { return state_; }
-  Sampler& sampler() { return *sampler_; }
 
   // It goes on in this stream, which holds so many of its tokens.
   void enter(StreamId stream, Position reused);
@@ -44,7 +41,15 @@ class RunningRequest {
   // Its stream lost all: the prompt and the answer so far are evaluated again, as one prompt.
   void start_over();
 
-  // Takes the sampled token; the request may be over then.
+  // Why its answer ends before its first token, if it does.
+  std::optional<FinishReason> reason_to_be_silent() const {
+    if (chooser_.must_stop()) return FinishReason::kStop;
+    if (request_->spec().max_tokens == 0) return FinishReason::kLength;
+    return std::nullopt;
+  }
+  // The next token of its answer, by these logits, which may be overwritten.
+  Token choose(std::span<float> logits) { return chooser_.choose(logits); }
+  // Takes the chosen token; the request may be over then.
   void accept(Token token, const Decoder& decoder, Clock::time_point now);
   // These end it, unless it is over already.
   void end(FinishReason reason, Clock::time_point now);
@@ -64,7 +69,7 @@ class RunningRequest {
   Outcome& finish(FinishReason reason, Clock::time_point now) noexcept;
 
   std::shared_ptr<Request> request_;
-  std::unique_ptr<Sampler> sampler_;
+  Chooser chooser_;
   TextOutput text_;
   RunState state_;
   std::optional<Position> cached_;  // Of the prompt, when it first entered a stream.

@@ -187,10 +187,7 @@ void Scheduler::admit_one(Queue::iterator queued) {
   if (!has_room) return;
   if (!queued->run) {
     try {
-      queued->run = std::make_unique<RunningRequest>(
-          queued->request,
-          decoder_.make_sampler(queued->request->spec().sampling, text),
-          Clock::now());
+      queued->run = std::make_unique<RunningRequest>(queued->request, Clock::now());
     } catch (...) {
       const std::exception_ptr error = failures_.as_engine_error(std::current_exception());
       leave_queue(queued, FinishReason::kCancelled, error, Clock::now());

@@ -27,7 +27,8 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model,
       tokenizer_(std::move(tokenizer)),
       options_(std::move(options)),
       attention_(options_.kv_type, options_.flash_attention, options_.offload),
-      contexts_(model_, options_.threads, options_.offload) {
+      contexts_(model_, options_.threads, options_.offload),
+      samplers_(std::make_shared<SamplerChainFactory>(model_)) {
   if (!model_->can_generate() || model_->has_encoder()) {
     throw ModelLoadError(model_->path() + " holds a model that can't generate text by itself (" +
                          model_->description() + ")");
@@ -137,11 +138,6 @@ std::span<float> LlamaDecoder::logits(std::size_t row) {
   contexts_.require_devices();
   if (!logits) throw EngineError("a step gave no logits for row " + std::to_string(row));
   return {logits, static_cast<std::size_t>(vocab_size())};
-}
-
-std::unique_ptr<Sampler> LlamaDecoder::make_sampler(const SamplingParams& params,
-                                                    std::span<const Token> prompt) {
-  return std::make_unique<SamplerChain>(model_->vocab(), params, prompt);
 }
 
 bool LlamaDecoder::copy(StreamId from, StreamId to) {

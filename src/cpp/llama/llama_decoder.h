@@ -61,8 +61,7 @@ class LlamaDecoder final : public Decoder {
   void set_threads(int n) override;
   int max_threads() const override { return options_.threads; }
   bool keeps_threads_busy() const override { return !options_.offload; }
-  std::unique_ptr<Sampler> make_sampler(const SamplingParams& params,
-                                        std::span<const Token> prompt) override;
+  std::shared_ptr<SamplerFactory> samplers() const override { return samplers_; }
 
   bool copies_whole_only() const override { return sequences_->copies_whole_only(); }
   Position trim_floor(StreamId stream) const override { return sequences_->trim_floor(stream); }
@@ -89,6 +88,7 @@ class LlamaDecoder final : public Decoder {
   std::size_t state_bytes_ = 0;  // Of a stream, whatever its length.
   std::size_t token_bytes_ = 0;  // Of a stream, for each token.
   ContextMaker contexts_;
+  std::shared_ptr<SamplerFactory> samplers_;
   std::unique_ptr<Sequences> sequences_;
 };
 

@@ -1,5 +1,6 @@
 #include "llama/sampler_chain.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -22,7 +23,7 @@ std::uint32_t fold_seed(std::uint64_t seed) {
 
 }  // namespace
 
-SamplerChain::SamplerChain(const llama_vocab* vocab,
+SamplerChain::SamplerChain(DrySamplers& dry,
                            const SamplingParams& params,
                            std::span<const Token> prompt,
                            bool short_cuts)
@@ -31,10 +32,11 @@ SamplerChain::SamplerChain(const llama_vocab* vocab,
       top_p_(params.top_p),
       min_p_(params.min_p),
       bias_(params.logit_bias),
-      penalties_(params),
-      chain_remembers_(params.has_dry()) {
-  if (way_ != Way::kGreedy) build_chain(vocab, params);
-  for (const Token token : prompt) accept(token);
+      penalties_(params, prompt) {
+  if (way_ != Way::kGreedy) build_chain(dry, params);
+  if (dry_ == nullptr) return;
+  dry_last_n_ = static_cast<std::size_t>(params.dry_last_n);
+  for (const Token token : prompt.last(std::min(prompt.size(), dry_last_n_))) accept(token);
 }
 
 SamplerChain::Way SamplerChain::choose_way(const SamplingParams& params, bool short_cuts) {
@@ -46,27 +48,19 @@ SamplerChain::Way SamplerChain::choose_way(const SamplingParams& params, bool sh
   return Way::kWhole;
 }
 
-void SamplerChain::build_chain(const llama_vocab* vocab, const SamplingParams& params) {
+void SamplerChain::build_chain(DrySamplers& dry, const SamplingParams& params) {
   const std::uint32_t seed = fold_seed(params.seed);
   const float temperature = params.is_cold() ? 0.0F : params.temperature;
   chain_.reset(llama_sampler_chain_init({/*no_perf=*/true}));
   if (params.has_dry()) {
-    std::vector<const char*> breakers;
-    breakers.reserve(params.dry_breakers.size());
-    for (const std::string& breaker : params.dry_breakers) breakers.push_back(breaker.c_str());
-    add(llama_sampler_init_dry(vocab,
-                               params.dry_multiplier,
-                               params.dry_base,
-                               params.dry_allowed_length,
-                               params.dry_last_n,
-                               breakers.data(),
-                               breakers.size()));
+    dry_ = dry.make(params).release();
+    add(dry_);
   }
   if (params.mirostat != 0) {
     add(llama_sampler_init_temp(temperature));
     add(params.mirostat == 1
             ? llama_sampler_init_mirostat(
-                  llama_vocab_n_tokens(vocab), seed, params.mirostat_tau, params.mirostat_eta, 100)
+                  dry.vocab_size(), seed, params.mirostat_tau, params.mirostat_eta, 100)
             : llama_sampler_init_mirostat_v2(seed, params.mirostat_tau, params.mirostat_eta));
     return;
   }
@@ -87,7 +81,7 @@ void SamplerChain::add(llama_sampler* sampler) {
   llama_sampler_chain_add(chain_.get(), sampler);
 }
 
-Token SamplerChain::sample(std::span<float> logits) {
+Token SamplerChain::choose(std::span<float> logits) {
   for (const auto& [token, bias] : bias_) logits[static_cast<std::size_t>(token)] += bias;
   penalties_.apply(logits);
   Token token = -1;
@@ -101,9 +95,8 @@ Token SamplerChain::sample(std::span<float> logits) {
   if (token < 0) {
     throw EngineError(
         "the model's output gives no probabilities: its file may be damaged, or "
-        "logit_bias bans every token");
+        "logit_bias bans every token that could come next");
   }
-  accept(token);
   return token;
 }
 
@@ -141,7 +134,21 @@ Token SamplerChain::draw() {
 
 void SamplerChain::accept(Token token) {
   penalties_.accept(token);
-  if (chain_remembers_) llama_sampler_accept(chain_.get(), token);
+  if (dry_ == nullptr) return;
+  seen_.push_back(token);
+  llama_sampler_accept(dry_, token);
+}
+
+void SamplerChain::take_back(std::size_t count) {
+  penalties_.take_back(count);
+  if (dry_ == nullptr || count == 0) return;
+  // It can't go back, only begin anew.
+  seen_.resize(seen_.size() - count);
+  llama_sampler_reset(dry_);
+  const std::span<const Token> seen = seen_;
+  for (const Token token : seen.last(std::min(seen.size(), dry_last_n_))) {
+    llama_sampler_accept(dry_, token);
+  }
 }
 
 }  // namespace llmlocal

@@ -16,9 +16,11 @@
 #include <vector>
 
 #include "base/token.h"
-#include "engine/decoder.h"
+#include "llama/dry_samplers.h"
+#include "llama/model.h"
 #include "sampling/candidates.h"
 #include "sampling/penalty_window.h"
+#include "sampling/sampler.h"
 #include "sampling/sampling_params.h"
 
 namespace llmlocal {
@@ -26,25 +28,23 @@ namespace llmlocal {
 class SamplerChain : public Sampler {
  public:
   // `short_cuts` false: always the long way, for comparing the two.
-  SamplerChain(const llama_vocab* vocab,
+  SamplerChain(DrySamplers& dry,
                const SamplingParams& params,
                std::span<const Token> prompt,
                bool short_cuts = true);
 
-  Token sample(std::span<float> logits) override;
+  Token choose(std::span<float> logits) override;
+  void accept(Token token) override;
+  void take_back(std::size_t count) override;
 
  private:
-  struct Free {
-    void operator()(llama_sampler* sampler) const { llama_sampler_free(sampler); }
-  };
   enum class Way { kGreedy, kTopK, kTopP, kWhole };
 
   static Way choose_way(const SamplingParams& params, bool short_cuts);
-  void build_chain(const llama_vocab* vocab, const SamplingParams& params);
+  void build_chain(DrySamplers& dry, const SamplingParams& params);
   void add(llama_sampler* sampler);
   void collect(std::span<const float> logits);
   Token draw();
-  void accept(Token token);
 
   Way way_;
   std::int32_t top_k_;
@@ -52,13 +52,30 @@ class SamplerChain : public Sampler {
   float min_p_;
   std::vector<std::pair<Token, float>> bias_;
   PenaltyWindow penalties_;
-  std::unique_ptr<llama_sampler, Free> chain_;
-  bool chain_remembers_ = false;  // DRY looks back on the tokens.
+  LlamaSampler chain_;
+  llama_sampler* dry_ = nullptr;  // In the chain, if it is asked for: it looks back on the tokens.
+  std::size_t dry_last_n_ = 0;
+  Tokens seen_;  // By DRY.
 
   // Reused from token to token.
   std::vector<Candidate> picked_;
   std::vector<llama_token_data> candidates_;
   bool sorted_ = false;
+};
+
+class SamplerChainFactory : public SamplerFactory {
+ public:
+  explicit SamplerChainFactory(std::shared_ptr<const Model> model)
+      : model_(std::move(model)), dry_(model_->vocab()) {}
+
+  std::unique_ptr<Sampler> make(const SamplingParams& params,
+                                std::span<const Token> prompt) override {
+    return std::make_unique<SamplerChain>(dry_, params, prompt);
+  }
+
+ private:
+  std::shared_ptr<const Model> model_;
+  DrySamplers dry_;
 };
 
 }  // namespace llmlocal

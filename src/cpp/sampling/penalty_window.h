@@ -4,8 +4,8 @@
 // each token of the vocabulary whether it is among them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <span>
 #include <unordered_map>
 
@@ -16,18 +16,23 @@ namespace llmlocal {
 
 class PenaltyWindow {
  public:
-  explicit PenaltyWindow(const SamplingParams& params);
+  // Over a text that begins with `prompt`.
+  PenaltyWindow(const SamplingParams& params, std::span<const Token> prompt);
 
   void accept(Token token);
+  // The last `count` that were accepted; never one of the prompt.
+  void take_back(std::size_t count);
   void apply(std::span<float> logits) const;
 
  private:
+  void drop(Token token);
+
   std::size_t length_;
   float repeat_;
   float frequency_;
   float presence_;
-  std::deque<Token> window_;
-  std::unordered_map<Token, std::int32_t> counts_;
+  Tokens seen_;  // Those in the window are the last; what left it may come back.
+  std::unordered_map<Token, std::int32_t> counts_;  // In the window.
 };
 
 }  // namespace llmlocal

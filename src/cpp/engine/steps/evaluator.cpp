@@ -96,12 +96,12 @@ void Evaluator::harvest(const StepPlan& plan, Running running) {
     if (is_worth_a_checkpoint(run)) pool_.checkpoint(run.stream());
     if (!part.logits_row) continue;
     const Clock::time_point now = Clock::now();
-    if (run.request().spec().max_tokens == 0) {
-      run.end(FinishReason::kLength, now);
+    if (const auto reason = run.reason_to_be_silent()) {
+      run.end(*reason, now);
       continue;
     }
     failures_.attempt(run, [&] {
-      const Token token = run.sampler().sample(decoder_.logits(*part.logits_row));
+      const Token token = run.choose(decoder_.logits(*part.logits_row));
       ++completion_tokens_;
       run.accept(token, decoder_, now);
     });
