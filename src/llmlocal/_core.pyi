@@ -154,6 +154,21 @@ class TokenMask: ...
 class FixedMask(TokenMask):
     def __init__(self, tokens: Sequence[int]) -> None: ...
 
+class ReasoningFormat:
+    def __init__(
+        self, tokenizer: Tokenizer, *, opening: str, closing: str, direct: str, pad: str
+    ) -> None: ...
+
+class ReasoningMask(TokenMask):
+    def __init__(
+        self,
+        format: ReasoningFormat,
+        answer: TokenMask | None = None,
+        *,
+        is_open: bool,
+        budget: int | None = None,
+    ) -> None: ...
+
 class Sampler:
     def __init__(
         self,

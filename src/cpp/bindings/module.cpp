@@ -12,6 +12,7 @@ PYBIND11_MODULE(_core, module) {
   bind_tokenizer(module);
   bind_sampling_params(module);
   bind_sampler(module);
+  bind_reasoning(module);
   bind_request(module);
   bind_engine(module);
 }

@@ -101,6 +101,7 @@ Tokenizer::Tokenizer(std::shared_ptr<const Model> model) : model_(std::move(mode
     is_control_.push_back((attributes & LLAMA_TOKEN_ATTR_CONTROL) != 0);
     if ((attributes & (LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN)) == 0) continue;
     if (text.empty()) continue;
+    control_texts_.emplace(token, text);
     control_tokens_[static_cast<unsigned char>(text[0])].push_back(
         {token,
          text,
@@ -113,6 +114,11 @@ Tokenizer::Tokenizer(std::shared_ptr<const Model> model) : model_(std::move(mode
       return control.text.size();
     });
   }
+}
+
+std::string_view Tokenizer::text(Token token) const noexcept {
+  const auto control = control_texts_.find(token);
+  return control == control_texts_.end() ? piece(token) : control->second;
 }
 
 bool Tokenizer::puts_space_first() const {

@@ -9,10 +9,12 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/token.h"
 #include "llama/model.h"
+#include "sampling/token_texts.h"
 
 namespace llmlocal {
 
@@ -22,7 +24,7 @@ struct TextSegment {
   bool trusted = false;
 };
 
-class Tokenizer {
+class Tokenizer : public TokenTexts {
  public:
   explicit Tokenizer(std::shared_ptr<const Model> model);
 
@@ -42,7 +44,9 @@ class Tokenizer {
   const std::string& piece(Token token) const { return pieces_[static_cast<std::size_t>(token)]; }
   bool is_end(Token token) const { return ends_[static_cast<std::size_t>(token)]; }
 
-  std::int32_t vocab_size() const { return static_cast<std::int32_t>(pieces_.size()); }
+  std::string_view text(Token token) const noexcept override;
+
+  std::int32_t vocab_size() const override { return static_cast<std::int32_t>(pieces_.size()); }
   Token bos() const;  // -1 where the model has none; likewise below.
   Token eos() const;
   std::string token_text(Token token) const;  // As the vocabulary spells it.
@@ -69,6 +73,7 @@ class Tokenizer {
   bool adds_space_ = false;
   // By the first byte of their text, the longest first.
   std::array<std::vector<ControlToken>, 256> control_tokens_;
+  std::unordered_map<Token, std::string> control_texts_;
 };
 
 }  // namespace llmlocal
