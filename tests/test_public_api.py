@@ -5,9 +5,13 @@ from __future__ import annotations
 import ast
 import builtins
 import enum
+import functools
 import importlib.metadata
 import inspect
 import re
+import subprocess
+import sys
+import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -113,6 +117,35 @@ def is_plain(name: str) -> bool:
 def test_it_is_documented(name: str) -> None:
     assert doc(name), f"{name} has no docstring"
     assert doc(name).splitlines()[0].endswith((".", "...", ":")), "the first line is no sentence"
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_its_types_can_be_asked_for(name: str) -> None:
+    """As frameworks do that make a form or a schema of a function."""
+    value = PUBLIC[name]
+    if isinstance(value, property):
+        value = value.fget
+    elif isinstance(value, functools.cached_property):
+        value = value.func
+    typing.get_type_hints(getattr(value, "__func__", value))
+    if inspect.isclass(value):
+        typing.get_type_hints(value.__init__)
+
+
+def test_options_have_a_type_where_typing_has_no_unpack() -> None:
+    """As in Python 3.10."""
+    program = """
+import sys, typing
+sys.version_info = (3, 10, 0, "final", 0)
+import llmlocal._typing
+from llmlocal._llm import LLM
+assert llmlocal._typing.Unpack.__module__ == "llmlocal._typing"
+assert typing.get_type_hints(LLM.generate)["options"] is llmlocal.Options
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
 
 
 def with_section(title: str) -> list[str]:

@@ -8,37 +8,35 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, cast, overload
+from typing import Literal, cast, overload
 
+from llmlocal._chat import (
+    AsyncChatStream,
+    ChatOptions,
+    ChatReply,
+    ChatSession,
+    ChatStream,
+    ConversationOptions,
+    RenderOptions,
+    as_messages,
+    render,
+)
 from llmlocal._devices._placement import PlacementOptions
 from llmlocal._generation._async import AsyncStream
+from llmlocal._generation._completion import Completion
 from llmlocal._generation._generator import Generator, GeneratorOptions
-from llmlocal._generation._options import RequestOptions, recommended_options
+from llmlocal._generation._options import Options, RequestOptions, recommended_options
 from llmlocal._generation._reply import Reply, TokenCallback
 from llmlocal._generation._stream import Stream, wait_for
 from llmlocal._loading import LoadOptions, load
 from llmlocal._log import pass_on_log
 from llmlocal._progress import ProgressOption
 from llmlocal._stats import Stats
+from llmlocal._templates import ChatPrompt, ChatTemplate, Message
 from llmlocal._tokens import check_prompt, is_token_ids, prompt_tokens
+from llmlocal._typing import Unpack
 from llmlocal._weights import LoadedModel
 from llmlocal.errors import ParameterError
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from llmlocal._chat import (
-        AsyncChatStream,
-        ChatOptions,
-        ChatReply,
-        ChatSession,
-        ChatStream,
-        ConversationOptions,
-        RenderOptions,
-    )
-    from llmlocal._generation._completion import Completion
-    from llmlocal._generation._options import Options
-    from llmlocal._templates import ChatPrompt, ChatTemplate, Message
 
 __all__ = ["LLM"]
 
@@ -384,8 +382,6 @@ class LLM(LoadedModel):
             messages: A conversation to go on from.
             **options: What else :class:`llmlocal.ChatSession` takes; defaults for all answers.
         """
-        from llmlocal._chat import ChatSession
-
         return ChatSession(self, system=system, template=template, messages=messages, **options)
 
     def render(
@@ -398,13 +394,9 @@ class LLM(LoadedModel):
         Returns:
             A ``str`` whose ``segments`` tell what the template wrote and what the conversation.
         """
-        from llmlocal._chat import as_messages, render
-
         return render(self, as_messages(messages), **options)
 
     def _one_off(self, messages: str | Sequence[Message], options: ChatOptions) -> ChatSession:
-        from llmlocal._chat import ChatSession, as_messages
-
         return ChatSession(self, messages=as_messages(messages), **options)
 
     def chat_template(self, name: str | None = None) -> str | None:

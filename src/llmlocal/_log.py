@@ -13,8 +13,9 @@ from llmlocal import _core
 __all__ = ["follow_log_level", "pass_on_log"]
 
 _logger = logging.getLogger("llmlocal.native")
-# More than a hundred lines for each load, which no application asks for with basicConfig(INFO).
-_logger.setLevel(logging.WARNING)
+if _logger.level == logging.NOTSET:  # Otherwise the program has chosen.
+    # More than a hundred lines for each load, which no application asks for with basicConfig(INFO).
+    _logger.setLevel(logging.WARNING)
 _LEVELS = {
     _core.LogLevel.DEBUG: logging.DEBUG,
     _core.LogLevel.INFO: logging.INFO,

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from llmlocal import _core
+from llmlocal import _core
 
 __all__ = ["Stats"]
 

@@ -15,11 +15,10 @@ from llmlocal import _core
 from llmlocal._log import pass_on_log
 from llmlocal._memory_use import MemoryUse, memory_by_device
 from llmlocal._tokens import check_text, token_ids
+from llmlocal._typing import Self
 from llmlocal.errors import EngineClosedError
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from llmlocal._loading import Loaded
 
 __all__ = ["LoadedModel"]

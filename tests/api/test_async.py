@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from llmlocal import LLM, AsyncStream, Completion, EngineClosedError, ParameterError
+from llmlocal import LLM, AsyncStream, Completion, EngineClosedError, EngineError, ParameterError
 
 from ..conftest import OpenTiny
 from .waiting import PATIENCE_S, assert_serves, wait_until
@@ -446,6 +446,47 @@ def test_closing_the_model_ends_its_wake_thread(llm: LLM) -> None:
     (thread,) = wake_threads()
     llm.close()
     assert not thread.is_alive()
+
+
+def test_a_wake_thread_that_can_not_start(llm: LLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error for who asked then; the next request has the thread."""
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "llmlocal-wake":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    async def main() -> None:
+        with monkeypatch.context() as scarce:
+            scarce.setattr(threading.Thread, "start", refuse)
+            for _ in range(2):
+                with pytest.raises(EngineError, match=r"can't be started .*can't start new thread"):
+                    await asyncio.wait_for(llm.agenerate(PROMPT, max_tokens=1), PATIENCE_S)
+        assert len((await llm.agenerate(PROMPT, max_tokens=2)).tokens) == 2
+
+    run(main())
+    assert llm.stats().streams_active == 0
+
+
+def test_closing_a_model_whose_wake_thread_never_started(
+    llm: LLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waker = llm._generator.waker
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("none")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+    async def main() -> None:
+        request = llm._submit([PROMPT], None, {})[0].request
+        with pytest.raises(EngineError, match="none"):
+            waker.watch(request, until_end=True)
+
+    run(main())
+    llm.close()
+    assert llm.closed
 
 
 def test_a_request_that_is_watched_after_the_end(llm: LLM) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +67,21 @@ def test_an_application_that_logs_is_not_told_of_llama_cpp(
     with caplog.at_level(logging.INFO), caplog.at_level(logging.INFO, "llmlocal.native"):
         LLM(tiny_path("llama"), progress=False).close()
     assert len(caplog.messages) > 50
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("", "WARNING"), (".setLevel('ERROR')", "ERROR"), (".setLevel('DEBUG')", "DEBUG")],
+)
+def test_a_level_that_the_program_set_stays(before: str, after: str) -> None:
+    program = f"""
+import logging
+logger = logging.getLogger("llmlocal.native")
+logger{before}
+import llmlocal._log
+print(logging.getLevelName(logger.level))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{after}\n"

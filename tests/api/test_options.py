@@ -64,7 +64,7 @@ OUT_OF_RANGE = [
     ("stop", "", "stop must hold non-empty strings, got ''"),
     ("stop", ["a", ""], "stop must hold non-empty strings, got ''"),
     ("stop", ["\ud800"], r"stop must hold valid text, got '\\ud800'"),
-    ("seed", -1, r"seed must be 0 to 2\*\*64 - 1, or None for a new one; got -1"),
+    ("seed", -1, r"seed must be 0 to 2\*\*64 - 1, got -1"),
     ("seed", 2**64, "seed must be 0 to 18446744073709551615, got 18446744073709551616"),
     ("timeout", 0, "timeout must be > 0 seconds, got 0"),
     ("timeout", -1.5, "timeout must be > 0 seconds, got -1.5"),

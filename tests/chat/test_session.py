@@ -7,6 +7,7 @@ import copy
 import gc
 import json
 import pickle
+import sys
 from collections.abc import Coroutine
 from itertools import pairwise
 from pathlib import Path
@@ -340,6 +341,36 @@ def test_an_asynchronous_stream_can_be_left() -> None:
     assert run(talk()) == "a"
     assert session.history[-1] == {"role": "assistant", "content": "a", "partial": "cancelled"}
     assert session.generate("more") == "d"
+
+
+def test_an_asynchronous_stream_makes_no_task_for_a_piece() -> None:
+    """An abandoned generator would have the loop make one to close it."""
+    session = ChatSession(FakeModel("word " * 50))
+
+    async def main() -> None:
+        made: list[object] = []
+        before = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(firstiter=made.append, finalizer=before.finalizer)
+        pieces = [piece async for piece in session.astream("hi")]
+        sys.set_asyncgen_hooks(*before)
+        assert len(pieces) > 40
+        assert made == []
+
+    run(main())
+
+
+@pytest.mark.parametrize("overflow", ["error", "drop_oldest"])
+@pytest.mark.parametrize("wrong", ["5", 1.5])
+def test_a_wrong_max_tokens(wrong: Any, overflow: Any) -> None:
+    session = ChatSession(FakeModel("x"), overflow=overflow)
+    with pytest.raises(ParameterError, match="max_tokens must be"):
+        session.generate("hi", max_tokens=wrong)
+    assert session.history == []
+
+
+def test_a_misspelt_setting() -> None:
+    with pytest.raises(TypeError, match="there is no option 'sytem'; did you mean 'system'"):
+        ChatSession(FakeModel("x"), sytem="x")  # type: ignore[call-arg]
 
 
 def test_a_dropped_asynchronous_stream_is_closed() -> None:

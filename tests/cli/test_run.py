@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from llmlocal import LLM
+from llmlocal.cli._errors import in_flags
 from llmlocal.cli._model_options import add_sampling_options, sampling_options
 
 from ..conftest import OpenTiny, TinyPath
@@ -56,9 +57,9 @@ def llm(open_tiny: OpenTiny) -> LLM:
     return open_tiny()
 
 
-def assert_refused(done: Done, message: str) -> None:
+def assert_refused(done: Done, message: str, code: int = 1) -> None:
     """One line that says why, and nothing else."""
-    assert done.returncode == 1
+    assert done.returncode == code
     assert done.stdout == ""
     assert re.fullmatch(rf"llmlocal: error: [^\n]*{message}[^\n]*\n", done.stderr)
 
@@ -172,26 +173,52 @@ def test_a_file_that_is_no_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["hello", "--temp", "-1"], "temp must be a finite number >= 0, got -1"),
-        (["hello", "--top-p", "2"], "top_p must be"),
-        (["hello", "--device", "cuda:7"], "cuda:7"),
-        (["hello", "--kv-type", "f7"], "f7"),
-        (["hello", "--n-ctx", "0"], "n_ctx must be a whole number, 1 to"),
+        (["hello", "--temp", "-1"], "--temp must be a finite number >= 0, got -1"),
+        (["hello", "--top-p", "2"], "--top-p must be"),
+        (["hello", "--kv-type", "f7"], "--kv-type .*f7"),
+        (["hello", "--n-ctx", "0"], "--n-ctx must be a whole number, 1 to"),
+        (["hello", "--threads", "0"], "--threads must be a whole number, 1 to 512; got 0"),
+        (["hello", "--seed", "-5"], r"--seed must be 0 to 2\*\*64 - 1, got -5"),
         (["hello", "--raw", "--system", "x"], "--system needs a chat template"),
-        (["one " * 600], r"prompt has [\d,]+ tokens"),
         (["", "--raw"], "prompt must not be empty"),
-        (["h\udcff", "--raw"], "half a surrogate pair"),
+        (["h\udcff", "--raw"], "a lone surrogate"),
         ([], "the prompt from standard input is empty"),
+    ],
+)
+def test_a_call_with_a_wrong_value(words: list[str], message: str, tiny_path: TinyPath) -> None:
+    assert_refused(run(tiny_path("llama"), *words), message, 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["hello", "--device", "cuda:7"], "cuda:7"),
+        (["one " * 600], r"prompt has [\d,]+ tokens"),
     ],
 )
 def test_what_can_not_be_done(words: list[str], message: str, tiny_path: TinyPath) -> None:
     assert_refused(run(tiny_path("llama"), *words), message)
 
 
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("max_tokens must be >= 0, got -1", "--max-tokens must be >= 0, got -1"),
+        ("there is no device 'gpu'", "there is no device 'gpu'"),
+        ("device must be a name", "--device must be a name"),
+        ("n_gpu_layers=9 takes 5 MB", "--gpu-layers 9 takes 5 MB"),
+        ("choose another with model_path or X", "choose another with --model-path or X"),
+        ("my_n_ctx, n_ctx_train, top_k", "my_n_ctx, n_ctx_train, --top-k"),
+    ],
+)
+def test_errors_speak_the_language_of_the_command_line(message: str, told: str) -> None:
+    assert in_flags(message) == told
+
+
 @pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
 def test_a_pipe_with_something_else_than_text(errors: str, tiny_path: TinyPath) -> None:
     done = run(tiny_path("llama"), text=b"h\xff", PYTHONIOENCODING=f"utf-8:{errors}")
-    assert_refused(done, "standard input is not (UTF-8 )?text")
+    assert_refused(done, "standard input is not (UTF-8 )?text", 2)
 
 
 @pytest.mark.parametrize(

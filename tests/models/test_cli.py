@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from llmlocal.cli import models as commands
+from llmlocal.cli import main
 
 from .gguf_bytes import Setting, build, small_model
 from .hub import Fault, Hub, Server, digest
@@ -36,11 +35,8 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """Run a command line; returns exit code, output, errors."""
 
     def run_command(*line: str) -> tuple[int, str, str]:
-        parser = argparse.ArgumentParser(prog="llmlocal")
-        commands.register(parser.add_subparsers(required=True))
         try:
-            arguments = parser.parse_args(line)
-            code = arguments.run(arguments)
+            code = main(line)
         except SystemExit as exc:
             code = int(exc.code or 0)
         captured = capsys.readouterr()
@@ -195,7 +191,7 @@ def test_errors_are_one_line_and_an_exit_code(
     ("line", "remark"),
     [
         (["models", "--installed"], "no model is on disk"),
-        (["models", "--max-size", "1"], "no model is like that"),
+        (["models", "--max-size", "1"], "no model matches"),
         (["verify"], "there is no model in "),
     ],
 )

@@ -13,12 +13,11 @@ from llmlocal._templates import (
     SegmentEncoder,
     check_list,
 )
+from llmlocal._typing import Unpack
 from llmlocal.errors import ParameterError, TemplateError
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from typing_extensions import Unpack
 
     from llmlocal._generation._completion import Completion
     from llmlocal._generation._options import Options

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args, overload
+from typing import Any, Literal, cast, get_args, overload
 
 from llmlocal._chat._model import ChatModel, as_messages, control_texts, find_template, render
 from llmlocal._chat._overflow import Overflow, choose_first, room_for_answer, turn_starts
@@ -12,7 +12,8 @@ from llmlocal._chat._reply import ChatReply
 from llmlocal._chat._saved import SavedSession, read_session, write_session
 from llmlocal._chat._stream import AsyncChatStream, ChatStream
 from llmlocal._chat._turn import Busy, Prompt, Turn
-from llmlocal._generation._options import RequestOptions
+from llmlocal._generation._options import Options, RequestOptions, check_names
+from llmlocal._generation._reply import TokenCallback
 from llmlocal._templates import (
     ChatPrompt,
     ChatTemplate,
@@ -21,15 +22,20 @@ from llmlocal._templates import (
     checked_messages,
     encode_prompt,
 )
+from llmlocal._typing import Unpack
 from llmlocal.errors import ParameterError, TemplateError
 
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from llmlocal._generation._options import Options
-    from llmlocal._generation._reply import TokenCallback
-
 __all__ = ["ChatSession"]
+
+_SETTINGS = (
+    "system",
+    "messages",
+    "template",
+    "tools",
+    "documents",
+    "variables",
+    "overflow",
+)
 
 
 class ChatSession:
@@ -88,6 +94,7 @@ class ChatSession:
     ) -> None:
         if overflow not in get_args(Overflow):
             raise ParameterError(f"overflow must be 'error' or 'drop_oldest', got {overflow!r}")
+        check_names(options, also=_SETTINGS)
         RequestOptions({}, **options).check()
         self._model = model
         self.history = _checked(as_messages(messages, system))
@@ -309,6 +316,7 @@ class ChatSession:
     ) -> tuple[Options, Prompt]:
         """What to ask the model for, and the prompt."""
         request: Options = {"max_tokens": None, **self.options, **options}
+        RequestOptions({}, **request).check()
         added = _added(prompt)
         if not self.history and not added:
             raise ParameterError("there is nothing to answer: the history is empty")

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from llmlocal._chat._model import AsyncTextStream, TextStream
 from llmlocal._chat._reply import ChatReply
 from llmlocal._chat._turn import Prompt, Turn
 from llmlocal._generation._completion import Completion
+from llmlocal._generation._options import Options
 from llmlocal._templates import Part
 from llmlocal.errors import RequestError
-
-if TYPE_CHECKING:
-    from llmlocal._generation._options import Options
 
 __all__ = ["AsyncChatStream", "ChatStream"]
 
@@ -43,13 +40,21 @@ class ChatStream:
         return self
 
     def __next__(self) -> str:
-        return next(part.text for part in self.parts() if part.kind == "answer")
+        while (part := self._next_part()) is not None:
+            if part.kind == "answer":
+                return part.text
+        raise StopIteration
 
     def parts(self) -> Iterator[Part]:
         """All that the model writes, as ``(kind, text)``; the kind is "reasoning" or "answer"."""
-        while self._ready or self._take():
-            while self._ready:
-                yield self._ready.popleft()
+        while (part := self._next_part()) is not None:
+            yield part
+
+    def _next_part(self) -> Part | None:
+        while not self._ready:
+            if not self._take():
+                return None
+        return self._ready.popleft()
 
     def _take(self) -> bool:
         """Wait for the next piece.  False: there is none."""
@@ -151,16 +156,22 @@ class AsyncChatStream:
         return self
 
     async def __anext__(self) -> str:
-        async for part in self.parts():
+        # No generator: the loop's hooks would make a task for each that is abandoned.
+        while (part := await self._next_part()) is not None:
             if part.kind == "answer":
                 return part.text
         raise StopAsyncIteration
 
     async def parts(self) -> AsyncIterator[Part]:
         """All that the model writes, as ``(kind, text)``; the kind is "reasoning" or "answer"."""
-        while self._ready or await self._take():
-            while self._ready:
-                yield self._ready.popleft()
+        while (part := await self._next_part()) is not None:
+            yield part
+
+    async def _next_part(self) -> Part | None:
+        while not self._ready:
+            if not await self._take():
+                return None
+        return self._ready.popleft()
 
     async def _take(self) -> bool:
         """Wait for the next piece.  False: there is none."""

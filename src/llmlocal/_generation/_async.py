@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 
 from llmlocal import _core
 from llmlocal._generation._completion import Completion
+from llmlocal._generation._reply import Reply
+from llmlocal.errors import EngineError
 
 if TYPE_CHECKING:
     import asyncio
-
-    from llmlocal._generation._reply import Reply
 
 __all__ = ["AsyncStream", "Waker"]
 
@@ -48,7 +48,11 @@ class Waker:
         self._process = os.getpid()
 
     def watch(self, request: _core.Request, *, until_end: bool) -> tuple[int, asyncio.Event]:
-        """Have an event of the running loop set whenever the request has news, or at its end."""
+        """Have an event of the running loop set whenever the request has news, or at its end.
+
+        Raises:
+            EngineError: The thread can't be started; the next call tries again.
+        """
         import asyncio
 
         event = asyncio.Event()
@@ -58,16 +62,28 @@ class Waker:
                 return _STOP, event
             watch_id = next(self._ids)
             self._sleepers[watch_id] = (asyncio.get_running_loop(), weakref.ref(event))
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=_wake,
-                    args=(self._queue, self._sleepers),
-                    daemon=True,
-                    name="llmlocal-wake",
-                )
-                self._thread.start()
+            try:
+                self._ensure_thread()
+            except BaseException:
+                del self._sleepers[watch_id]
+                raise
         request.announce_on(self._queue, watch_id, until_end=until_end)
         return watch_id, event
+
+    def _ensure_thread(self) -> None:
+        if self._thread is not None:
+            return
+        thread = threading.Thread(
+            target=_wake, args=(self._queue, self._sleepers), daemon=True, name="llmlocal-wake"
+        )
+        try:
+            thread.start()
+        except RuntimeError as exc:
+            raise EngineError(
+                f"the thread that wakes asyncio tasks can't be started ({exc}): end other threads,"
+                " or raise the limit on them, and ask again"
+            ) from exc
+        self._thread = thread  # Only now: one that never ran can't be waited for.
 
     def forget(self, watch_id: int) -> None:
         self._sleepers.pop(watch_id, None)

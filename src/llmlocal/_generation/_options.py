@@ -11,16 +11,14 @@ import math
 import numbers
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import Any, TypedDict, cast
 
 from llmlocal import _core
 from llmlocal._tokens import has_lone_surrogate
+from llmlocal._typing import Unpack
 from llmlocal.errors import ParameterError
 
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-__all__ = ["Options", "RequestOptions", "recommended_options"]
+__all__ = ["Options", "RequestOptions", "check_names", "recommended_options"]
 
 
 class Options(TypedDict, total=False):
@@ -147,9 +145,7 @@ class RequestOptions:
     """The options of one call, checked: makes a request's specification from a prompt."""
 
     def __init__(self, defaults: Options, **options: Unpack[Options]) -> None:
-        for name in options:
-            if name not in _NAMES:
-                raise TypeError(_unknown(name))
+        check_names(options)
         merged: Options = {**defaults, **options}
         self.max_tokens = _max_tokens(merged.get("max_tokens", _DEFAULT_MAX_TOKENS))
         self.stops = _strings("stop", merged.get("stop", ()))
@@ -178,10 +174,19 @@ class RequestOptions:
         )
 
 
-def _unknown(name: str) -> str:
-    near = _ELSEWHERE.get(name) or next(iter(difflib.get_close_matches(name, _NAMES, n=1)), None)
-    hint = f"; did you mean {near!r}?" if near else ""
-    return f"there is no option {name!r}{hint}"
+def check_names(options: Iterable[str], *, also: Sequence[str] = ()) -> None:
+    """Raise a TypeError for an option that there isn't.
+
+    Args:
+        options: The names.
+        also: What else the caller takes, and may be misspelt.
+    """
+    for name in options:
+        if name not in _NAMES:
+            nearest = difflib.get_close_matches(name, [*_NAMES, *also], n=1)
+            near = _ELSEWHERE.get(name) or next(iter(nearest), None)
+            hint = f"; did you mean {near!r}?" if near else ""
+            raise TypeError(f"there is no option {name!r}{hint}")
 
 
 def _sampling(options: Options) -> _core.SamplingParams:
@@ -236,7 +241,7 @@ def _seed(value: int | None) -> int | None:
         return None
     seed = _whole("seed", value, 2**64 - 1)
     if seed < 0:
-        raise ParameterError(f"seed must be 0 to 2**64 - 1, or None for a new one; got {seed}")
+        raise ParameterError(f"seed must be 0 to 2**64 - 1, got {seed}")
     return seed
 
 

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from llmlocal._generation._completion import Completion
-
-if TYPE_CHECKING:
-    from llmlocal._generation._reply import Reply
+from llmlocal._generation._reply import Reply
 
 __all__ = ["Stream", "wait_for"]
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from llmlocal import __version__
 from llmlocal.cli import chat, devices, doctor, models, rpc_server, run
+from llmlocal.cli._errors import report_error
 from llmlocal.errors import LLMLocalError
 
 __all__ = ["main"]
@@ -31,8 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = arguments.run(arguments)
     except LLMLocalError as exc:
-        print(f"llmlocal: error: {exc}", file=sys.stderr)
-        return 1
+        return report_error(exc)
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return _INTERRUPTED
@@ -41,8 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
     except OSError as exc:  # A full disk behind ">", for example.
-        print(f"llmlocal: error: {exc}", file=sys.stderr)
-        return 1
+        return report_error(exc)
     return code
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llmlocal.cli._errors import in_flags
 from llmlocal.errors import LLMLocalError, ParameterError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _HELP = """\
 /new            begin again; the system message stays
 /save FILE      write the conversation to a file
 /load FILE      go on with a conversation from a file
-/stats          figures of the last answer
+/stats          statistics for the last answer
 /exit           leave; Ctrl-D does too
 Ctrl-C stops an answer. A \\ at the end of a line goes on in the next; three double quotes begin
 and end a message of many lines; // begins a message with a slash."""
@@ -87,7 +88,7 @@ class ChatLoop:
         except LLMLocalError as exc:
             if not self._terminal.is_interactive:
                 raise
-            self._terminal.note(f"error: {exc}")
+            self._terminal.note(f"error: {in_flags(str(exc))}")
 
     def _answer(self, message: str | None) -> None:
         stream: ChatStream | None = None
@@ -118,12 +119,10 @@ class ChatLoop:
         if reply.finish_reason == "length":
             is_full = _used(reply) >= self._llm.n_ctx
             self._terminal.note(
-                "(cut: the context is full)"
-                if is_full
-                else "(cut: the limit of tokens was reached)"
+                "(stopped: the context is full)" if is_full else "(stopped at --max-tokens)"
             )
         if reply.finish_reason == "timeout":
-            self._terminal.note("(cut: the time was up)")
+            self._terminal.note("(stopped at --timeout)")
         if reply.dropped_messages:
             n_dropped = reply.dropped_messages
             self._terminal.note(

@@ -28,6 +28,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add the model and how to load it."""
     parser.add_argument("model", help="a path, a name, hf:OWNER/REPO:QUANT or a URL")
     group = parser.add_argument_group("loading")
+    group.add_argument("--model-path", metavar="FOLDER", help="look only in this folder")
     group.add_argument("--device", default="auto", help="auto, cpu, gpu, cuda:0, ...")
     group.add_argument(
         "--gpu-layers", type=_layers, default="auto", metavar="N", help="layers to keep there"
@@ -63,6 +64,7 @@ def open_model(arguments: argparse.Namespace) -> LLM:
 
     return LLM(
         arguments.model,
+        model_path=arguments.model_path,
         allow_download=not arguments.offline,
         device=arguments.device,
         n_ctx=arguments.n_ctx,

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import models
-from ..errors import LLMLocalError, ParameterError
+from ..errors import LLMLocalError
+from ._errors import report_error
 
 if TYPE_CHECKING:
     from .._progress import ProgressOption
@@ -73,21 +74,9 @@ def _add(
     description = help_text[0].upper() + help_text[1:] + "."
     parser = subparsers.add_parser(name, help=help_text, description=description)
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--model-path", metavar="FOLDER", help="use this folder of models alone")
-    parser.set_defaults(run=_guarded(command))
+    parser.add_argument("--model-path", metavar="FOLDER", help="look only in this folder")
+    parser.set_defaults(run=command)
     return parser
-
-
-def _guarded(command: Command) -> Command:
-    """The command, with its errors as one line and an exit code."""
-
-    def run(arguments: argparse.Namespace) -> int:
-        try:
-            return command(arguments)
-        except LLMLocalError as exc:
-            return _complain(exc)
-
-    return run
 
 
 def _models(arguments: argparse.Namespace) -> int:
@@ -110,7 +99,7 @@ def _models(arguments: argparse.Namespace) -> int:
     if arguments.json:
         return _print_json([row.as_json() for row in rows])
     if not rows:
-        return _remark("no model is on disk" if arguments.installed else "no model is like that")
+        return _remark("no model is on disk" if arguments.installed else "no model matches")
     for line in text.table(rows):
         print(line)
     return 0
@@ -163,7 +152,7 @@ def _verify_one(name: str, arguments: argparse.Namespace) -> tuple[list[dict[str
     try:
         found = models.verify(name, model_path=arguments.model_path, progress=_progress(arguments))
     except LLMLocalError as exc:
-        return [{"name": name, "error": str(exc)}], _complain(exc)
+        return [{"name": name, "error": str(exc)}], report_error(exc)
     if not arguments.json:
         for file in found:
             print(f"{file.path}\tgood, by its {file.against}")
@@ -187,7 +176,7 @@ def _rm(arguments: argparse.Namespace) -> int:
         try:
             removed += map(str, models.remove(name, model_path=arguments.model_path))
         except LLMLocalError as exc:
-            code = max(code, _complain(exc))
+            code = max(code, report_error(exc))
     if arguments.json:
         _print_json({"removed": removed})
     else:
@@ -205,12 +194,6 @@ def _path(arguments: argparse.Namespace) -> int:
 
 def _progress(arguments: argparse.Namespace) -> ProgressOption:
     return False if arguments.quiet else None
-
-
-def _complain(error: LLMLocalError) -> int:
-    """Print the error as one line; returns the exit code that it means."""
-    print(f"llmlocal: error: {' '.join(str(error).split())}", file=sys.stderr)
-    return 2 if isinstance(error, ParameterError) else 1
 
 
 def _remark(line: str) -> int:

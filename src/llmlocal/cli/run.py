@@ -33,7 +33,7 @@ def register(subparsers: SubParsers) -> None:
     parser.add_argument(
         "--raw", action="store_true", help="continue the prompt as it is, without a chat template"
     )
-    parser.add_argument("--stats", action="store_true", help="print figures at the end")
+    parser.add_argument("--stats", action="store_true", help="print statistics for the answer")
     add_sampling_options(parser)
     parser.set_defaults(run=_run)
 

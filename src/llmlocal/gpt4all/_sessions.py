@@ -14,14 +14,13 @@ from llmlocal._chat import ChatModel, ChatReply, ChatSession
 from llmlocal._chat._overflow import choose_first, room_for_answer
 from llmlocal._chat._turn import Prompt
 from llmlocal._templates import ChatPrompt, Message, ReasoningSplitter, Segment, encode_prompt
+from llmlocal._typing import Unpack
 from llmlocal.errors import ParameterError
 from llmlocal.gpt4all._choice import Choice
 from llmlocal.gpt4all._formats import TurnFormat, marked_segments
 from llmlocal.gpt4all.pyllmodel import log_prompt
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
     from llmlocal._generation._options import Options
 
 __all__ = ["FormatSession", "Formatter", "JinjaSession", "new_session"]

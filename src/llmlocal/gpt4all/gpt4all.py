@@ -13,8 +13,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
 
+from llmlocal._chat import ChatReply, ChatSession, ChatStream
+from llmlocal._generation._completion import Completion
+from llmlocal._generation._options import Options
+from llmlocal._generation._stream import Stream
+from llmlocal._llm import LLM
+from llmlocal._templates import checked_messages
 from llmlocal.errors import ParameterError
 from llmlocal.gpt4all._choice import SystemText, choose, one_of
 from llmlocal.gpt4all._config import ConfigType
@@ -25,13 +31,6 @@ from llmlocal.gpt4all.pyllmodel import (
     empty_response_callback,
     log_prompt,
 )
-
-if TYPE_CHECKING:
-    from llmlocal._chat import ChatReply, ChatSession, ChatStream
-    from llmlocal._generation._completion import Completion
-    from llmlocal._generation._options import Options
-    from llmlocal._generation._stream import Stream
-    from llmlocal._llm import LLM
 
 __all__ = ["DEFAULT_MODEL_DIRECTORY", "GPT4All"]
 
@@ -90,8 +89,6 @@ class GPT4All(ModelLibrary):
         ngl: int = 100,
         verbose: bool = False,
     ) -> None:
-        from llmlocal._llm import LLM
-
         if isinstance(n_ctx, bool) or isinstance(ngl, bool):
             # 2.0 had verbose in the seventh place, 2.1 in the eighth.
             warnings.warn("pass verbose to GPT4All by its name", DeprecationWarning, stacklevel=2)
@@ -154,8 +151,6 @@ class GPT4All(ModelLibrary):
 
     @current_chat_session.setter
     def current_chat_session(self, history: Sequence[dict[str, Any]]) -> None:
-        from llmlocal._templates import checked_messages
-
         if self._session is None:
             raise ParameterError(
                 "current_chat_session may only be set when there is an active chat session"
