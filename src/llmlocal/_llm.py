@@ -90,7 +90,7 @@ class LLM(LoadedModel):
         verbose: Show llama.cpp's own messages, through the logger ``llmlocal.native``.
 
     Raises:
-        ModelNotFoundError: There is no such model, and it may not or can't be downloaded.
+        ModelNotFoundError: There is no such model on disk, and none that can or may be downloaded.
         DownloadError: It could not be downloaded.
         ModelLoadError: The file is not a model that can be run; says why.
         LoadCancelledError: ``progress`` returned False.

@@ -14,14 +14,14 @@ class Stats:
     """A snapshot of the engine.
 
     Attributes:
-        streams: Sequences that the KV cache has room for now; more on demand, fewer where longer
+        sequences: Texts that the KV cache has room for now; more on demand, fewer where longer
             texts need the memory.
-        streams_active: Of these, the ones with a request running in them.
-        streams_limit: How many there may be while they are as long as they are now
+        sequences_active: Of these, the ones with a request running in them.
+        sequences_limit: How many there may be while they are as long as they are now
             (``n_parallel``, or what ``kv_cache_bytes`` allows).
-        stream_tokens: Tokens that each stream has room for now; more on demand, up to ``n_ctx``.
-        stream_bytes: Memory of one stream now, in bytes.
-        waiting: Requests that wait for a stream, or for a prefix that another one evaluates.
+        sequence_tokens: Tokens that each has room for now; more on demand, up to ``n_ctx``.
+        sequence_bytes: Memory of one of them now, in bytes.
+        waiting: Requests that wait for a sequence, or for a prefix that another one evaluates.
         store_bytes: RAM that holds evaluated prefixes outside the KV cache, in bytes.
         store_budget: Its limit (``prefix_cache_bytes``).
         store_entries: Prefixes in it.
@@ -34,11 +34,11 @@ class Stats:
         prefix_hits: Requests that found a part of their prompt evaluated already.
     """
 
-    streams: int
-    streams_active: int
-    streams_limit: int
-    stream_tokens: int
-    stream_bytes: int
+    sequences: int
+    sequences_active: int
+    sequences_limit: int
+    sequence_tokens: int
+    sequence_bytes: int
     waiting: int
     store_bytes: int
     store_budget: int

@@ -23,7 +23,7 @@ def check_text(text: object) -> None:
     if not isinstance(text, str):
         raise ParameterError(f"text must be a str, got {text!r:.60}")
     if has_lone_surrogate(text):
-        raise ParameterError(f"there is a lone surrogate in the text {text!r:.60}")
+        raise ParameterError(f"text must not contain a lone surrogate, got {text!r:.60}")
 
 
 def has_lone_surrogate(value: object) -> bool:

@@ -55,7 +55,7 @@ class LoadedModel:
             parse_special: Take the text of a control token, such as ``<|im_end|>``, for the token.
 
         Raises:
-            ParameterError: It is no text, or can't be written as UTF-8.
+            ParameterError: It is not a str, or can't be written as UTF-8.
         """
         return self.encode_segments([(text, parse_special)], add_special=add_special)
 

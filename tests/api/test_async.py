@@ -68,7 +68,7 @@ def test_a_stream_starts_with_its_first_piece(llm: LLM) -> None:
         assert llm.stats().requests == 0
         first = await anext(stream)
         assert stream.text.startswith(first)
-        assert llm.stats().streams_active == 1
+        assert llm.stats().sequences_active == 1
 
     run(main())
 
@@ -86,7 +86,7 @@ def test_the_result_of_a_stream_that_nobody_read(tiny_llm: LLM) -> None:
 def test_the_loop_turns_while_tokens_are_made(llm: LLM) -> None:
     async def main() -> None:
         task = asyncio.create_task(llm.agenerate(PROMPT, **ENDLESS))
-        await until(lambda: llm.stats().streams_active)
+        await until(lambda: llm.stats().sequences_active)
         before = llm.stats().completion_tokens
         turns = 0
         while llm.stats().completion_tokens < before + 200:
@@ -128,7 +128,7 @@ def test_many_tasks_at_once_get_their_own_answers(open_tiny: OpenTiny) -> None:
 
     run(main())
     stats = llm.stats()
-    assert (stats.requests, stats.streams_active, stats.waiting) == (100, 0, 0)
+    assert (stats.requests, stats.sequences_active, stats.waiting) == (100, 0, 0)
     assert stats.steps < 100 * 10 / 2  # They did run together.
     assert len(wake_threads()) == 1
 
@@ -140,7 +140,7 @@ def test_streams_in_turn(llm: LLM) -> None:
         taken = [[await anext(stream) for stream in streams] for _ in range(30)]
         assert len(set(map(tuple, taken))) == 1
         assert len(set(taken[0])) == 3
-        assert llm.stats().streams_active == 3
+        assert llm.stats().sequences_active == 3
 
     run(main())
 
@@ -183,11 +183,11 @@ def test_cancelling_a_task_in_its_prompt(open_tiny: OpenTiny) -> None:
 
     async def main() -> None:
         task = asyncio.create_task(llm.agenerate([300] * 30_000, max_tokens=1))
-        await until(lambda: llm.stats().streams_active)
+        await until(lambda: llm.stats().sequences_active)
         await cancelled(task)
 
     run(main())
-    wait_until(lambda: llm.stats().streams_active == 0)
+    wait_until(lambda: llm.stats().sequences_active == 0)
     assert llm.stats().prompt_tokens < 30_000  # The one long step was cut short.
     assert_serves(llm)
 
@@ -285,7 +285,7 @@ def test_breaking_out_of_the_loop(llm: LLM) -> None:
         async for piece in llm.astream(PROMPT, **ENDLESS):
             assert piece
             break
-        await until(lambda: llm.stats().streams_active == 0)
+        await until(lambda: llm.stats().sequences_active == 0)
 
     run(main())
     assert_serves(llm)
@@ -300,7 +300,7 @@ def test_an_error_in_the_loop(llm: LLM) -> None:
     async def main() -> None:
         with pytest.raises(OSError, match="can't use"):
             await read_and_fail()
-        await until(lambda: llm.stats().streams_active == 0)
+        await until(lambda: llm.stats().sequences_active == 0)
 
     run(main())
     assert_serves(llm)
@@ -360,7 +360,7 @@ def test_a_stream_that_nobody_holds(llm: LLM) -> None:
         stream = llm.astream(PROMPT, **ENDLESS)
         await anext(stream)
         del stream
-        await until(lambda: llm.stats().streams_active == 0)
+        await until(lambda: llm.stats().sequences_active == 0)
 
     run(main())
     assert_serves(llm)
@@ -466,7 +466,7 @@ def test_a_wake_thread_that_can_not_start(llm: LLM, monkeypatch: pytest.MonkeyPa
         assert len((await llm.agenerate(PROMPT, max_tokens=2)).tokens) == 2
 
     run(main())
-    assert llm.stats().streams_active == 0
+    assert llm.stats().sequences_active == 0
 
 
 def test_closing_a_model_whose_wake_thread_never_started(

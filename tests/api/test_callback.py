@@ -193,7 +193,7 @@ def test_other_requests_go_on(llm: LLM) -> None:
         before = other.text
         next(other)
         assert other.text.startswith(before)
-        wait_until(lambda: llm.stats().streams_active == 1)
+        wait_until(lambda: llm.stats().sequences_active == 1)
     assert_serves(llm)
 
 

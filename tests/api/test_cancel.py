@@ -47,10 +47,10 @@ def in_its_prompt(open_tiny: OpenTiny, *, n_batch: int = 32_768, **options: Any)
     """Its long prompt is evaluated, all in one step, which must be cut short."""
     llm = open_tiny(n_ctx=100_000, n_batch=n_batch)
     stream = llm.generate(LONG_PROMPT, streaming=True, **ENDLESS, **options)
-    wait_until(lambda: llm.stats().streams_active)
+    wait_until(lambda: llm.stats().sequences_active)
 
     def check() -> None:
-        wait_until(lambda: llm.stats().streams_active == 0)
+        wait_until(lambda: llm.stats().sequences_active == 0)
         # Had it gone on to the end, all of the prompt would be counted.
         assert llm.stats().prompt_tokens < len(LONG_PROMPT)
         assert_serves(llm)
@@ -77,7 +77,7 @@ def in_the_queue(open_tiny: OpenTiny, **options: Any) -> Scene:
         wait_until(lambda: llm.stats().waiting == 0)
         # The one that runs did not notice.
         assert next(running)
-        assert llm.stats().streams_active == 1
+        assert llm.stats().sequences_active == 1
         running.close()
         assert_serves(llm)
 
@@ -195,7 +195,7 @@ def test_it_takes_one_step(open_tiny: OpenTiny) -> None:
         assert stream.result.finish_reason == "cancelled"
         # The step that was being evaluated, and at most one that was about to.
         assert llm.stats().steps <= steps + 2
-        assert llm.stats().streams_active == 0
+        assert llm.stats().sequences_active == 0
 
 
 def test_others_go_on(open_tiny: OpenTiny) -> None:
@@ -206,7 +206,7 @@ def test_others_go_on(open_tiny: OpenTiny) -> None:
     for stream in streams[::2]:
         stream.cancel()
         assert stream.result.finish_reason == "cancelled"
-    assert llm.stats().streams_active == 2
+    assert llm.stats().sequences_active == 2
     for stream in streams[1::2]:
         assert next(stream)
 

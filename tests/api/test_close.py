@@ -69,7 +69,7 @@ def test_a_closed_model_still_knows_what_it_was(tiny_llm: LLM) -> None:
     assert (tiny_llm.n_ctx, tiny_llm.n_threads) == (512, 1)
     assert (tiny_llm.device, tiny_llm.backend) == ("CPU", "cpu")
     stats = tiny_llm.stats()
-    assert (stats.streams_active, stats.waiting, stats.completion_tokens) == (0, 0, 3)
+    assert (stats.sequences_active, stats.waiting, stats.completion_tokens) == (0, 0, 3)
 
 
 def test_everyone_who_waits_is_told(open_tiny: OpenTiny) -> None:
@@ -88,7 +88,7 @@ def test_everyone_who_waits_is_told(open_tiny: OpenTiny) -> None:
         llm.close()
         for each in asked:
             each.result()
-    assert llm.stats().streams_active == 0
+    assert llm.stats().sequences_active == 0
     assert llm.stats().waiting == 0
 
 
@@ -102,7 +102,7 @@ def test_threads_may_close_it_at_once(open_tiny: OpenTiny) -> None:
         together.wait()
         llm.close()
         # Whoever returns finds it closed: all work is done.
-        return llm.stats().streams_active == 0
+        return llm.stats().sequences_active == 0
 
     with ThreadPoolExecutor(8) as closers:
         assert all(each.result() for each in [closers.submit(close) for _ in range(8)])

@@ -101,18 +101,22 @@ def test_makers_by_the_words_that_drivers_use(vendor: str, description: str) -> 
 @pytest.mark.parametrize(
     ("wanted", "machine", "message"),
     [
-        ("gpu", PLAIN, r"there is no device 'gpu'; there is CPU \(Some Processor\)"),
-        ("cuda", LAPTOP, r"no device 'cuda'; there is Vulkan0 \(Intel Iris Xe Graphics\), CPU"),
+        ("gpu", PLAIN, r"no device 'gpu' here; available: CPU \(Some Processor\)"),
+        (
+            "cuda",
+            LAPTOP,
+            r"no device 'cuda' here; available: Vulkan0 \(Intel Iris Xe Graphics\), CPU",
+        ),
         ("cuda:2", NVIDIA_PAIR, "no device 'cuda:2'.*CUDA0.*CUDA1"),
         ("nvidia", LAPTOP, "no device 'nvidia'"),
         # "Arcturus" is not Intel's Arc.
         ("intel", [ARCTURUS, CPU], "no device 'intel'"),
         ("", MIXED, "no device ''"),
         ("gpu:0", MIXED, "no device 'gpu:0'"),
-        ("gpu", [], "there are no devices at all"),
+        ("gpu", [], "available: none"),
         (["cuda:0", "cuda:7"], NVIDIA_PAIR, "no device 'cuda:7'"),
-        (["cuda:0", "CUDA0"], NVIDIA_PAIR, r"\['cuda:0', 'CUDA0'\] names a device twice"),
-        (["auto", "gpu"], NVIDIA_PAIR, "names a device twice"),
+        (["cuda:0", "CUDA0"], NVIDIA_PAIR, r"\['cuda:0', 'CUDA0'\] names the same device twice"),
+        (["auto", "gpu"], NVIDIA_PAIR, "names the same device twice"),
         ([], MIXED, r"must be a name or a list of names, got \[\]"),
         (None, MIXED, "must be a name or a list of names, got None"),
         (3, MIXED, "must be a name or a list of names, got 3"),

@@ -17,7 +17,7 @@ next(stream)
 """,
     "a stream in its prompt": """
 stream = llm.generate([300] * 30_000, max_tokens=None, streaming=True)
-wait_until(lambda: llm.stats().streams_active)
+wait_until(lambda: llm.stats().sequences_active)
 """,
     "a generator that holds a stream": """
 def pieces():
@@ -113,7 +113,7 @@ def test_it_does_not_wait_for_a_step(tiny_path: TinyPath) -> None:
     program = """
 llm = tiny(n_ctx=100_000, n_batch=65_536)
 stream = llm.generate([300] * 99_000, streaming=True)
-wait_until(lambda: llm.stats().streams_active)
+wait_until(lambda: llm.stats().sequences_active)
 """
     done = run_python(OPEN + program, tiny_path("llama"))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -39,7 +39,7 @@ PARENT_GOES_ON = """
 assert next(stream)
 stream.close()
 assert len(llm.generate("hello", temp=0, max_tokens=5).tokens) == 5
-print("parent done", llm.stats().streams_active)
+print("parent done", llm.stats().sequences_active)
 """
 
 REFUSED = (

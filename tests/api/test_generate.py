@@ -293,7 +293,7 @@ def test_threads_on_one_object_get_their_own_answers(open_tiny: OpenTiny) -> Non
     with ThreadPoolExecutor(16) as callers:
         list(callers.map(ask, range(16)))
     stats = llm.stats()
-    assert (stats.requests, stats.streams_active, stats.waiting) == (48, 0, 0)
+    assert (stats.requests, stats.sequences_active, stats.waiting) == (48, 0, 0)
     assert stats.completion_tokens == 48 * 30
     assert stats.steps < 48 * 30 / 2  # They did run together.
 

@@ -219,9 +219,9 @@ def test_everything_at_once(open_tiny: OpenTiny) -> None:
         asked = [pool.submit(run_until_closed, llm, seed) for seed in range(N_THREADS)]
         asked += [pool.submit(asyncio.run, run_tasks_until_closed(llm)) for _ in range(N_LOOPS)]
         running = N_THREADS + N_LOOPS * len(PROMPTS)
-        wait_until(lambda: llm.stats().streams_active + llm.stats().waiting == running)
+        wait_until(lambda: llm.stats().sequences_active + llm.stats().waiting == running)
         llm.close()
         for each in asked:
             each.result()
-    assert (llm.stats().streams_active, llm.stats().waiting) == (0, 0)
+    assert (llm.stats().sequences_active, llm.stats().waiting) == (0, 0)
     wait_until(lambda: threads() == before)

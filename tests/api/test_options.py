@@ -100,7 +100,7 @@ def test_a_wrong_value_is_refused(name: str, value: Any, message: str, llm: LLM)
     options: Any = {"max_tokens": 1, name: value}
     with pytest.raises(ParameterError, match=message):
         llm.generate("hello", **options)
-    assert llm.stats().streams_active == 0
+    assert llm.stats().sequences_active == 0
 
 
 @pytest.mark.parametrize("name", FLOATS + INTS)

@@ -29,7 +29,7 @@ def when(fact):
     threading.Thread(target=watch, daemon=True).start()
 
 def end():
-    wait_until(lambda: llm.stats().streams_active == 0 and llm.stats().waiting == 0)
+    wait_until(lambda: llm.stats().sequences_active == 0 and llm.stats().waiting == 0)
     print("served", len(llm.generate("hello", max_tokens=3).tokens), flush=True)
 """
 )
@@ -40,7 +40,7 @@ IN_THE_QUEUE = """
 llm = tiny(n_ctx=100_000, n_parallel=1)
 other = llm.generate("one", max_tokens=None, streaming=True)
 threading.Thread(target=lambda: "".join(other), daemon=True).start()
-wait_until(lambda: llm.stats().streams_active)
+wait_until(lambda: llm.stats().sequences_active)
 when(lambda: llm.stats().waiting)
 """
 LONG = "[300] * 90_000"  # minutes of work, in steps of less than a second

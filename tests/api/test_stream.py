@@ -37,7 +37,7 @@ def test_it_arrives_while_it_is_generated(llm: LLM) -> None:
     stream = endless(llm)
     text = next(stream) + next(stream)
     assert stream.text.startswith(text)
-    assert llm.stats().streams_active == 1
+    assert llm.stats().sequences_active == 1
 
 
 def test_the_engine_does_not_wait_for_the_reader(tiny_llm: LLM) -> None:
@@ -120,7 +120,7 @@ def test_two_streams_in_turn(llm: LLM) -> None:
     )
     taken = {(next(first), next(second)) for _ in range(20)}
     assert taken == {(llm.detokenize([300]), llm.detokenize([301]))}
-    assert llm.stats().streams_active == 2
+    assert llm.stats().sequences_active == 2
 
 
 def test_an_error_comes_after_the_text_and_stays(llm: LLM) -> None:

@@ -22,9 +22,9 @@ def wait_until(fact: Callable[[], object]) -> None:
 
 def assert_serves(llm: LLM) -> None:
     """Every stream is free, nobody waits, and the next request is served."""
-    wait_until(lambda: llm.stats().streams_active == 0)
+    wait_until(lambda: llm.stats().sequences_active == 0)
     assert llm.stats().waiting == 0
     answer = llm.generate("hello", max_tokens=3)
     assert answer.finish_reason == "length"
     assert answer.usage.completion_tokens == 3
-    assert llm.stats().streams_active == 0
+    assert llm.stats().sequences_active == 0

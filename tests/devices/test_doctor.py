@@ -90,7 +90,7 @@ def test_kernels_are_told_with_those_that_were_not_chosen() -> None:
     kernels = cpu_kernels([best, used, *rest])
     assert kernels == CpuKernels(Path("/lib/libggml-cpu-haswell.so"), ("x64",), ("alderlake",))
     assert kernel_lines(kernels) == [
-        "libggml-cpu-haswell.so, which makes most use of this CPU, of 3 kinds",
+        "libggml-cpu-haswell.so, the best for this CPU of 3 builds",
         "it could also run x64",
         "it lacks instructions for alderlake",
     ]
@@ -104,7 +104,7 @@ def test_kernels_are_told_with_those_that_were_not_chosen() -> None:
         (["--host", "gpu-box"], "--host must be an IPv4 address"),
         (["--port", "0"], "--port must be 1 to 65535"),
         (["--threads", "0"], "--threads must be 1 to 512"),
-        (["--device", "tpu"], "there is no device 'tpu'"),
+        (["--device", "tpu"], "no device 'tpu' here"),
         (["--host", "203.0.113.1", "--port", "50052"], "can't listen on 203.0.113.1:50052"),
     ],
 )

@@ -37,9 +37,9 @@ def test_it_tells_the_context_and_its_growth(open_tiny: OpenTiny) -> None:
     llm = open_tiny(n_ctx=20_000, n_parallel=4)
     before = llm.memory()["CPU"].context
     # llama.cpp tells sizes to a hundredth of a MiB.
-    assert before > llm.stats().stream_bytes - 0.01 * MB
+    assert before > llm.stats().sequence_bytes - 0.01 * MB
     llm.generate(["one", "two", "three", "four"], max_tokens=2)
-    grown = (llm.stats().streams - 1) * llm.stats().stream_bytes
+    grown = (llm.stats().sequences - 1) * llm.stats().sequence_bytes
     assert grown > 0
     assert llm.memory()["CPU"].context > before + 0.9 * grown
 

@@ -128,7 +128,7 @@ def test_what_is_placed_elsewhere_needs_no_room(bench: Bench) -> None:
         ({"tensor_split": [0, 0]}, "tensor_split must be shares >= 0"),
         ({"tensor_split": [float("inf")]}, "tensor_split must be shares >= 0"),
         ({"tensor_split": [1, 1]}, r"2 shares for 1 devices \(CUDA0\)"),
-        ({"tensor_placement": {"(": "cpu"}}, "is no pattern"),
+        ({"tensor_placement": {"(": "cpu"}}, "is not a regular expression"),
     ],
 )
 def test_what_makes_no_sense(options: dict[str, Any], message: str, bench: Bench) -> None:
@@ -137,5 +137,5 @@ def test_what_makes_no_sense(options: dict[str, Any], message: str, bench: Bench
 
 
 def test_tensors_can_not_go_where_there_is_no_device(bench: Bench) -> None:
-    with pytest.raises(DeviceError, match="there is no device 'cuda:7'"):
+    with pytest.raises(DeviceError, match="no device 'cuda:7' here"):
         bench.place(ROOMY, tensor_placement={"_exps": "cuda:7"})

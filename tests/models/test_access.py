@@ -118,7 +118,10 @@ def test_no_secret_is_written_to_disk(hub: Hub, fetch_file: Fetcher, tmp_path: P
 
 @pytest.mark.parametrize(
     ("token", "advice"),
-    [(None, "set HF_TOKEN to a token"), ("hf_wrong", "the token in HF_TOKEN may not read it")],
+    [
+        (None, "set HF_TOKEN to a token"),
+        ("hf_wrong", "the token in HF_TOKEN is not allowed to read it"),
+    ],
 )
 def test_a_gated_model_says_what_to_do(
     token: str | None,
@@ -146,7 +149,7 @@ def test_a_refusal_after_a_redirect_says_who_refused(
     third.always = Fault(status=403)
 
     with pytest.raises(
-        DownloadError, match=rf"403.*from {third.url}.*token in LLMLOCAL_TOKEN may not"
+        DownloadError, match=rf"403.*from {third.url}.*token in LLMLOCAL_TOKEN is not allowed"
     ):
         fetch_file(f"{server.url}/model.gguf")
 
@@ -154,10 +157,10 @@ def test_a_refusal_after_a_redirect_says_who_refused(
 @pytest.mark.parametrize(
     ("target", "reason"),
     [
-        ("/model.gguf", "redirects to nowhere"),
+        ("/model.gguf", "redirects in a loop, or to an address that is not http"),
         ("/other.gguf", "redirects in circles"),
-        ("file:///etc/passwd", "redirects to nowhere"),
-        ("ftp://host/x.gguf", "redirects to nowhere"),
+        ("file:///etc/passwd", "redirects in a loop, or to an address that is not http"),
+        ("ftp://host/x.gguf", "redirects in a loop, or to an address that is not http"),
     ],
 )
 def test_a_redirect_that_leads_nowhere_is_refused(

@@ -164,7 +164,11 @@ def test_pull_to_a_folder_of_the_users_choice(run: Run, server: Server, tmp_path
     [
         (["pull", "no-such-model"], 1, "no file and no model is called 'no-such-model'"),
         (["pull", "hf:x"], 2, "'hf:x' is not of the form"),
-        (["pull", "smollm2-135m-instruct", "--sha256", "x"], 2, "sha256 is 'x'"),
+        (
+            ["pull", "smollm2-135m-instruct", "--sha256", "x"],
+            2,
+            "--sha256 must be 64 hexadecimal digits, got 'x'",
+        ),
         (["show", "./gone.gguf"], 1, "does not exist"),
         (["show", "gone", "--kv-type", "x"], 1, "gone"),
         (["path", "gone"], 1, "gone"),

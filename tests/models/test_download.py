@@ -134,7 +134,7 @@ REFUSED = [
     Refusal("wrong MD5", [Fault(body=WRONG)], "expected MD5 hash of", ChecksumError, Checks(md5=hashlib.md5(MODEL).hexdigest()), is_set_aside=True),
     Refusal("wrong bytes twice", [Fault(body=WRONG, cut_after=HALF), Fault(body=WRONG), Fault(body=WRONG)], "expected SHA-256", ChecksumError, PINNED, is_set_aside=True),
     Refusal("pieces that never fit", 2 * [Fault(cut_after=HALF), Fault(body=WRONG)], "expected SHA-256", ChecksumError, PINNED, is_set_aside=True),
-    Refusal("a page instead of a model", [Fault(body=b"<html>log in</html>")], "no whole model", ChecksumError, is_set_aside=True),
+    Refusal("a page instead of a model", [Fault(body=b"<html>log in</html>")], "not a complete GGUF model", ChecksumError, is_set_aside=True),
     Refusal("an incomplete model", [Fault(body=MODEL[:-64])], "incomplete", ChecksumError, is_set_aside=True),
 ]  # fmt: skip
 
@@ -365,7 +365,7 @@ def test_when_all_sources_fail_each_reason_is_given(server: Server, fetch_file: 
 
 
 def test_without_a_source_nothing_can_be_fetched(fetch_file: Fetcher) -> None:
-    with pytest.raises(DownloadError, match="nothing says where"):
+    with pytest.raises(DownloadError, match="no source is known for"):
         fetch_file()
 
 

@@ -53,7 +53,7 @@ def memory_of(
     settings: Mapping[str, Setting],
     n_ctx: int,
     *,
-    n_streams: int = 1,
+    n_sequences: int = 1,
     n_batch: int = 512,
     kv_type: str = "f16",
     swa_full: bool = True,
@@ -64,7 +64,7 @@ def memory_of(
         header,
         header.tensors,
         n_ctx,
-        n_streams=n_streams,
+        n_sequences=n_sequences,
         n_batch=n_batch,
         kv_type=kv_type,
         swa_full=swa_full,
@@ -77,7 +77,7 @@ MEASURED = [
     (LLAMA, {"n_ctx": 2048}, 45.0),
     (LLAMA, {"n_ctx": 2047}, 45.0),
     (LLAMA, {"n_ctx": 32768}, 720.0),
-    (LLAMA, {"n_ctx": 2048, "n_streams": 8}, 360.0),
+    (LLAMA, {"n_ctx": 2048, "n_sequences": 8}, 360.0),
     (LLAMA, {"n_ctx": 2048, "kv_type": "q8_0"}, 23.90625),
     (GEMMA, {"n_ctx": 2048}, 36.0),
     (GEMMA, {"n_ctx": 2048, "swa_full": False}, 21.0),
@@ -153,10 +153,10 @@ def test_weights_are_the_tensors_and_the_total_is_the_sum() -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ({"n_ctx": 0}, "n_ctx is 0"),
-        ({"n_ctx": 1, "n_streams": 0}, "n_streams is 0"),
-        ({"n_ctx": 1, "n_batch": -1}, "n_batch is -1"),
-        ({"n_ctx": 1, "kv_type": "q4_k"}, "kv_type is 'q4_k', not one of f32, f16"),
+        ({"n_ctx": 0}, "n_ctx must be at least 1, got 0"),
+        ({"n_ctx": 1, "n_sequences": 0}, "n_sequences must be at least 1, got 0"),
+        ({"n_ctx": 1, "n_batch": -1}, "n_batch must be at least 1, got -1"),
+        ({"n_ctx": 1, "kv_type": "q4_k"}, "kv_type must be one of f32, f16"),
     ],
 )
 def test_arguments_out_of_range_are_refused(arguments: dict[str, int], reason: str) -> None:

@@ -160,9 +160,9 @@ def test_an_explicit_folder_is_the_only_one(home: Path, tmp_path: Path) -> None:
         ("My-Modle", "did you mean My-Model"),
         ("smollm2", "did you mean smollm2-135m-instruct or smollm2-1.7b-instruct"),
         ("Llama3.2:1b", "did you mean llama-3.2-1b-instruct or"),
-        ("\u6a21\u578b", "no file and no model is called '\u6a21\u578b'; `llmlocal models`"),
-        ("-", "no file and no model is called '-'; `llmlocal models`"),
-        ("zzzzzzzzzzzz", "no file and no model is called 'zzzzzzzzzzzz'; `llmlocal models`"),
+        ("\u6a21\u578b", "no file and no model is called '\u6a21\u578b'; run `llmlocal models`"),
+        ("-", "no file and no model is called '-'; run `llmlocal models`"),
+        ("zzzzzzzzzzzz", "no file and no model is called 'zzzzzzzzzzzz'; run `llmlocal models`"),
     ],
 )
 @pytest.mark.parametrize("allow_download", [True, False])
@@ -426,9 +426,9 @@ def test_an_md5_is_enough(server: Server, home: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ({"sha256": "xyz"}, "sha256 is 'xyz', not 64 hexadecimal digits"),
-        ({"md5": "0" * 31}, "not 32 hexadecimal digits"),
-        ({"size": 0}, "size is 0, not at least 1"),
+        ({"sha256": "xyz"}, "sha256 must be 64 hexadecimal digits, got 'xyz'"),
+        ({"md5": "0" * 31}, "md5 must be 32 hexadecimal digits"),
+        ({"size": 0}, "size must be at least 1, got 0"),
     ],
 )
 def test_checks_of_no_valid_form_are_refused(arguments: dict[str, str], reason: str) -> None:

@@ -91,5 +91,5 @@ def test_whatever_came_before(
                 pass
             assert len(stream.result.tokens) == length
             reference.check(name, prompt, stream.result.tokens)
-    assert llm.stats().streams_active == 0
+    assert llm.stats().sequences_active == 0
     assert llm.stats().store_bytes <= 400_000

@@ -52,13 +52,13 @@ def test_no_store(name: str, open_tiny: OpenTiny) -> None:
 def test_streams_keep_to_their_budget(
     name: str, affordable: int, open_tiny: OpenTiny, reference: Reference
 ) -> None:
-    each = open_tiny(name).stats().stream_bytes
+    each = open_tiny(name).stats().sequence_bytes
     assert each > 0
     llm = open_tiny(name, kv_cache_bytes=each * affordable + each // 2)
-    assert llm.stats().streams_limit == affordable
+    assert llm.stats().sequences_limit == affordable
     prompts = [tokens(20, seed=i) for i in range(7)]
     answers = llm.generate(prompts, temp=0, max_tokens=10)
-    assert llm.stats().streams == affordable
+    assert llm.stats().sequences == affordable
     for prompt, answer in zip(prompts, answers, strict=True):
         reference.check(name, prompt, answer.tokens)
 
@@ -66,5 +66,5 @@ def test_streams_keep_to_their_budget(
 @pytest.mark.parametrize("name", MODELS)
 def test_one_stream_is_always_there(name: str, open_tiny: OpenTiny) -> None:
     llm = open_tiny(name, kv_cache_bytes=0)
-    assert llm.stats().streams_limit == 1
+    assert llm.stats().sequences_limit == 1
     assert llm.generate([[300], [301]], temp=0, max_tokens=2)[1].finish_reason == "length"

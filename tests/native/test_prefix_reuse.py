@@ -116,10 +116,10 @@ def test_a_copy_within_the_window(open_tiny: OpenTiny, reference: Reference) -> 
 def test_growing_keeps_what_is_warm(name: str, open_tiny: OpenTiny, reference: Reference) -> None:
     llm = open_tiny(name, prefix_cache_bytes=0)
     turn = ask(llm, PROMPT)
-    assert llm.stats().streams == 1
+    assert llm.stats().sequences == 1
     turns = [[*turn, *TAIL], tokens(30, seed=11), tokens(30, seed=12)]
     answers = llm.generate(turns, temp=0, max_tokens=30)
-    assert llm.stats().streams == 4
+    assert llm.stats().sequences == 4
     assert [each.usage.cached_tokens for each in answers] == [LEFT, 0, 0]
     for prompt, answer in zip(turns, answers, strict=True):
         reference.check(name, prompt, answer.tokens)
@@ -130,7 +130,7 @@ def test_growing_keeps_what_runs(name: str, open_tiny: OpenTiny, reference: Refe
     llm = open_tiny(name, n_ctx=LONG)
     prompts = [PROMPT, OTHER, tokens(60, seed=13)]
     streams = [start(llm, prompt) for prompt in prompts]
-    assert llm.stats().streams == 4
+    assert llm.stats().sequences == 4
     for prompt, stream in zip(prompts, streams, strict=True):
         reference.check(name, prompt, stop(stream))
     assert llm.stats().prompt_tokens == 180  # Nobody started over.
@@ -145,5 +145,5 @@ def test_what_was_stored_fits_after_growing(
     ask(llm, OTHER)  # Pushes the first one into the store while there is one stream.
     assert llm.stats().store_entries >= 1
     llm.generate([tokens(40, seed=20 + i) for i in range(4)], temp=0, max_tokens=4)
-    assert llm.stats().streams == 4
+    assert llm.stats().sequences == 4
     check_continuation(llm, name, [*turn, *TAIL], LEFT, reference)

@@ -20,19 +20,19 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="limits memory as 
 
 def test_it_grows_with_the_texts(open_tiny: OpenTiny) -> None:
     llm = open_tiny(n_ctx=5000)
-    rooms = [llm.stats().stream_tokens]
-    sizes = [llm.stats().stream_bytes]
+    rooms = [llm.stats().sequence_tokens]
+    sizes = [llm.stats().sequence_bytes]
     for length in (1000, 1030, 2100, 4200, 1):
         llm.generate(tokens(length, seed=length), max_tokens=1)
-        rooms.append(llm.stats().stream_tokens)
-        sizes.append(llm.stats().stream_bytes)
+        rooms.append(llm.stats().sequence_tokens)
+        sizes.append(llm.stats().sequence_bytes)
     assert rooms == [1024, 1024, 2048, 4096, 5000, 5000]
     assert [size * 1024 for size in sizes] == [sizes[0] * room for room in rooms]
-    assert llm.stats().streams == 1
+    assert llm.stats().sequences == 1
 
 
 def test_no_more_than_the_context(open_tiny: OpenTiny) -> None:
-    assert open_tiny(n_ctx=300).stats().stream_tokens == 300
+    assert open_tiny(n_ctx=300).stats().sequence_tokens == 300
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -41,7 +41,7 @@ def test_in_the_midst_of_an_answer(name: str, open_tiny: OpenTiny, reference: Re
     llm = open_tiny(name, n_ctx=2048)
     answer = llm.generate(prompt, temp=0, max_tokens=50)
     # A recurrent state is of one size, whatever the text: there is room for all from the start.
-    assert llm.stats().stream_tokens == 2048
+    assert llm.stats().sequence_tokens == 2048
     assert llm.stats().prompt_tokens == len(prompt)  # It did not start over.
     reference.check(name, prompt, answer.tokens)
 
@@ -51,7 +51,7 @@ def test_what_is_warm_is_kept(name: str, open_tiny: OpenTiny, reference: Referen
     llm = open_tiny(name, prefix_cache_bytes=0, n_ctx=2048)
     turn = [*PROMPT, *llm.generate(PROMPT, temp=0, max_tokens=10).tokens]
     answer = llm.generate([*turn, *LONG], temp=0, max_tokens=10)
-    assert llm.stats().stream_tokens == 2048
+    assert llm.stats().sequence_tokens == 2048
     assert answer.usage.cached_tokens == LEFT
     reference.check(name, [*turn, *LONG], answer.tokens)
 
@@ -61,7 +61,7 @@ def test_what_runs_goes_on(name: str, open_tiny: OpenTiny, reference: Reference)
     llm = open_tiny(name, n_ctx=2048)
     first = llm.generate(PROMPT, temp=0, max_tokens=900, streaming=True)
     next(first)
-    assert llm.stats().streams_active == 1
+    assert llm.stats().sequences_active == 1
     second = llm.generate(LONG, temp=0, max_tokens=30)
     reference.check(name, LONG, second.tokens)
     reference.check(name, PROMPT, first.result.tokens[:100])
@@ -83,7 +83,7 @@ def test_as_many_short_streams_or_as_few_long_ones_as_fit(
     name: str, open_tiny: OpenTiny, reference: Reference
 ) -> None:
     long_stream = open_tiny(name, n_ctx=2048).stats()
-    each = long_stream.stream_bytes * 2048 // long_stream.stream_tokens
+    each = long_stream.sequence_bytes * 2048 // long_stream.sequence_tokens
     llm = open_tiny(name, n_ctx=2048, kv_cache_bytes=2 * each)
     shapes = []
     for prompts in (
@@ -95,8 +95,10 @@ def test_as_many_short_streams_or_as_few_long_ones_as_fit(
             prompts, llm.generate(prompts, temp=0, max_tokens=10), strict=True
         ):
             reference.check(name, prompt, answer.tokens)
-        shapes.append((llm.stats().streams, llm.stats().stream_tokens))
-    grows = long_stream.stream_tokens == 1024  # Where tokens take nothing there is nothing to win.
+        shapes.append((llm.stats().sequences, llm.stats().sequence_tokens))
+    grows = (
+        long_stream.sequence_tokens == 1024
+    )  # Where tokens take nothing there is nothing to win.
     assert shapes == ([(4, 1024), (2, 2048), (4, 1024)] if grows else [(2, 2048)] * 3)
 
 
@@ -105,7 +107,7 @@ def test_what_makes_way_for_a_long_text_is_kept(
     name: str, open_tiny: OpenTiny, reference: Reference
 ) -> None:
     long_stream = open_tiny(name, n_ctx=2048).stats()
-    llm = open_tiny(name, n_ctx=2048, kv_cache_bytes=long_stream.stream_bytes * 2)
+    llm = open_tiny(name, n_ctx=2048, kv_cache_bytes=long_stream.sequence_bytes * 2)
     first, second = llm.generate([PROMPT, tokens(60, seed=2)], temp=0, max_tokens=10)
     llm.generate(LONG, temp=0, max_tokens=1)
     for prompt, answer in ((PROMPT, first), (tokens(60, seed=2), second)):
@@ -123,7 +125,7 @@ def leave(megabytes):
 def answer(prompt, max_tokens):
     text = llm.generate(prompt, max_tokens=max_tokens, temp=0)
     stats = llm.stats()
-    print((str(text), stats.prompt_tokens, stats.stream_tokens))
+    print((str(text), stats.prompt_tokens, stats.sequence_tokens))
 llm = tiny(n_ctx=2048, n_parallel=2, prefix_cache_bytes=0, kv_type="f32")
 SHORT, LONG = {tokens(10, seed=6)}, {tokens(1000, seed=7)}
 """
@@ -193,7 +195,7 @@ for prompt in (LONG + SHORT * 10, SHORT):
     try:
         answer(prompt, 4)
     except OutOfMemoryError as error:
-        print(repr(llm.stats().stream_tokens))
+        print(repr(llm.stats().sequence_tokens))
 resource.setrlimit(resource.RLIMIT_AS, used)
 answer(SHORT, 4)
 answer(LONG + SHORT * 10, 4)

@@ -76,11 +76,11 @@ std::unique_ptr<PyEngine> make_engine(std::shared_ptr<Model> model,
 
 void bind_engine(py::module_& module) {
   py::class_<EngineStats>(module, "EngineStats")
-      .def_readonly("streams", &EngineStats::streams)
-      .def_readonly("streams_active", &EngineStats::streams_active)
-      .def_readonly("streams_limit", &EngineStats::streams_limit)
-      .def_readonly("stream_tokens", &EngineStats::stream_tokens)
-      .def_readonly("stream_bytes", &EngineStats::stream_bytes)
+      .def_readonly("sequences", &EngineStats::streams)
+      .def_readonly("sequences_active", &EngineStats::streams_active)
+      .def_readonly("sequences_limit", &EngineStats::streams_limit)
+      .def_readonly("sequence_tokens", &EngineStats::stream_tokens)
+      .def_readonly("sequence_bytes", &EngineStats::stream_bytes)
       .def_readonly("waiting", &EngineStats::waiting)
       .def_readonly("store_bytes", &EngineStats::store_bytes)
       .def_readonly("store_budget", &EngineStats::store_budget)

@@ -27,22 +27,19 @@ struct StateBlob {
   std::unique_ptr<std::byte[]> data;
   std::size_t size = 0;
   Position length = 0;  // Tokens that it covers.
-  Position floor = 0;   // After a restore it can be trimmed to `floor` or more
-                        // tokens, or to none.
+  Position floor = 0;   // After a restore it can be trimmed to `floor` or more tokens, or to none.
 };
 
 enum class DecodeStatus {
   kOk,
-  kAborted,  // The abort check said so; the sequences of the batch hold an
-             // unknown part of it.
+  kAborted,  // The abort check said so; the sequences hold an unknown part of the batch.
 };
 
 class Decoder {
  public:
   virtual ~Decoder() = default;
 
-  // --- Facts
-  // ---------------------------------------------------------------------------------
+  // --- Facts -------------------------------------------------------------------------------------
   virtual Position context_length() const = 0;     // Tokens that one sequence may ever have.
   virtual std::size_t batch_capacity() const = 0;  // Rows that one decode() may have.
   virtual StreamId streams() const = 0;
@@ -53,8 +50,7 @@ class Decoder {
   virtual bool is_end(Token token) const = 0;               // Ends the generation.
   virtual const std::string& piece(Token token) const = 0;  // The bytes that it stands for.
 
-  // --- A step
-  // --------------------------------------------------------------------------------
+  // --- A step ------------------------------------------------------------------------------------
   // Evaluates the rows, which must continue their streams.  Throws EngineError.
   virtual DecodeStatus decode(const Batch& batch) = 0;
   // The logits of row `row` of the last batch, which must have asked for them.
@@ -69,8 +65,7 @@ class Decoder {
   // Used by the threads that submit requests, also when the decoder is gone.
   virtual std::shared_ptr<SamplerFactory> samplers() const = 0;
 
-  // --- Sequences
-  // -----------------------------------------------------------------------------
+  // --- Sequences ---------------------------------------------------------------------------------
   // Whether a copy or a saved state stands for all of its tokens or for none (recurrent models,
   // sliding windows): a prefix can then be shared only at the moment when the stream ends there.
   virtual bool copies_whole_only() const = 0;

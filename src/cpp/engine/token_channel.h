@@ -38,15 +38,13 @@ class TokenChannel {
     std::shared_ptr<const Outcome> outcome;  // Set once, with or after the last event.
   };
 
-  // --- The engine's side
-  // -----------------------------------------------------------------------
+  // --- The engine's side -------------------------------------------------------------------------
   void push(TokenEvent event);
   // The first call counts; later ones are ignored.
   void finish(Outcome outcome) noexcept;
 
-  // --- The consumer's side
-  // --------------------------------------------------------------------- Takes
-  // what is there, waiting up to `timeout` for it.
+  // --- The consumer's side -----------------------------------------------------------------------
+  // Takes what is there, waiting up to `timeout` for it.
   Read read(std::chrono::milliseconds timeout, Until until);
   // From now on, news (or only the end) are also announced on `queue`, as `id`.
   void announce_on(std::shared_ptr<ReadyQueue> queue, RequestId id, Until until = Until::kNews);

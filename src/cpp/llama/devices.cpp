@@ -61,7 +61,7 @@ std::vector<ggml_backend_dev_t> find_devices(const std::vector<std::string>& nam
   std::vector<ggml_backend_dev_t> devices;
   for (const std::string& name : names) {
     ggml_backend_dev_t device = ggml_backend_dev_by_name(name.c_str());
-    if (!device) throw DeviceError("there is no device '" + name + "'");
+    if (!device) throw DeviceError("no device '" + name + "' here");
     devices.push_back(device);
   }
   return devices;

@@ -136,11 +136,11 @@ def find_template(
         if not source:
             raise TemplateError(
                 "the model's file has no chat template; pass one with template=,"
-                " or continue a text with generate()"
+                " or use generate(), which needs none"
             )
         return _parsed(source)
     if not template.strip():
-        raise TemplateError("the chat template is empty; None stands for the file's own")
+        raise TemplateError("the chat template is empty; pass None to use the file's own")
     if "{" in template:
         return _parsed(template)
     source = model.chat_template(template)

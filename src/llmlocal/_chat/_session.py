@@ -66,7 +66,7 @@ class ChatSession:
             conversation has outgrown the context.
 
     Raises:
-        ParameterError: ``messages`` are no messages, ``overflow`` is neither of the two, or an
+        ParameterError: ``messages`` are not valid, ``overflow`` is neither of the two, or an
             option is out of its range.
 
     Example:

@@ -163,12 +163,12 @@ def select(
         part = select(each, available, problems).offload
         if not part:
             raise DeviceError(
-                f"device={list(wanted)!r}: the CPU takes what the others leave and is not named "
+                f"device={list(wanted)!r}: the CPU takes the layers that the others do not, so it can't be listed "
                 "with them; n_gpu_layers says how much that is"
             )
         chosen += part
     if len(set(chosen)) != len(chosen):
-        raise DeviceError(f"device={list(wanted)!r} names a device twice")
+        raise DeviceError(f"device={list(wanted)!r} names the same device twice")
     return DeviceChoice(tuple(chosen))
 
 
@@ -189,7 +189,7 @@ def _select_one(
     if not matches:
         raise DeviceError(_nothing_answers(wanted, available, problems))
     if matches[0].type == "accel":
-        raise DeviceError(f"{matches[0].name} helps the CPU by itself and can't be chosen")
+        raise DeviceError(f"{matches[0].name} is used by the CPU on its own and can't be chosen")
     return DeviceChoice(tuple(matches[:1]))
 
 
@@ -230,8 +230,7 @@ def _answers_to(device: Device, name: str) -> bool:
 
 def _nothing_answers(wanted: str, available: Sequence[Device], problems: Sequence[object]) -> str:
     names = [f"{device.name} ({device.description})" for device in available]
-    rest = f"there is {', '.join(names)}" if names else "there are no devices at all"
-    message = f"there is no device {wanted!r}; {rest}"
+    message = f"no device {wanted!r} here; available: {', '.join(names) or 'none'}"
     backend = wanted.strip().lower().partition(":")[0]
     backend = _ALIASES.get(backend, backend)
     if backend == "rpc":

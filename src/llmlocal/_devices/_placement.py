@@ -1,4 +1,4 @@
-"""Puts a model on devices: what ``device=``, ``n_gpu_layers=`` and their kin come to for one file.
+"""Puts a model on devices: what ``device=``, ``n_gpu_layers=`` and related arguments mean for one file.
 
 Reads the file's header and asks the devices for their memory; the arithmetic is ``_offload``'s, the
 choice of devices ``_devices``'.
@@ -62,7 +62,9 @@ class PlacementOptions:
             try:
                 re.compile(pattern)
             except re.error as exc:
-                raise ParameterError(f"tensor_placement: {pattern!r} is no pattern: {exc}") from exc
+                raise ParameterError(
+                    f"tensor_placement: {pattern!r} is not a regular expression: {exc}"
+                ) from exc
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,9 @@ def place(
         available = find_devices(options.rpc_servers)
     choice = select(options.device, available, problems)
     if len(choice.offload) > _MOST_DEVICES:
-        raise DeviceError(f"a model can be on {_MOST_DEVICES} devices, not {len(choice.offload)}")
+        raise DeviceError(
+            f"a model can be split over at most {_MOST_DEVICES} devices, got {len(choice.offload)}"
+        )
     shares = options.tensor_split or ()
     if shares and len(shares) != len(choice.offload):
         raise ParameterError(

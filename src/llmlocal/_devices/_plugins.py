@@ -77,7 +77,7 @@ def _library_of(entry: EntryPoint, version: str, current: Path) -> Path:
             f"pip install {entry.dist.name}=={version}"
         )
     if Path(str(entry.dist.locate_file(""))).resolve() == current.resolve():
-        raise ValueError("it lies in the current directory, from which nothing is loaded")
+        raise ValueError("it is in the current directory, and nothing is loaded from there")
     path = Path(entry.load())
     if not path.is_absolute() or not path.is_file():
         raise ValueError(f"its library {str(path)!r} is not there; install it again")

@@ -39,7 +39,7 @@ def checked_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
     """The messages as new plain dicts.
 
     Raises:
-        ParameterError: They are no list of messages; says which one, and what is wrong with it.
+        ParameterError: They are not a list of messages; says which one, and what is wrong with it.
     """
     check_list(messages)
     return [_checked(message, f"messages[{i}]") for i, message in enumerate(messages)]

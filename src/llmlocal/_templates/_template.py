@@ -101,7 +101,7 @@ class ChatTemplate:
             now: The time that ``strftime_now`` tells; None for the present.
 
         Raises:
-            ParameterError: ``messages`` are no messages.
+            ParameterError: ``messages`` are not messages.
             TemplateError: The template is broken, needs something it was not given, refuses these
                 messages, or ran for too long.
         """

@@ -25,7 +25,7 @@ _FLAGS = {
     "top_p": "--top-p",
 }
 # Words of everyday language: options only where a value is refused.
-_WORDS = ("device", "seed", "stop", "temp", "timeout")
+_WORDS = ("device", "md5", "seed", "sha256", "stop", "temp", "timeout")
 _NAMES = re.compile(
     rf"(?<![\w-])(?:({'|'.join(_FLAGS)})(?!\w)=?|({'|'.join(_WORDS)})(?:=| (?=must\b)))"
 )

@@ -79,7 +79,7 @@ def _require_template(llm: LLM, session: ChatSession) -> None:
     if session.template is None and not has_template(llm):
         raise TemplateError(
             f"{llm.path.name} has no chat template: it was not made to chat."
-            " Give one with --template, or let it go on with a text: llmlocal run"
+            " Give one with --template, or continue a text with `llmlocal run`"
         )
     find_template(llm, session.template)
 

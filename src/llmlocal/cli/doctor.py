@@ -59,7 +59,7 @@ def kernel_lines(kernels: CpuKernels) -> list[str]:
         return ["kernels are linked in, compiled for one kind of machine"]
     count = 1 + len(kernels.weaker) + len(kernels.unfit)
     return [
-        f"{kernels.library.name}, which makes most use of this CPU, of {count} kinds",
+        f"{kernels.library.name}, the best for this CPU of {count} builds",
         f"it could also run {', '.join(kernels.weaker) or 'no other'}",
         f"it lacks instructions for {', '.join(kernels.unfit) or 'none of them'}",
     ]

@@ -73,7 +73,7 @@ class ModelInfo:
         self,
         n_ctx: int | None = None,
         *,
-        n_streams: int = 1,
+        n_sequences: int = 1,
         n_batch: int = 512,
         kv_type: str = "f16",
         swa_full: bool = True,
@@ -83,7 +83,7 @@ class ModelInfo:
 
         Args:
             n_ctx: Context in tokens; None for what it was trained on, at most 4,096.
-            n_streams: How many requests run at a time, each with a context of its own.
+            n_sequences: How many requests run at a time, each with a context of its own.
             n_batch: Tokens of a prompt that are evaluated together.
             kv_type: How the context is stored: ``"f16"``, ``"q8_0"``, ...
             swa_full: Whether layers that look at a window keep the whole context all the same,
@@ -100,7 +100,7 @@ class ModelInfo:
             self._header,
             self.tensors,
             n_ctx,
-            n_streams=n_streams,
+            n_sequences=n_sequences,
             n_batch=n_batch,
             kv_type=kv_type,
             swa_full=swa_full,

@@ -108,10 +108,10 @@ def pull(
 
 def _expected(size: int | None, sha256: str | None, md5: str | None) -> Checks:
     if size is not None and size < 1:
-        message = f"size is {size}, not at least 1"
+        message = f"size must be at least 1, got {size}"
         raise ParameterError(message)
     for name, value, length in (("sha256", sha256, 64), ("md5", md5, 32)):
         if value is not None and not re.fullmatch(f"[0-9a-fA-F]{{{length}}}", value):
-            message = f"{name} is {value!r}, not {length} hexadecimal digits"
+            message = f"{name} must be {length} hexadecimal digits, got {value!r}"
             raise ParameterError(message)
     return Checks(size, sha256 and sha256.lower(), md5 and md5.lower())

@@ -6,10 +6,10 @@
 // all: beside one busy process on two cores, one thread generates 1.8 times as fast as two.  So
 // the governor now and then tries another count for a few steps and keeps it if it is clearly
 // faster; a trial that goes badly ends with its first step.  Which counts are worth a trial follows
-// from the time on CPUs: who does not get all that his threads ask for tries fewer, the
-// cores that others leave free, and who does tries more.  Where that time is not known, both are
-// tried.  Steps are compared with steps of like size, since no two in a row may have one.  No clock
-// of its own.
+// from the time on CPUs: a process that gets less of it than its threads could use tries fewer
+// threads, as many as there are cores that others leave free; one that gets all of it tries more.
+// Where that time is not known, both are tried.  Steps are compared with steps of like size, since
+// no two in a row may have one.  No clock of its own.
 #pragma once
 
 #include <algorithm>

@@ -99,14 +99,14 @@ def not_found(reference: Reference, store: Store) -> ModelNotFoundError:
     card = card_of(reference)
     if card is not None:
         message = f"{card.name} is not on disk: {store.slot(card.filename).target} does not exist"
-        return ModelNotFoundError(f"{message}; `llmlocal pull {card.name}` fetches it")
+        return ModelNotFoundError(f"{message}; run `llmlocal pull {card.name}` to fetch it")
     if not isinstance(reference, NameReference):
         return ModelNotFoundError(f"{label_of(reference)} is not on disk in {store.root}")
     installed = (model.name for model in (*store.own(), *store.foreign()))
     close = suggestions(reference.name, load_cards(), installed)
     hint = f"did you mean {' or '.join(close)}? " if close else ""
     message = f"no file and no model is called {reference.name!r}; {hint}"
-    return ModelNotFoundError(f"{message}`llmlocal models` lists those there are")
+    return ModelNotFoundError(f"{message}run `llmlocal models` to list them")
 
 
 def _locate_url(reference: UrlReference, store: Store) -> InstalledModel | None:

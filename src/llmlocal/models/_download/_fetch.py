@@ -109,7 +109,7 @@ def _fetch_once(order: Order, source: Source, report: Report, *, is_last: bool =
 
 def _summary(slot: Slot, failures: Sequence[DownloadError]) -> DownloadError:
     if not failures:
-        return DownloadError(f"nothing says where {slot.target.name} can be fetched from")
+        return DownloadError(f"no source is known for {slot.target.name}: give its URL")
     if len(failures) == 1:
         return failures[0]
     reasons = "; ".join(f"({number}) {failure}" for number, failure in enumerate(failures, 1))

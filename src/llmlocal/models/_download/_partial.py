@@ -210,11 +210,11 @@ def _require_whole_model(path: Path, name: str) -> None:
     It catches what really happens: a log-in page saved as a model, and a file that ends early.
 
     Raises:
-        ChecksumError: The file is no whole model.
+        ChecksumError: The file is not a complete model.
         OSError: It cannot be read.
     """
     try:
         read_header_of(path)
     except ModelLoadError as exc:
-        message = f"what arrived for {name} is no whole model: {exc}"
+        message = f"what arrived for {name} is not a complete GGUF model: {exc}"
         raise ChecksumError(message) from exc

@@ -41,8 +41,8 @@ class MemoryEstimate:
     Attributes:
         n_ctx: The context that this is for, in tokens.
         weights: The tensors as they are in the file.
-        kv: Keys and values of that many tokens, for each of the streams.
-        recurrent: State of recurrent layers, for each of the streams.
+        kv: Keys and values of that many tokens, for each of the sequences.
+        recurrent: State of recurrent layers, for each of the sequences.
         compute: Work space of one step; an estimate.
     """
 
@@ -63,7 +63,7 @@ def estimate(
     tensors: Sequence[Tensor],
     n_ctx: int,
     *,
-    n_streams: int,
+    n_sequences: int,
     n_batch: int,
     kv_type: str,
     swa_full: bool,
@@ -75,12 +75,12 @@ def estimate(
         ParameterError: An argument is out of its range.
         ModelLoadError: The header's numbers are impossible.
     """
-    for name, value in (("n_ctx", n_ctx), ("n_streams", n_streams), ("n_batch", n_batch)):
+    for name, value in (("n_ctx", n_ctx), ("n_sequences", n_sequences), ("n_batch", n_batch)):
         if value < 1:
-            message = f"{name} is {value}, not at least 1"
+            message = f"{name} must be at least 1, got {value}"
             raise ParameterError(message)
     if kv_type not in KV_TYPES:
-        message = f"kv_type is {kv_type!r}, not one of {', '.join(KV_TYPES)}"
+        message = f"kv_type must be one of {', '.join(KV_TYPES)}; got {kv_type!r}"
         raise ParameterError(message)
     model = Hyperparameters(header)
     shape = cache_shape(model)
@@ -91,17 +91,17 @@ def estimate(
     return MemoryEstimate(
         n_ctx=n_ctx,
         weights=sum(tensor.size_bytes for tensor in tensors),
-        kv=n_streams * (values * kind.block_bytes // kind.block_weights),
-        recurrent=n_streams * shape.recurrent_bytes,
+        kv=n_sequences * (values * kind.block_bytes // kind.block_weights),
+        recurrent=n_sequences * shape.recurrent_bytes,
         compute=_compute_bytes(
             model,
             shape,
             n_ctx,
             n_batch,
-            logits=max(n_streams, FEWEST_OUTPUTS) * row,
+            logits=max(n_sequences, FEWEST_OUTPUTS) * row,
             is_fused=is_fused,
         )
-        + n_streams * row,  # The copies that are sampled from.
+        + n_sequences * row,  # The copies that are sampled from.
     )
 
 

@@ -133,7 +133,7 @@ def _version() -> str:
 
 def _require_followable(url: str, next_url: str) -> None:
     if next_url == url or not is_url(next_url):
-        message = f"{shown(url)} redirects to nowhere"
+        message = f"{shown(url)} redirects in a loop, or to an address that is not http(s)"
         raise DownloadError(message)
     if origin_of(url)[0] == "https" and origin_of(next_url)[0] != "https":
         message = f"{shown(url)} redirects to the unencrypted {shown(next_url)}"

@@ -32,10 +32,10 @@ def advice(url: str, *, was_sent: bool) -> str:
     """What to do after the server said 401 or 403."""
     if is_on_hub(url):
         if was_sent:
-            return "the token in HF_TOKEN may not read it: accept the model's terms on its page, or use another token"
-        return "set HF_TOKEN to a token that may read it, after accepting the model's terms on its page"
+            return "the token in HF_TOKEN is not allowed to read it: accept the model's terms on its page, or use another token"
+        return "set HF_TOKEN to a token that is allowed to read it, after accepting the model's terms on its page"
     if was_sent:
-        return "the token in LLMLOCAL_TOKEN may not read it"
+        return "the token in LLMLOCAL_TOKEN is not allowed to read it"
     return "if it needs a token, give its URL and set LLMLOCAL_TOKEN"
 
 
