@@ -33,15 +33,12 @@ from llmlocal._log import pass_on_log
 from llmlocal._progress import ProgressOption
 from llmlocal._stats import Stats
 from llmlocal._templates import ChatPrompt, ChatTemplate, Message
-from llmlocal._tokens import check_prompt, is_token_ids, prompt_tokens
+from llmlocal._tokens import Prompt, Prompts, TokenArray, check_prompt, is_token_ids, prompt_tokens
 from llmlocal._typing import Unpack
 from llmlocal._weights import LoadedModel
 from llmlocal.errors import ParameterError
 
 __all__ = ["LLM"]
-
-Prompt = str | Sequence[int]
-"""Text, or the ids of its tokens."""
 
 
 class LLM(LoadedModel):
@@ -186,7 +183,7 @@ class LLM(LoadedModel):
     @overload
     def generate(
         self,
-        prompt: Sequence[int],
+        prompt: Sequence[int] | TokenArray,
         *,
         streaming: Literal[False] = False,
         callback: TokenCallback | None = None,
@@ -195,7 +192,7 @@ class LLM(LoadedModel):
     @overload
     def generate(
         self,
-        prompt: Sequence[str] | Sequence[Sequence[int]],
+        prompt: Sequence[str] | Sequence[Sequence[int]] | Sequence[TokenArray],
         *,
         streaming: Literal[False] = False,
         callback: TokenCallback | None = None,
@@ -203,7 +200,7 @@ class LLM(LoadedModel):
     ) -> list[Completion]: ...
     def generate(
         self,
-        prompt: Prompt | Sequence[str] | Sequence[Sequence[int]],
+        prompt: Prompts,
         *,
         streaming: bool = False,
         callback: TokenCallback | None = None,
@@ -212,8 +209,8 @@ class LLM(LoadedModel):
         """Continue a prompt, as it is: no chat template is applied (that is :meth:`chat`).
 
         Args:
-            prompt: Text (control tokens such as ``<|im_end|>`` in it are recognised), or token ids;
-                or a list of either, which are evaluated together.
+            prompt: Text (control tokens such as ``<|im_end|>`` in it are recognised), or token ids
+                as a sequence or a numpy array; or a list of these, which are evaluated together.
             streaming: Return the text piece by piece while it is generated.
             callback: Called as ``callback(token_id, text)`` for each token, in this thread;
                 returning False ends the generation.  ``text`` is empty while a character or a

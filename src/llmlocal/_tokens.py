@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, SupportsIndex, cast
+from typing import Any, Protocol, SupportsIndex, cast
 
 from llmlocal.errors import ParameterError
 
 __all__ = [
+    "Prompt",
+    "Prompts",
+    "TokenArray",
     "check_prompt",
     "check_text",
     "has_lone_surrogate",
@@ -16,6 +19,32 @@ __all__ = [
     "prompt_tokens",
     "token_ids",
 ]
+
+
+class TokenArray(Protocol):
+    """A numpy array of integers."""
+
+    @property
+    def dtype(self) -> Any: ...
+
+    @property
+    def ndim(self) -> int: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def tolist(self) -> Any: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
+Prompt = str | Sequence[int] | TokenArray
+"""Text, or the ids of its tokens."""
+
+Prompts = Prompt | Sequence[str] | Sequence[Sequence[int]] | Sequence[TokenArray]
+"""One prompt or several."""
 
 
 def check_text(text: object) -> None:
@@ -47,14 +76,12 @@ def check_prompt(prompt: object) -> None:
         )
 
 
-def is_token_ids(prompt: Sequence[object]) -> bool:
+def is_token_ids(prompt: Prompts) -> bool:
     """Whether it is one prompt of token ids, and not several prompts."""
-    return len(prompt) > 0 and not isinstance(prompt[0], (str, bytes, Sequence, Mapping))
+    return hasattr(prompt, "dtype") or (len(prompt) > 0 and not hasattr(prompt[0], "__len__"))
 
 
-def prompt_tokens(
-    prompt: str | Sequence[int], tokenize: Callable[[str], list[int]]
-) -> Sequence[int]:
+def prompt_tokens(prompt: Prompt, tokenize: Callable[[str], list[int]]) -> Sequence[int]:
     """The token ids of one prompt.
 
     Raises:
@@ -70,20 +97,33 @@ def prompt_tokens(
     return token_ids(prompt)
 
 
-def token_ids(tokens: Sequence[object]) -> list[int]:
-    """The ids as plain integers; numpy's are integers too.
+def token_ids(tokens: Sequence[Any] | TokenArray) -> list[int]:
+    """The ids as plain integers, from a sequence or an array of them.
 
     Raises:
         ParameterError: One is no integer, or too large to be an id.
     """
+    ids = _plain(tokens)
+    if ids and not (min(ids) >= -(2**31) and max(ids) < 2**31):
+        raise ParameterError(f"there is no token {next(i for i in ids if abs(i) >= 2**31)}")
+    return ids
+
+
+def _plain(tokens: Any) -> list[int]:
+    """In C where it is an array, or a list of plain integers: prompts are long."""
+    if hasattr(tokens, "dtype"):
+        if tokens.ndim != 1 or tokens.dtype.kind not in "iu":
+            raise ParameterError(
+                "token ids must be a one-dimensional array of integers, got"
+                f" {tokens.dtype} of shape {tuple(tokens.shape)}; several prompts are a list"
+            )
+        return cast("list[int]", tokens.tolist())
+    if set(map(type, tokens)) <= {int}:
+        return list(tokens)
     try:
-        ids = [_index(token) for token in tokens]
+        return [_index(token) for token in tokens]
     except TypeError:
         raise ParameterError(f"token ids must be whole numbers, got {tokens!r:.80}") from None
-    for each in ids:
-        if not -(2**31) <= each < 2**31:
-            raise ParameterError(f"there is no token {each}")
-    return ids
 
 
 def _index(token: Any) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 from llmlocal import _core
 from llmlocal._log import pass_on_log
 from llmlocal._memory_use import MemoryUse, memory_by_device
-from llmlocal._tokens import check_text, token_ids
+from llmlocal._tokens import TokenArray, check_text, token_ids
 from llmlocal._typing import Self
 from llmlocal.errors import EngineClosedError
 
@@ -75,11 +75,11 @@ class LoadedModel:
             check_text(text)
         return self._open_tokenizer().encode(listed, add_special=add_special)
 
-    def detokenize(self, tokens: Sequence[int], *, special: bool = False) -> str:
+    def detokenize(self, tokens: Sequence[int] | TokenArray, *, special: bool = False) -> str:
         """The text that tokens stand for; incomplete characters become U+FFFD.
 
         Args:
-            tokens: Token ids.
+            tokens: Token ids, as a sequence or a numpy array.
             special: Include the text of control tokens.
 
         Raises:

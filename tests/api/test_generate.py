@@ -58,8 +58,16 @@ def test_tokens_are_a_prompt_too(open_tiny: OpenTiny) -> None:
     tokens = from_text.tokenize(PROMPT)
     expected = from_text.generate(PROMPT, max_tokens=20, temp=0)
     assert from_tokens.generate(tokens, max_tokens=20, temp=0) == expected
-    array: Any = np.array(tokens)
-    assert from_array.generate(array, max_tokens=20, temp=0) == expected
+    assert from_array.generate(np.array(tokens), max_tokens=20, temp=0) == expected
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint16", ">i4"])
+def test_arrays_of_tokens(dtype: str, tiny_llm: LLM) -> None:
+    tokens = tiny_llm.tokenize(PROMPT)
+    array = np.array(tokens, dtype)
+    assert tiny_llm.detokenize(array) == tiny_llm.detokenize(tokens)
+    several = tiny_llm.generate([array, array[::-1]], max_tokens=1)
+    assert [answer.usage.prompt_tokens for answer in several] == [len(tokens)] * 2
 
 
 def test_control_tokens_in_a_prompt_are_recognised(tiny_llm: LLM) -> None:
@@ -115,7 +123,7 @@ def test_a_prompt_that_does_not_fit(open_tiny: OpenTiny) -> None:
         ([-1], r"prompt holds token -1, but the vocabulary has 0 to \d+"),
         ([10**6], r"prompt holds token 1000000, but the vocabulary has 0 to \d+"),
         ([2**40], "there is no token 1099511627776"),
-        ("half \udcff", "a lone surrogate in the text 'half \\\\udcff'"),
+        ("half \udcff", "must not contain a lone surrogate, got 'half \\\\udcff'"),
         (None, "a prompt is text or token ids, or a list of either; got None"),
         (5, "a prompt is text or token ids, or a list of either; got 5"),
         (b"hello", "got b'hello'; decode it first"),
@@ -124,6 +132,11 @@ def test_a_prompt_that_does_not_fit(open_tiny: OpenTiny) -> None:
         ({"a"}, "a prompt is text or token ids, or a list of either; got {'a'}"),
         (["hello", 5], "a prompt is text or token ids, or a list of either; got 5"),
         ([["hello"]], r"prompt must be a single prompt here, got a list: \['hello'\]"),
+        (np.array([]), r"one-dimensional array of integers, got float64 of shape \(0,\)"),
+        (np.array([[1, 2]]), r"got int64 of shape \(1, 2\); several prompts are a list"),
+        (np.array([True]), "one-dimensional array of integers, got bool"),
+        (np.array([2**40]), "there is no token 1099511627776"),
+        (np.array([], "int32"), "prompt must hold at least one token, got none"),
         ([True], r"token ids must be whole numbers, got \[True\]"),
     ],
 )

@@ -179,6 +179,6 @@ def test_the_command_line_takes_servers_and_layers(
     server = ["--rpc-server", two_servers[0]]
     assert main(["run", model, "hello", *options, *server, "--gpu-layers", "1"]) == 0
     assert main(["run", model, "hello", *options]) == 1
-    assert "rpc_servers=" in capsys.readouterr().err
+    assert "--rpc-server HOST:PORT adds" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["run", model, "hello", "--gpu-layers", "some"])

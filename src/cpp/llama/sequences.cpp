@@ -9,6 +9,10 @@
 
 namespace llmlocal {
 
+static_assert(LLAMA_STATE_SEQ_VERSION == 3,
+              "llama.cpp saves a sequence's state in another way: compare state_bytes.cpp with the "
+              "state_write functions of its memories");
+
 Position Sequences::length(StreamId stream) const {
   return llama_memory_seq_pos_max(memory(), stream) + 1;
 }

@@ -20,6 +20,7 @@ _FLAGS = {
     "n_threads": "--threads",
     "repeat_last_n": "--repeat-last-n",
     "repeat_penalty": "--repeat-penalty",
+    "rpc_servers=['host:port']": "--rpc-server HOST:PORT",
     "rpc_servers": "--rpc-server",
     "top_k": "--top-k",
     "top_p": "--top-p",
@@ -27,7 +28,7 @@ _FLAGS = {
 # Words of everyday language: options only where a value is refused.
 _WORDS = ("device", "md5", "seed", "sha256", "stop", "temp", "timeout")
 _NAMES = re.compile(
-    rf"(?<![\w-])(?:({'|'.join(_FLAGS)})(?!\w)=?|({'|'.join(_WORDS)})(?:=| (?=must\b)))"
+    rf"(?<![\w-])(?:({'|'.join(map(re.escape, _FLAGS))})(?!\w)=?|({'|'.join(_WORDS)})(?:=| (?=must\b)))"
 )
 
 
