@@ -25,6 +25,8 @@ LAYERS = [
     {"_generation"},
     {"_chat"},
     {"_llm"},
+    {"_pool"},
+    {"server"},
     {"_doctor", "gpt4all", "cli", "__main__"},
 ]
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from llmlocal._generation._stream import Stream as Stream
     from llmlocal._llm import LLM as LLM
     from llmlocal._memory_use import MemoryUse as MemoryUse
+    from llmlocal._pool import ModelPool as ModelPool
     from llmlocal._progress import Progress as Progress
     from llmlocal._stats import Stats as Stats
     from llmlocal._templates import ChatTemplate as ChatTemplate
@@ -63,6 +64,7 @@ _HOMES = {
     "GPT4All": "gpt4all",
     "LLM": "_llm",
     "MemoryUse": "_memory_use",
+    "ModelPool": "_pool",
     "Options": "_generation._options",
     "Progress": "_progress",
     "Stats": "_stats",

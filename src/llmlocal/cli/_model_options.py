@@ -9,7 +9,14 @@ if TYPE_CHECKING:
     from llmlocal import LLM
     from llmlocal._generation._options import Options
 
-__all__ = ["add_model_options", "add_sampling_options", "open_model", "sampling_options"]
+__all__ = [
+    "add_loading_options",
+    "add_model_options",
+    "add_sampling_options",
+    "loading_options",
+    "open_model",
+    "sampling_options",
+]
 
 _SAMPLING: dict[str, tuple[type, str]] = {
     "max_tokens": (int, "tokens to generate at most"),
@@ -27,6 +34,11 @@ _SAMPLING: dict[str, tuple[type, str]] = {
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add the model and how to load it."""
     parser.add_argument("model", help="a path, a name, hf:OWNER/REPO:QUANT or a URL")
+    add_loading_options(parser)
+
+
+def add_loading_options(parser: argparse.ArgumentParser) -> None:
+    """Add how to load a model."""
     group = parser.add_argument_group("loading")
     group.add_argument("--model-path", metavar="FOLDER", help="look only in this folder")
     group.add_argument("--device", default="auto", help="auto, cpu, gpu, cuda:0, ...")
@@ -41,6 +53,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="use this server's devices too; may be repeated",
     )
     group.add_argument("--n-ctx", type=int, metavar="TOKENS", help="size of the context")
+    group.add_argument(
+        "--n-parallel", type=int, default=8, metavar="N", help="requests that run at once"
+    )
     group.add_argument("--threads", type=int, metavar="N", help="CPU threads")
     group.add_argument("--kv-type", default="f16", metavar="TYPE", help="f16, q8_0, ...")
     group.add_argument("--offline", action="store_true", help="download nothing")
@@ -62,19 +77,24 @@ def open_model(arguments: argparse.Namespace) -> LLM:
     """Load the model that the command line names."""
     from llmlocal import LLM
 
-    return LLM(
-        arguments.model,
-        model_path=arguments.model_path,
-        allow_download=not arguments.offline,
-        device=arguments.device,
-        n_ctx=arguments.n_ctx,
-        n_threads=arguments.threads,
-        kv_type=arguments.kv_type,
-        n_gpu_layers=arguments.gpu_layers,
-        rpc_servers=arguments.rpc_server,
-        progress=False if arguments.quiet else None,
-        verbose=arguments.verbose,
-    )
+    options = loading_options(arguments)
+    return LLM(arguments.model, progress=False if arguments.quiet else None, **options)
+
+
+def loading_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the command line says of the load, as ``LLM`` takes it."""
+    return {
+        "model_path": arguments.model_path,
+        "allow_download": not arguments.offline,
+        "device": arguments.device,
+        "n_ctx": arguments.n_ctx,
+        "n_parallel": arguments.n_parallel,
+        "n_threads": arguments.threads,
+        "kv_type": arguments.kv_type,
+        "n_gpu_layers": arguments.gpu_layers,
+        "rpc_servers": arguments.rpc_server,
+        "verbose": arguments.verbose,
+    }
 
 
 def _layers(value: str) -> int | Literal["auto"]:

@@ -1,0 +1,475 @@
+"""Several models by name: loaded when they are asked for, unloaded when nobody has for a while.
+
+Any thread or task may borrow a model; who asks for one that is loading waits for that load, and
+nobody else does.  A model is unloaded when it was idle for long, or when another one needs its
+memory: the one that was used least recently, and never one that somebody has borrowed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+
+from llmlocal._progress import Progress, ProgressCallback
+from llmlocal.errors import (
+    EngineClosedError,
+    ModelNotFoundError,
+    OutOfMemoryError,
+    ParameterError,
+)
+
+if TYPE_CHECKING:
+    from llmlocal._llm import LLM
+    from llmlocal._memory_use import MemoryUse
+
+__all__ = ["ModelPool", "PoolEntry", "PooledModel", "name_of_model"]
+
+_logger = logging.getLogger("llmlocal")
+
+Kind = Literal["generate", "embed", "rerank"]
+"""What a model is for: :class:`llmlocal.LLM`, ``Embedder`` or ``Reranker``."""
+
+
+class _Model(Protocol):
+    """What the pool asks of a loaded model."""
+
+    def memory(self) -> Mapping[str, MemoryUse]: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class PoolEntry:
+    """A model that a pool can open.
+
+    Attributes:
+        name: What callers ask for.
+        open: Loads it, telling a callback how far it is.
+        kind: What it is for.
+        needs: The bytes that it will take, as far as they can be told before.
+        source: What it is loaded from, as :func:`llmlocal.models.inspect` takes it; None: unknown.
+    """
+
+    name: str
+    open: Callable[[ProgressCallback], _Model]
+    kind: Kind = "generate"
+    needs: Callable[[], int] = lambda: 0
+    source: str | os.PathLike[str] | None = None
+
+
+@dataclass(frozen=True)
+class PooledModel:
+    """What a pool knows of one of its models now.
+
+    Attributes:
+        name: Its name.
+        kind: What it is for.
+        state: ``"unloaded"``, ``"loading"`` or ``"loaded"``.
+        progress: How far its load is, 0 to 1.
+        users: How many have borrowed it, or wait for it.
+        bytes: Memory that it takes; 0 while it is not loaded.
+        idle_until: When it is unloaded if nobody asks for it, in seconds of ``time.monotonic()``;
+            None: never, not loaded, or in use.
+    """
+
+    name: str
+    kind: Kind
+    state: Literal["unloaded", "loading", "loaded"]
+    progress: float
+    users: int
+    bytes: int
+    idle_until: float | None
+
+
+@dataclass
+class _Slot:
+    entry: PoolEntry
+    keep_alive: float
+    is_ours: bool = True  # Not one that was handed in loaded: its owner closes that.
+    future: Future[_Model] | None = None  # None: unloaded; not done: loading.
+    users: int = 0
+    last_used: float = 0.0
+    progress: float = 0.0
+
+    @property
+    def model(self) -> _Model | None:
+        return self.future.result() if self.future is not None and self.future.done() else None
+
+    @property
+    def is_idle(self) -> bool:
+        return self.users == 0 and self.is_ours and self.model is not None
+
+    @property
+    def idle_until(self) -> float:
+        return self.last_used + self.keep_alive if self.is_idle else math.inf
+
+
+class ModelPool:
+    """Models by name, loaded on demand.
+
+    Args:
+        models: Names, paths, loaded :class:`llmlocal.LLM` objects, or :class:`PoolEntry` values; or
+            a mapping from the names that callers use to any of these.  A path is called by its file
+            name without the ending.  Loaded objects stay their owner's: they are never unloaded.
+        aliases: Other names for them.
+        keep_alive: Seconds after which an idle model is unloaded, >= 0; None = never.
+        max_memory: Bytes that all of them may take together, as far as it can be told before a
+            load; None = what the machine has.
+        **load_options: For each ``LLM`` that is loaded by name or path, such as ``n_ctx``.
+
+    Raises:
+        ParameterError: No models, two of one name, or an alias of none.
+
+    Example:
+        >>> with ModelPool(["smollm2-135m-instruct"], keep_alive=60) as pool:
+        ...     with pool.use("smollm2-135m-instruct") as llm:
+        ...         print(llm.generate("Hello", max_tokens=4))
+    """
+
+    def __init__(
+        self,
+        models: Sequence[Any] | Mapping[str, Any],
+        *,
+        aliases: Mapping[str, str] | None = None,
+        keep_alive: float | None = 600.0,
+        max_memory: int | None = None,
+        **load_options: Any,
+    ) -> None:
+        if keep_alive is not None and not keep_alive >= 0:
+            raise ParameterError(f"keep_alive must be >= 0 seconds, or None; got {keep_alive!r}")
+        self._keep_alive = math.inf if keep_alive is None else keep_alive
+        self._max_memory = max_memory
+        self._slots: dict[str, _Slot] = {}
+        named = models.items() if isinstance(models, Mapping) else ((None, m) for m in models)
+        for name, model in named:
+            self._add(name, model, load_options)
+        if not self._slots:
+            raise ParameterError("a pool needs at least one model")
+        self._aliases = dict(aliases or {})
+        for alias, name in self._aliases.items():
+            if name not in self._slots or alias in self._slots:
+                raise ParameterError(
+                    f"the alias {alias!r} must be a new name for one of the models"
+                )
+        self._changed = threading.Condition()  # Guards the slots, _sweeper and _is_closed.
+        self._one_load = (
+            threading.Lock()
+        )  # Held while a model loads: each needs to know what is free.
+        self._sweeper: threading.Thread | None = None
+        self._is_closed = False
+
+    def _add(self, name: str | None, model: Any, load_options: Mapping[str, Any]) -> None:
+        slot = _slot_of(name, model, load_options, self._keep_alive)
+        if slot.entry.name in self._slots:
+            raise ParameterError(f"two models of a pool have the name {slot.entry.name!r}")
+        self._slots[slot.entry.name] = slot
+
+    # --- Borrowing -------------------------------------------------------------------------------
+
+    @contextmanager
+    def use(self, name: str, *, keep_alive: float | None = None) -> Iterator[Any]:
+        """A model for the length of a ``with`` block; loads it first where need be.
+
+        Args:
+            name: Its name, or an alias.
+            keep_alive: From now on, seconds after which it is unloaded when idle; None = as before.
+
+        Raises:
+            ModelNotFoundError: The pool has no such model; says which it has.
+            OutOfMemoryError: There is no memory for it beside those that are in use.
+            LLMLocalError: It could not be loaded; the next call tries again.
+            EngineClosedError: The pool was closed.
+        """
+        slot, future = self._borrow(name, keep_alive)
+        try:
+            yield future.result()
+        finally:
+            self._give_back(slot)
+
+    @asynccontextmanager
+    async def ause(self, name: str, *, keep_alive: float | None = None) -> AsyncIterator[Any]:
+        """The same for an asyncio task, which does not block its loop; see :meth:`use`."""
+        slot, future = self._borrow(name, keep_alive)
+        try:
+            # The load goes on for others when this task is cancelled.
+            yield await asyncio.wrap_future(future)
+        finally:
+            self._give_back(slot)
+
+    def _borrow(self, name: str, keep_alive: float | None) -> tuple[_Slot, Future[_Model]]:
+        slot = self._find(name)
+        with self._changed:
+            if self._is_closed:
+                raise EngineClosedError("the pool of models was closed")
+            if slot.future is None:
+                future: Future[_Model] = Future()
+                future.set_running_or_notify_cancel()
+                thread = threading.Thread(
+                    target=self._load, args=(slot, future), name="llmlocal-load", daemon=True
+                )
+                slot.progress = 0.0
+                thread.start()
+                slot.future = future
+            slot.users += 1
+            if keep_alive is not None:
+                slot.keep_alive = keep_alive
+            return slot, slot.future
+
+    def _give_back(self, slot: _Slot) -> None:
+        with self._changed:
+            slot.users -= 1
+            slot.last_used = time.monotonic()
+            if self._sweeper is None and math.isfinite(slot.idle_until):
+                self._sweeper = threading.Thread(
+                    target=self._sweep, name="llmlocal-idle-models", daemon=True
+                )
+                self._sweeper.start()
+            self._changed.notify_all()
+
+    # --- Loading and unloading -------------------------------------------------------------------
+
+    def _load(self, slot: _Slot, future: Future[_Model]) -> None:
+        def report(progress: Progress) -> bool:
+            if progress.total:
+                slot.progress = progress.done / progress.total
+            return not self._is_closed
+
+        try:
+            with self._one_load:
+                self._make_room(slot)
+                model = self._open(slot, report)
+        except BaseException as exc:  # noqa: BLE001 - raised where the model is waited for
+            with self._changed:
+                slot.future = None
+            future.set_exception(exc)
+            return
+        with self._changed:
+            is_closed = self._is_closed
+            future.set_result(model)
+        _logger.info("loaded %s", slot.entry.name)
+        if is_closed:
+            model.close()
+
+    def _open(self, slot: _Slot, report: ProgressCallback) -> _Model:
+        while True:
+            try:
+                return slot.entry.open(report)
+            except OutOfMemoryError:
+                if not self._unload_least_recent():
+                    raise
+
+    def _make_room(self, slot: _Slot) -> None:
+        """Unload what is idle until this one fits in ``max_memory``.
+
+        Raises:
+            OutOfMemoryError: It can't, beside the models that are in use.
+        """
+        if self._max_memory is None:
+            return
+        needed = slot.entry.needs()
+        while needed + self._bytes() > self._max_memory:
+            if not self._unload_least_recent():
+                raise OutOfMemoryError(
+                    f"{slot.entry.name} needs {needed:,} bytes; the models in use take"
+                    f" {self._bytes():,} of the {self._max_memory:,} that all may have"
+                )
+
+    def _bytes(self) -> int:
+        with self._changed:
+            models = [slot.model for slot in self._slots.values()]
+        return sum(_bytes_of(model) for model in models)
+
+    def _unload_least_recent(self) -> bool:
+        with self._changed:
+            idle = [slot for slot in self._slots.values() if slot.is_idle]
+            if not idle:
+                return False
+            model = self._take_out(min(idle, key=lambda slot: slot.last_used))
+        model.close()
+        return True
+
+    def _take_out(self, slot: _Slot) -> _Model:
+        model = slot.model
+        assert model is not None
+        slot.future = None
+        _logger.info("unloading %s", slot.entry.name)
+        return model
+
+    def _sweep(self) -> None:
+        """Unload what was idle for its time; ends when nothing is left to wait for."""
+        while True:
+            with self._changed:
+                waiting = [s for s in self._slots.values() if math.isfinite(s.idle_until)]
+                if self._is_closed or not waiting:
+                    self._sweeper = None
+                    return
+                now = time.monotonic()
+                models = [self._take_out(slot) for slot in waiting if slot.idle_until <= now]
+                if not models:
+                    self._changed.wait(min(slot.idle_until for slot in waiting) - now)
+            for model in models:
+                model.close()
+
+    def unload(self, name: str) -> bool:
+        """Unload a model now.
+
+        Returns:
+            Whether it was; False if it is not loaded, in use, or was handed in loaded.
+        """
+        slot = self._find(name)
+        with self._changed:
+            if not slot.is_idle:
+                return False
+            model = self._take_out(slot)
+        model.close()
+        return True
+
+    # --- What there is ---------------------------------------------------------------------------
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The models' names, without aliases."""
+        return tuple(self._slots)
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """The models' names by alias."""
+        return dict(self._aliases)
+
+    def name_of(self, name: str) -> str:
+        """The name that a name or an alias stands for.
+
+        Raises:
+            ModelNotFoundError: There is none; says which there are.
+        """
+        return self._find(name).entry.name
+
+    def of_kind(self, kind: Kind) -> tuple[str, ...]:
+        """The names of the models for this."""
+        return tuple(name for name, slot in self._slots.items() if slot.entry.kind == kind)
+
+    def kind_of(self, name: str) -> Kind:
+        """What a model is for."""
+        return self._find(name).entry.kind
+
+    def source(self, name: str) -> str | os.PathLike[str] | None:
+        """What a model is loaded from; None where the pool can't tell."""
+        return self._find(name).entry.source
+
+    def status(self) -> list[PooledModel]:
+        """All models with what they do now, in the order in which they were given."""
+        with self._changed:
+            slots = list(self._slots.values())
+            return [_status(slot) for slot in slots]
+
+    def _find(self, name: str) -> _Slot:
+        slot = self._slots.get(self._aliases.get(name, name))
+        if slot is None:
+            there = ", ".join([*self._slots, *self._aliases])
+            raise ModelNotFoundError(f"there is no model {name!r:.100}; there are: {there}")
+        return slot
+
+    # --- The end ---------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Unload all models, also those in use: their callers get an EngineClosedError.
+
+        May be called twice, and from any thread.
+        """
+        with self._changed:
+            self._is_closed = True
+            loaded = [slot for slot in self._slots.values() if slot.is_ours and slot.model]
+            models = [self._take_out(slot) for slot in loaded]
+            self._changed.notify_all()
+        for model in models:
+            model.close()
+
+    def __enter__(self) -> ModelPool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<ModelPool {', '.join(self._slots)}>"
+
+
+def _slot_of(name: str | None, model: Any, options: Mapping[str, Any], keep_alive: float) -> _Slot:
+    if isinstance(model, PoolEntry):
+        return _Slot(model if name is None else replace(model, name=name), keep_alive)
+    if isinstance(model, str | os.PathLike):
+        return _Slot(_entry_of(name, model, options), keep_alive)
+    if not hasattr(model, "close") or not hasattr(model, "memory"):
+        raise ParameterError(
+            f"a model of a pool must be a name, a path or a loaded model, got {model!r:.60}"
+        )
+    loaded: Future[_Model] = Future()
+    loaded.set_result(model)
+    entry = PoolEntry(
+        name or name_of_model(model.path),
+        lambda _: cast("_Model", model),
+        source=model.path,
+    )
+    return _Slot(entry, math.inf, is_ours=False, future=loaded)
+
+
+def _entry_of(
+    name: str | None, model: str | os.PathLike[str], options: Mapping[str, Any]
+) -> PoolEntry:
+    def load(report: ProgressCallback) -> LLM:
+        from llmlocal._llm import LLM
+
+        return LLM(model, progress=report, **options)
+
+    def needs() -> int:
+        from llmlocal import models
+
+        info = models.inspect(model, allow_download=options.get("allow_download", True))
+        return info.memory(options.get("n_ctx")).total
+
+    return PoolEntry(name or name_of_model(model), load, needs=needs, source=model)
+
+
+def name_of_model(model: str | os.PathLike[str]) -> str:
+    """What callers call a model: a file by its name without the ending, anything else as it is."""
+    text = os.fspath(model)
+    return Path(text).stem if text.lower().endswith(".gguf") else text
+
+
+def _bytes_of(model: _Model | None) -> int:
+    if model is None:
+        return 0
+    try:
+        return sum(use.total for use in model.memory().values())
+    except EngineClosedError:  # Its owner closed it.
+        return 0
+
+
+def _status(slot: _Slot) -> PooledModel:
+    model = slot.model
+    until = slot.idle_until
+    return PooledModel(
+        name=slot.entry.name,
+        kind=slot.entry.kind,
+        state="loaded" if model else "loading" if slot.future else "unloaded",
+        progress=1.0 if model else slot.progress,
+        users=slot.users,
+        bytes=_bytes_of(model),
+        idle_until=until if math.isfinite(until) else None,
+    )

@@ -1,0 +1,208 @@
+"""What is generated for a request, in no protocol's words: several answers, merged as they come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from llmlocal import LLM, AsyncChatStream, AsyncStream, ChatReply, Completion
+
+__all__ = [
+    "ChatJob",
+    "Done",
+    "Event",
+    "Piece",
+    "TextJob",
+    "chat_events",
+    "chat_replies",
+    "text_events",
+    "text_replies",
+]
+
+T = TypeVar("T")
+PieceKind = Literal["answer", "reasoning", "call", "arguments"]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of an answer.
+
+    Attributes:
+        index: Which of the answers.
+        kind: ``"answer"``, ``"reasoning"``, ``"call"`` (a call of a tool begins, and ``text`` is the
+            tool's name) or ``"arguments"`` (some of the JSON text of that call's arguments).
+        text: Some of it.
+        call: Which call of this answer, from 0.
+        call_id: The call's id.
+    """
+
+    index: int
+    kind: PieceKind
+    text: str
+    call: int = 0
+    call_id: str = ""
+
+
+@dataclass(frozen=True)
+class Done:
+    """The end of an answer.
+
+    Attributes:
+        index: Which of the answers.
+        reply: All of it, with its facts.
+    """
+
+    index: int
+    reply: Any
+
+
+Event = Piece | Done
+
+
+@dataclass(frozen=True)
+class ChatJob:
+    """A conversation to answer.
+
+    Attributes:
+        messages: The conversation.
+        options: As :meth:`llmlocal.LLM.chat` takes them.
+        n: How many answers.
+    """
+
+    messages: Sequence[Mapping[str, Any]]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    n: int = 1
+
+
+@dataclass(frozen=True)
+class TextJob:
+    """Prompts to continue.
+
+    Attributes:
+        prompts: Texts, or ids of tokens.
+        options: As :meth:`llmlocal.LLM.generate` takes them.
+        n: How many answers to each; those of one prompt follow each other.
+    """
+
+    prompts: Sequence[str | Sequence[int]]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    n: int = 1
+
+
+def chat_events(llm: LLM, job: ChatJob) -> AsyncGenerator[Event, None]:
+    """The answers of a chat as they come; what is closed early stops the engine."""
+    return _merged(
+        [
+            _chat_answer(i, llm.astream_chat(job.messages, **_seeded(job.options, i)))
+            for i in range(job.n)
+        ]
+    )
+
+
+def text_events(llm: LLM, job: TextJob) -> AsyncGenerator[Event, None]:
+    """The continuations as they come; what is closed early stops the engine."""
+    asked = [(prompt, i) for prompt in job.prompts for i in range(job.n)]
+    return _merged(
+        [
+            _text_answer(index, llm.astream(prompt, **_seeded(job.options, i)))
+            for index, (prompt, i) in enumerate(asked)
+        ]
+    )
+
+
+async def chat_replies(llm: LLM, job: ChatJob) -> list[ChatReply]:
+    """The answers of a chat, all at once."""
+    return await _together(
+        [llm.achat(job.messages, **_seeded(job.options, i)) for i in range(job.n)]
+    )
+
+
+async def text_replies(llm: LLM, job: TextJob) -> list[Completion]:
+    """The continuations, all at once."""
+    return await _together(
+        [
+            llm.agenerate(prompt, **_seeded(job.options, i))
+            for prompt in job.prompts
+            for i in range(job.n)
+        ]
+    )
+
+
+async def _chat_answer(index: int, stream: AsyncChatStream) -> AsyncGenerator[Event, None]:
+    async with stream:
+        async for part in stream.parts():
+            if part.text:
+                yield Piece(index, part.kind, part.text)
+        yield Done(index, await stream.result())
+
+
+async def _text_answer(index: int, stream: AsyncStream) -> AsyncGenerator[Event, None]:
+    async with stream:
+        async for text in stream:
+            if text:
+                yield Piece(index, "answer", text)
+        yield Done(index, await stream.result())
+
+
+def _seeded(options: Mapping[str, Any], i: int) -> Any:
+    """The options of the i-th answer to one prompt: a seed that was given is for the first."""
+    seed = options.get("seed")
+    return options if seed is None or i == 0 else {**options, "seed": (seed + i) % 2**64}
+
+
+async def _merged(answers: Sequence[AsyncGenerator[Event, None]]) -> AsyncGenerator[Event, None]:
+    """The events of all of them in the order of their arrival."""
+    if len(answers) == 1:
+        try:
+            async for event in answers[0]:
+                yield event
+        finally:
+            await _close(answers[0])
+        return
+    events: asyncio.Queue[Event | BaseException | None] = asyncio.Queue()
+
+    async def follow(answer: AsyncGenerator[Event, None]) -> None:
+        try:
+            async for event in answer:
+                events.put_nowait(event)
+            events.put_nowait(None)
+        except Exception as exc:  # noqa: BLE001 - raised again by who reads the queue
+            events.put_nowait(exc)
+        finally:
+            await _close(answer)
+
+    tasks = [asyncio.ensure_future(follow(answer)) for answer in answers]
+    try:
+        left = len(tasks)
+        while left:
+            news = await events.get()
+            if isinstance(news, BaseException):
+                raise news
+            if news is None:
+                left -= 1
+            else:
+                yield news
+    finally:
+        await _cancel(tasks)
+
+
+async def _together(works: Sequence[Awaitable[T]]) -> list[T]:
+    """The results of all of them; if one fails, the others end too."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        await _cancel(tasks)
+
+
+async def _cancel(tasks: Sequence[asyncio.Future[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _close(answer: AsyncGenerator[Event, None]) -> None:
+    await answer.aclose()

@@ -1,0 +1,141 @@
+"""The application: routes, and what every response has in common.  ASGI, so it mounts anywhere."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from llmlocal._pool import ModelPool
+from llmlocal.server import _tokens
+from llmlocal.server._http._errors import ApiError, api_error
+from llmlocal.server._http._gate import Gate
+from llmlocal.server._http._patience import ClientGoneError
+from llmlocal.server._metrics import exposition
+from llmlocal.server._service import Service, service_of
+from llmlocal.server.anthropic import _messages as anthropic
+from llmlocal.server.anthropic._shapes import error_body as anthropic_error
+from llmlocal.server.ollama import _generate as ollama
+from llmlocal.server.ollama import _models as ollama_models
+from llmlocal.server.ollama._shapes import error_body as ollama_error
+from llmlocal.server.openai._chat import chat_completions
+from llmlocal.server.openai._completions import completions
+from llmlocal.server.openai._errors import error_body
+from llmlocal.server.openai._models import list_models, show_model
+from llmlocal.server.openai._responses import create_response, delete_response, get_response
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+__all__ = ["create_app"]
+
+_logger = logging.getLogger("llmlocal.server")
+_CLIENT_CLOSED = 499  # As nginx has it; nobody is there to read it.
+
+Handler = Callable[["Request"], Awaitable[Response]]
+ErrorBody = Callable[[ApiError], dict[str, Any]]
+
+
+def create_app(
+    models: Any, *, api_key: str | None = None, max_requests: int = 512, **pool_options: Any
+) -> Starlette:
+    """The server as an ASGI application, to run under uvicorn or to mount in another one.
+
+    Args:
+        models: A :class:`llmlocal.ModelPool`, which stays its owner's to close; or what one is
+            made of: a loaded model, a name, a path, or a list of these.
+        api_key: What clients must show, as a bearer token or ``x-api-key``; None: nothing.
+        max_requests: Requests that are served or wait at once, >= 1; more get a 429.
+        **pool_options: As for :class:`llmlocal.ModelPool`.
+
+    Example:
+        >>> import uvicorn
+        >>> uvicorn.run(create_app("smollm2-135m-instruct"), port=8080)  # doctest: +SKIP
+    """
+    if isinstance(models, ModelPool):
+        pool, is_ours = models, False
+    else:
+        listed = models if isinstance(models, list | tuple | dict) else [models]
+        pool, is_ours = ModelPool(listed, **pool_options), True
+    service = Service(pool, Gate(api_key, max_requests))
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            if is_ours:
+                pool.close()
+
+    app = Starlette(
+        routes=[
+            _route("/v1/chat/completions", "POST", chat_completions, error_body),
+            _route("/v1/completions", "POST", completions, error_body),
+            _route("/v1/responses", "POST", create_response, error_body),
+            _route("/v1/responses/{response}", "GET", get_response, error_body),
+            _route("/v1/responses/{response}", "DELETE", delete_response, error_body),
+            _route("/v1/models", "GET", list_models, error_body),
+            _route("/v1/models/{model:path}", "GET", show_model, error_body),
+            _route("/v1/messages", "POST", anthropic.messages, anthropic_error),
+            _route("/v1/messages/count_tokens", "POST", anthropic.count_tokens, anthropic_error),
+            _route("/api/chat", "POST", ollama.chat, ollama_error),
+            _route("/api/generate", "POST", ollama.generate, ollama_error),
+            _route("/api/tags", "GET", ollama_models.tags, ollama_error),
+            _route("/api/show", "POST", ollama_models.show, ollama_error),
+            _route("/api/ps", "GET", ollama_models.ps, ollama_error),
+            _route("/api/pull", "POST", ollama_models.pull, ollama_error),
+            _route("/api/version", "GET", ollama_models.version, ollama_error),
+            _route("/tokenize", "POST", _tokens.tokenize, error_body),
+            _route("/detokenize", "POST", _tokens.detokenize, error_body),
+            _route("/tokenizer_info", "GET", _tokens.tokenizer_info, error_body),
+            _route("/metrics", "GET", _metrics, error_body),
+            Route("/health", _health),
+        ],
+        exception_handlers={HTTPException: _not_there},
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    return app
+
+
+def _route(path: str, method: str, handler: Handler, body_of: ErrorBody) -> Route:
+    """An endpoint for those who have the key, whose errors are told in its protocol's words."""
+
+    async def endpoint(request: Request) -> Response:
+        service = service_of(request)
+        try:
+            service.gate.check_key(request)
+            return await handler(request)
+        except ClientGoneError:
+            return Response(status_code=_CLIENT_CLOSED)
+        except Exception as exc:
+            error = api_error(exc)
+            if error.status == 500:
+                _logger.exception("%s %s failed", method, path)
+            service.metrics.errors[str(error.status)] += 1
+            return JSONResponse(body_of(error), error.status, error.headers)
+
+    return Route(path, endpoint, methods=[method])
+
+
+async def _not_there(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, HTTPException)
+    why = f"{request.method} {request.url.path}: {exc.detail}"
+    return JSONResponse(error_body(ApiError(exc.status_code, why)), exc.status_code, exc.headers)
+
+
+async def _health(_: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+async def _metrics(request: Request) -> Response:
+    service = service_of(request)
+    gate = service.gate
+    text = exposition(service.metrics, service.pool, inside=gate.inside, refused=gate.refused)
+    return PlainTextResponse(text, media_type="text/plain; version=0.0.4")

@@ -1,0 +1,149 @@
+"""``POST /v1/chat/completions``."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncGenerator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse, Response
+
+from llmlocal.server._answers import ChatJob, Piece, chat_events, chat_replies
+from llmlocal.server._http._body import read_fields
+from llmlocal.server._http._events import event_stream, sse
+from llmlocal.server._http._patience import while_connected
+from llmlocal.server._service import Service, service_of
+from llmlocal.server.openai._errors import error_event
+from llmlocal.server.openai._options import MOST_ANSWERS, chat_options
+from llmlocal.server.openai._shapes import (
+    FINGERPRINT,
+    HARMLESS,
+    finish_reason,
+    message_of,
+    usage_of,
+)
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from llmlocal.server._http._fields import Fields
+
+__all__ = ["chat_completions"]
+
+_REFUSED = {
+    "audio": "this server makes no sound",
+    "functions": "use tools",
+    "function_call": "use tool_choice",
+    "web_search_options": "this server does not search the web",
+}
+
+
+async def chat_completions(request: Request) -> Response:
+    """Answer a conversation."""
+    service = service_of(request)
+    fields = await read_fields(request)
+    name = service.name_of(fields.text("model"))
+    job = _job(fields)
+    stream = fields.flag("stream")
+    with_usage = _with_usage(fields, stream=stream)
+    fields.finish(HARMLESS, _REFUSED)
+    head = {
+        "id": f"chatcmpl-{secrets.token_hex(12)}",
+        "created": int(time.time()),
+        "model": name,
+        "system_fingerprint": FINGERPRINT,
+    }
+    if stream:
+        events = _events(service, name, job, head, with_usage=with_usage)
+        return await event_stream(request, events, error_event)
+    return JSONResponse(await while_connected(request, _whole(service, name, job, head)))
+
+
+def _job(fields: Fields) -> ChatJob:
+    messages = fields.array("messages")
+    if not messages:
+        raise fields.error("messages", "must hold at least one message")
+    modalities = fields.array("modalities")
+    if modalities and modalities != ["text"]:
+        raise fields.error("modalities", "this server answers in text only")
+    n = fields.whole("n", 1, MOST_ANSWERS, 1) or 1
+    return ChatJob(messages, chat_options(fields), n)
+
+
+def _with_usage(fields: Fields, *, stream: bool) -> bool:
+    options = fields.mapping("stream_options")
+    if options is None:
+        return False
+    if not stream:
+        raise fields.error("stream_options", "needs stream: true")
+    return bool(options.get("include_usage"))
+
+
+async def _whole(service: Service, name: str, job: ChatJob, head: dict[str, Any]) -> dict[str, Any]:
+    async with service.model(name) as llm:
+        replies = await chat_replies(llm, job)
+    service.metrics.answered(name, replies)
+    choices = [
+        {
+            "index": i,
+            "message": message_of(reply),
+            "logprobs": None,
+            "finish_reason": finish_reason(reply),
+        }
+        for i, reply in enumerate(replies)
+    ]
+    return {**head, "object": "chat.completion", "choices": choices, "usage": usage_of(replies)}
+
+
+async def _events(
+    service: Service, name: str, job: ChatJob, head: dict[str, Any], *, with_usage: bool
+) -> AsyncGenerator[bytes, None]:
+    head = {**head, "object": "chat.completion.chunk"}
+    begun: set[int] = set()
+    replies = []
+
+    def chunk(choices: Sequence[dict[str, Any]], **more: Any) -> bytes:
+        usage = {"usage": None} if with_usage else {}
+        return sse({**head, "choices": choices, **usage, **more})
+
+    async with service.model(name) as llm:
+        events = chat_events(llm, job)
+        try:
+            async for event in events:
+                delta: dict[str, Any] = {}
+                if event.index not in begun:
+                    begun.add(event.index)
+                    delta["role"] = "assistant"
+                if isinstance(event, Piece):
+                    delta |= _delta(event)
+                    yield chunk([_choice(event.index, delta, None)])
+                else:
+                    replies.append(event.reply)
+                    if "role" in delta:
+                        delta["content"] = ""
+                    yield chunk([_choice(event.index, delta, finish_reason(event.reply))])
+        finally:
+            await events.aclose()
+    service.metrics.answered(name, replies)
+    if with_usage:
+        yield chunk([], usage=usage_of(replies))
+    yield b"data: [DONE]\n\n"
+
+
+def _delta(piece: Piece) -> dict[str, Any]:
+    if piece.kind == "answer":
+        return {"content": piece.text}
+    if piece.kind == "reasoning":
+        return {"reasoning_content": piece.text}
+    call: dict[str, Any] = {"index": piece.call}
+    if piece.kind == "call":
+        function = {"name": piece.text, "arguments": ""}
+        call |= {"id": piece.call_id, "type": "function", "function": function}
+    else:
+        call["function"] = {"arguments": piece.text}
+    return {"tool_calls": [call]}
+
+
+def _choice(index: int, delta: dict[str, Any], reason: str | None) -> dict[str, Any]:
+    return {"index": index, "delta": delta, "logprobs": None, "finish_reason": reason}

@@ -1,0 +1,37 @@
+"""``GET /v1/models``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse, Response
+
+from llmlocal.errors import ModelNotFoundError
+from llmlocal.server._http._errors import ApiError
+from llmlocal.server._service import service_of
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+__all__ = ["list_models", "show_model"]
+
+
+async def list_models(request: Request) -> Response:
+    """All models, with aliases."""
+    pool = service_of(request).pool
+    models = [_model(name) for name in (*pool.names, *pool.aliases)]
+    return JSONResponse({"object": "list", "data": models})
+
+
+async def show_model(request: Request) -> Response:
+    """One model."""
+    name = request.path_params["model"]
+    try:
+        service_of(request).pool.name_of(name)
+    except ModelNotFoundError as exc:
+        raise ApiError(404, str(exc), param="model", code="model_not_found") from None
+    return JSONResponse(_model(name))
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "llmlocal"}

@@ -1,0 +1,158 @@
+"""OpenAI's parameters as options of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llmlocal.server._http._errors import ApiError, refused
+from llmlocal.server._http._fields import Fields
+
+__all__ = ["MOST_ANSWERS", "chat_options", "sampling_options"]
+
+MOST_ANSWERS = 128
+
+_RENAMED = {
+    "temperature": "temp",
+    "repetition_penalty": "repeat_penalty",
+    "typical": "typical_p",
+}
+_NUMBERS = (
+    "temperature",
+    "top_p",
+    "min_p",
+    "typical_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "repeat_penalty",
+    "repetition_penalty",
+    "xtc_probability",
+    "xtc_threshold",
+    "dry_multiplier",
+    "dry_base",
+    "mirostat_tau",
+    "mirostat_eta",
+    "top_n_sigma",
+)
+_WHOLE = ("top_k", "repeat_last_n", "mirostat", "dry_allowed_length", "dry_last_n")
+_INT32_MAX = 2**31 - 1
+
+
+def sampling_options(fields: Fields) -> dict[str, Any]:
+    """What chats and completions have in common."""
+    options: dict[str, Any] = {}
+    for name in _NUMBERS:
+        if (number := fields.number(name)) is not None:
+            options[_RENAMED.get(name, name)] = number
+    for name in _WHOLE:
+        if (whole := fields.whole(name, 0, _INT32_MAX)) is not None:
+            options[name] = whole
+    if stops := fields.texts("stop"):
+        options["stop"] = stops
+    if (seed := fields.whole("seed", -(2**63), 2**64 - 1)) is not None:
+        options["seed"] = seed % 2**64
+    if (timeout := fields.number("timeout")) is not None:
+        options["timeout"] = timeout
+    if biases := fields.mapping("logit_bias"):
+        options["logit_bias"] = {
+            _token_id(fields, token): _bias(fields, bias) for token, bias in biases.items()
+        }
+    return options
+
+
+def _token_id(fields: Fields, token: str) -> int:
+    if not token.isascii() or not token.isdigit() or len(token) > 9:
+        raise fields.error("logit_bias", f"must map ids of tokens to numbers; got {token!r:.60}")
+    return int(token)
+
+
+def _bias(fields: Fields, bias: Any) -> float:
+    if isinstance(bias, bool) or not isinstance(bias, int | float) or not -100 <= bias <= 100:
+        raise fields.error("logit_bias", f"a bias must be a number, -100 to 100; got {bias!r:.60}")
+    # -100 bans a token there; here that is an infinite bias.
+    return float("-inf") if bias == -100 else float(bias)
+
+
+def chat_options(fields: Fields) -> dict[str, Any]:
+    """What a chat takes beyond that."""
+    options = sampling_options(fields)
+    limit = fields.whole("max_completion_tokens", 0, _INT32_MAX)
+    older = fields.whole("max_tokens", 0, _INT32_MAX)
+    if (limit := older if limit is None else limit) is not None:
+        options["max_tokens"] = limit
+    variables = fields.mapping("chat_template_kwargs") or {}
+    _take_reasoning(fields, options, variables)
+    if variables:
+        options["variables"] = variables
+    _take_format(fields, options)
+    _take_tools(fields, options)
+    top = fields.whole("top_logprobs", 0, 20)
+    if fields.flag("logprobs"):
+        options["logprobs"] = top or 0
+    elif top:
+        raise fields.error("top_logprobs", "needs logprobs: true")
+    return options
+
+
+def _take_reasoning(fields: Fields, options: dict[str, Any], variables: dict[str, Any]) -> None:
+    efforts = ("none", "minimal", "low", "medium", "high", "xhigh")
+    effort = fields.one_of("reasoning_effort", efforts, "")
+    budget = fields.whole("reasoning_budget", 0, _INT32_MAX)
+    if effort:
+        variables.setdefault("reasoning_effort", effort)
+    if effort == "none":
+        variables.setdefault("enable_thinking", False)
+        budget = 0 if budget is None else budget
+    if budget is not None:
+        options["reasoning_budget"] = budget
+
+
+def _take_format(fields: Fields, options: dict[str, Any]) -> None:
+    asked = fields.mapping("response_format")
+    if asked is None:
+        return
+    inner = Fields(asked, "response_format.")
+    kind = inner.one_of("type", ("text", "json_object", "json_schema"), "text")
+    if kind == "json_object":
+        options["schema"] = {"type": "object"}
+    elif kind == "json_schema":
+        wrapped = inner.mapping("json_schema")
+        if wrapped is None:
+            raise inner.error("json_schema", "is missing")
+        schema = Fields(wrapped, "response_format.json_schema.").mapping("schema")
+        options["schema"] = {"type": "object"} if schema is None else schema
+
+
+def _take_tools(fields: Fields, options: dict[str, Any]) -> None:
+    tools = fields.array("tools") or []
+    for i, tool in enumerate(tools):
+        if not isinstance(tool, Mapping) or tool.get("type") != "function":
+            kind = tool.get("type") if isinstance(tool, Mapping) else tool
+            raise refused(f"tools[{i}]", f"only functions can be called here, got {kind!r:.60}")
+    choice = fields.any("tool_choice")
+    parallel = fields.any("parallel_tool_calls")
+    if not tools:
+        if choice not in (None, "none", "auto"):
+            raise ApiError(400, "tool_choice: there are no tools", param="tool_choice")
+        return
+    options["tools"] = tools
+    if choice is not None:
+        options["tool_choice"] = _tool_choice(fields, choice)
+    if isinstance(parallel, bool):
+        options["parallel_tool_calls"] = parallel
+    elif parallel is not None:
+        raise fields.error("parallel_tool_calls", f"must be true or false; got {parallel!r:.60}")
+
+
+def _tool_choice(fields: Fields, choice: Any) -> str:
+    if choice in ("auto", "none", "required"):
+        return str(choice)
+    name = None
+    if isinstance(choice, Mapping) and choice.get("type") == "function":
+        function = choice.get("function")
+        name = function.get("name") if isinstance(function, Mapping) else choice.get("name")
+    if not isinstance(name, str):
+        raise fields.error(
+            "tool_choice", f"must be auto, none, required or a function; got {choice!r:.60}"
+        )
+    return name

@@ -1,0 +1,196 @@
+"""Who may come in, what is too much, and clients that go away."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from llmlocal import LLM, ModelPool
+from llmlocal._pool import PoolEntry
+from llmlocal.errors import ModelLoadError
+from llmlocal.server import _run
+from llmlocal.server._http import _body
+
+from ..conftest import TinyPath
+from .conftest import Serve, Served, tiny
+
+MESSAGES = [{"role": "user", "content": "hello"}]
+LONG: dict[str, Any] = {"messages": MESSAGES, "max_tokens": 400, "temperature": 1.0, "seed": 3}
+
+
+def wait_until(is_true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not is_true():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("body", [b"", b"[1]", b"{", b'{"a": NaN}', b"[" * 100_000, b'{"a":' * 500])
+def test_what_is_no_object(server: Served, body: bytes) -> None:
+    with server.client() as client:
+        got = client.post("/v1/chat/completions", content=body)
+    assert got.status_code == 400
+    assert got.json()["error"]["code"] == "invalid_json"
+
+
+def test_lone_surrogates_are_a_400(server: Served) -> None:
+    body = b'{"messages": [{"role": "user", "content": "\\ud800"}]}'
+    with server.client() as client:
+        assert client.post("/v1/chat/completions", content=body).status_code == 400
+        assert client.post("/v1/completions", content=b'{"prompt": "\\ud800"}').status_code == 400
+
+
+def test_too_large_a_body(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_body, "MOST_BYTES", 1000)
+    assert server.post("/v1/completions", {"prompt": "x" * 2000}).status_code == 413
+
+
+def test_a_body_that_does_not_come(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_body, "BODY_S", 0.1)
+    head = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{"
+    with socket.create_connection(address_of(server), timeout=20) as connection:
+        connection.sendall(head)
+        assert b"408" in connection.recv(1000)
+
+
+def test_who_sends_no_head_is_hung_up_on(serve: Serve, tiny_path: TinyPath) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_run, "HEAD_S", 0.1)
+        served = serve(tiny_path("llama"), device="cpu")
+        with socket.create_connection(address_of(served), timeout=20) as connection:
+            connection.sendall(b"GET / HT")
+            assert connection.recv(1000) == b""
+
+
+def address_of(server: Served) -> tuple[str, int]:
+    url = httpx.URL(server.url)
+    return url.host, url.port or 0
+
+
+def test_the_key(serve: Serve, tiny_path: TinyPath) -> None:
+    served = serve(tiny_path("llama"), api_key="sesame", device="cpu", n_ctx=512)
+    assert served.get("/health").status_code == 200
+    for headers in ({}, {"authorization": "Bearer wrong"}, {"x-api-key": "sesam"}):
+        got = served.get("/v1/models", headers=headers)
+        assert got.status_code == 401
+        assert got.json()["error"]["code"] == "invalid_api_key"
+    assert served.get("/v1/models", headers={"authorization": "Bearer sesame"}).status_code == 200
+    assert served.get("/v1/models", headers={"x-api-key": "sesame"}).status_code == 200
+
+
+def test_too_many_at_once(serve: Serve, tiny_path: TinyPath) -> None:
+    with tiny(tiny_path) as llm:
+        served = serve(ModelPool({"m": llm}), max_requests=2)
+        with ThreadPoolExecutor(2) as threads:
+            slow = [threads.submit(served.post, "/v1/chat/completions", LONG) for _ in range(2)]
+            wait_until(lambda: bool(served.service.gate.inside == 2))
+            got = served.post("/v1/chat/completions", LONG)
+            assert got.status_code == 429
+            assert int(got.headers["retry-after"]) >= 1
+            assert served.get("/health").status_code == 200
+            assert [each.result().status_code for each in slow] == [200, 200]
+        assert served.service.gate.inside == 0
+
+
+def requests_running(llm: LLM) -> int:
+    stats = llm.stats()
+    return stats.sequences_active + stats.waiting
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_client_that_goes_away_stops_the_engine(
+    serve: Serve, tiny_path: TinyPath, stream: bool, n: int
+) -> None:
+    with tiny(tiny_path) as llm:
+        served = serve(ModelPool({"m": llm}))
+        body = f'{{"messages":[{{"role":"user","content":"x"}}],"n":{n},"temperature":0,'
+        # Enough for minutes, were it not for the client's leaving.
+        body += f'"max_tokens":400,"logit_bias":{{"2":-100}},"stream":{str(stream).lower()}}}'
+        head = (
+            f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        with socket.create_connection(address_of(served), timeout=20) as connection:
+            connection.sendall((head + body).encode())
+            wait_until(lambda: served.service.gate.inside == 1)
+        wait_until(lambda: served.service.gate.inside == 0)
+        wait_until(lambda: requests_running(llm) == 0)
+
+
+def test_a_model_that_fails_to_load_is_a_503(serve: Serve) -> None:
+    def fail(_: object) -> Any:
+        raise ModelLoadError("the file is torn")
+
+    served = serve(ModelPool([PoolEntry("m", fail)]))
+    got = served.post("/v1/chat/completions", {"messages": MESSAGES})
+    assert got.status_code == 503
+    assert got.json()["error"]["message"] == "the file is torn"
+    assert served.post("/api/chat", {"model": "m", "messages": MESSAGES}).status_code == 503
+
+
+def test_other_models_answer_while_one_loads(serve: Serve, tiny_path: TinyPath) -> None:
+    go = threading.Event()
+
+    def load(_: object) -> LLM:
+        assert go.wait(20)
+        return tiny(tiny_path)
+
+    with tiny(tiny_path) as llm:
+        served = serve(ModelPool({"slow": PoolEntry("slow", load), "fast": llm}))
+        body = {"messages": MESSAGES, "max_tokens": 2}
+        with ThreadPoolExecutor(1) as threads:
+            slow = threads.submit(served.post, "/v1/chat/completions", {**body, "model": "slow"})
+            wait_until(lambda: served.get("/api/ps").json()["models"][0]["state"] == "loading")
+            assert served.post("/v1/chat/completions", {**body, "model": "fast"}).status_code == 200
+            go.set()
+            assert slow.result().status_code == 200
+
+
+def test_metrics_count(serve: Serve, tiny_path: TinyPath) -> None:
+    with tiny(tiny_path) as llm:
+        served = serve(ModelPool({"m": llm}))
+        for _ in range(2):
+            served.post(
+                "/v1/chat/completions", {"messages": MESSAGES, "max_tokens": 3, "temperature": 0}
+            )
+        served.post("/v1/chat/completions", {"messages": []})
+        text = served.get("/metrics").text
+    assert 'llmlocal_requests_total{model="m"} 2' in text
+    assert 'llmlocal_tokens_total{model="m",kind="completion"} 6' in text
+    assert 'llmlocal_errors_total{status="400"} 1' in text
+    assert 'llmlocal_first_token_seconds_count{model="m"} 2' in text
+
+
+def test_unknown_paths_and_methods(server: Served) -> None:
+    assert server.get("/v1/nothing").status_code == 404
+    assert server.get("/v1/chat/completions").status_code == 405
+    assert "error" in server.get("/v1/nothing").json()
+
+
+def test_a_thousand_requests_with_random_disconnects_leave_nothing(
+    serve: Serve, tiny_path: TinyPath
+) -> None:
+    with tiny(tiny_path) as llm:
+        served = serve(ModelPool({"m": llm}))
+
+        def one(i: int) -> None:
+            body = {"messages": MESSAGES, "max_tokens": 1 + i % 7, "stream": i % 2 == 0, "seed": i}
+            try:
+                with served.client() as client:
+                    limit = 0.02 if i % 3 == 0 else 60.0
+                    client.post("/v1/chat/completions", json=body, timeout=limit)
+            except httpx.TimeoutException:
+                pass
+
+        with ThreadPoolExecutor(16) as threads:
+            list(threads.map(one, range(200)))
+        wait_until(lambda: served.service.gate.inside == 0)
+        wait_until(lambda: requests_running(llm) == 0)
+        assert served.post("/v1/chat/completions", {"messages": MESSAGES}).status_code == 200

@@ -1,0 +1,210 @@
+"""OpenAI's endpoints, through its own client over a real socket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+import pytest
+
+from .conftest import Served
+
+MESSAGES: Any = [{"role": "user", "content": "hello there"}]
+
+
+@pytest.fixture(scope="module")
+def client(server: Served) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as made:
+        yield made
+
+
+def chat(client: openai.OpenAI, **options: Any) -> Any:
+    asked = {"model": "tiny-llama", "messages": MESSAGES, "max_tokens": 8, "temperature": 0}
+    return client.chat.completions.create(**{**asked, **options})
+
+
+def test_a_chat(client: openai.OpenAI) -> None:
+    done = chat(client)
+    assert done.object == "chat.completion"
+    assert done.model == "tiny-llama"
+    assert done.choices[0].message.role == "assistant"
+    assert done.choices[0].message.content
+    assert done.choices[0].finish_reason == "length"
+    assert done.usage.completion_tokens == 8
+    assert done.usage.total_tokens == done.usage.prompt_tokens + 8
+    assert done.usage.prompt_tokens_details.cached_tokens <= done.usage.prompt_tokens
+
+
+def test_a_stream_joins_to_the_same(client: openai.OpenAI) -> None:
+    whole = chat(client).choices[0].message.content
+    chunks = list(chat(client, stream=True, stream_options={"include_usage": True}))
+    assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == whole
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "length"
+    assert chunks[-1].choices == []
+    assert chunks[-1].usage.completion_tokens == 8
+    assert all(c.usage is None for c in chunks[:-1])
+
+
+def test_several_answers(client: openai.OpenAI) -> None:
+    done = chat(client, n=3, temperature=1.5, seed=5)
+    texts = [choice.message.content for choice in done.choices]
+    assert [choice.index for choice in done.choices] == [0, 1, 2]
+    assert len(set(texts)) == 3
+    assert done.usage.completion_tokens == 24
+    assert chat(client, temperature=1.5, seed=5).choices[0].message.content == texts[0]
+    streamed: dict[int, str] = {0: "", 1: "", 2: ""}
+    for chunk in chat(client, n=3, temperature=1.5, seed=5, stream=True):
+        streamed[chunk.choices[0].index] += chunk.choices[0].delta.content or ""
+    assert list(streamed.values()) == texts
+
+
+def test_an_alias_and_the_list(client: openai.OpenAI) -> None:
+    assert {model.id for model in client.models.list()} == {"tiny-llama", "gpt-tiny"}
+    assert client.models.retrieve("gpt-tiny").id == "gpt-tiny"
+    assert chat(client, model="gpt-tiny").model == "tiny-llama"
+    with pytest.raises(openai.NotFoundError, match="there are: tiny-llama, gpt-tiny"):
+        chat(client, model="gpt-4")
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("gpt-4")
+
+
+def test_stop_strings_and_biases(client: openai.OpenAI) -> None:
+    whole = chat(client).choices[0].message.content
+    stop = whole[3:6]
+    done = chat(client, stop=[stop]).choices[0]
+    assert done.message.content == whole[: whole.index(stop)]
+    assert done.finish_reason == "stop"
+    ids = client.post("/../tokenize", body={"prompt": whole, "add_special": False}, cast_to=dict)
+    banned = chat(client, logit_bias={str(ids["tokens"][0]): -100}).choices[0]
+    assert not banned.message.content.startswith(whole[:4])
+
+
+@pytest.mark.parametrize(
+    ("options", "param"),
+    [
+        ({"temperature": "hot"}, "temperature"),
+        ({"n": 0}, "n"),
+        ({"top_logprobs": 3}, "top_logprobs"),
+        ({"stop": [1]}, "stop"),
+        ({"logit_bias": {"x": 1}}, "logit_bias"),
+        ({"messages": []}, "messages"),
+        ({"modalities": ["audio"]}, "modalities"),
+        ({"extra_body": {"web_search_options": {"a": 1}}}, "web_search_options"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0]"),
+        ({"stream_options": {"include_usage": True}}, "stream_options"),
+        ({"response_format": {"type": "xml"}}, "response_format.type"),
+    ],
+)
+def test_what_can_not_be_honoured_is_named(
+    client: openai.OpenAI, options: dict[str, Any], param: str
+) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        chat(client, **options)
+    assert caught.value.param == param
+    assert param in caught.value.message
+
+
+def test_harmless_and_unknown_fields_pass(client: openai.OpenAI) -> None:
+    body = {"metadata": {"a": "b"}, "user": "me", "store": False, "some_vendor_field": 3}
+    assert chat(client, extra_body=body).choices[0].message.content
+
+
+def test_too_long_a_conversation(client: openai.OpenAI) -> None:
+    messages = [{"role": "user", "content": "word " * 2000}]
+    with pytest.raises(openai.BadRequestError) as caught:
+        chat(client, messages=messages)
+    assert caught.value.code == "context_length_exceeded"
+    with pytest.raises(openai.BadRequestError):
+        list(chat(client, messages=messages, stream=True))
+
+
+def test_completions(client: openai.OpenAI) -> None:
+    options: Any = {"model": "tiny-llama", "max_tokens": 6, "temperature": 0}
+    done = client.completions.create(prompt=["one", "two"], n=2, echo=True, **options)
+    assert [choice.index for choice in done.choices] == [0, 1, 2, 3]
+    assert [choice.text[:3] for choice in done.choices] == ["one", "one", "two", "two"]
+    assert done.usage
+    assert done.usage.completion_tokens == 24
+    alone = client.completions.create(prompt="one", **options).choices[0].text
+    assert "one" + alone == done.choices[0].text
+    ids: Any = client.post("/../tokenize", body={"prompt": "one"}, cast_to=dict)
+    assert client.completions.create(prompt=ids["tokens"], **options).choices[0].text == alone
+    chunks = client.completions.create(prompt="one", stream=True, **options)
+    assert "".join(chunk.choices[0].text for chunk in chunks) == alone
+    with pytest.raises(openai.BadRequestError, match="prompt"):
+        client.completions.create(prompt=[["x"]], **options)  # type: ignore[arg-type]
+
+
+def respond(client: openai.OpenAI, **options: Any) -> Any:
+    asked = {"model": "tiny-llama", "max_output_tokens": 8, "temperature": 0}
+    return client.responses.create(**{**asked, **options})
+
+
+def test_responses(client: openai.OpenAI) -> None:
+    done = respond(client, input="hello there", instructions="be brief")
+    assert done.object == "response"
+    assert done.status == "incomplete"
+    assert done.incomplete_details.reason == "max_output_tokens"
+    assert done.output_text
+    assert done.usage.output_tokens == 8
+    items = [{"role": "user", "content": [{"type": "input_text", "text": "hello there"}]}]
+    assert respond(client, input=items, instructions="be brief").output_text == done.output_text
+
+
+def test_a_stream_of_a_response(client: openai.OpenAI) -> None:
+    whole = respond(client, input="hello there")
+    events = list(respond(client, input="hello there", stream=True))
+    kinds = [event.type for event in events]
+    assert kinds[:4] == [
+        "response.created",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.content_part.added",
+    ]
+    assert kinds[-4:] == [
+        "response.output_text.done",
+        "response.content_part.done",
+        "response.output_item.done",
+        "response.incomplete",
+    ]
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    deltas = [event.delta for event in events if event.type == "response.output_text.delta"]
+    assert "".join(deltas) == whole.output_text
+    assert events[-1].response.output_text == whole.output_text
+
+
+def test_a_response_is_stored_and_continued(client: openai.OpenAI) -> None:
+    first = respond(client, input="hello there")
+    assert client.responses.retrieve(first.id).output_text == first.output_text
+    second = respond(client, input="and then?", previous_response_id=first.id)
+    history = [
+        {"role": "user", "content": "hello there"},
+        {"role": "assistant", "content": first.output_text},
+        {"role": "user", "content": "and then?"},
+    ]
+    assert second.output_text == respond(client, input=history).output_text
+    client.responses.delete(first.id)
+    with pytest.raises(openai.NotFoundError):
+        respond(client, input="x", previous_response_id=first.id)
+    unstored = respond(client, input="hello there", store=False)
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(unstored.id)
+
+
+def test_input_of_other_kinds_is_refused(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="only text"):
+        respond(client, input=[{"role": "user", "content": [{"type": "input_image"}]}])
+    with pytest.raises(openai.BadRequestError, match="background"):
+        respond(client, input="x", background=True)
+
+
+def test_the_wire_is_server_sent_events(server: Served) -> None:
+    body = {"messages": MESSAGES, "max_tokens": 2, "temperature": 0, "stream": True}
+    with server.client() as client, client.stream("POST", "/v1/chat/completions", json=body) as got:
+        assert got.headers["content-type"].startswith("text/event-stream")
+        lines = [line for line in got.iter_lines() if line]
+    assert lines[-1] == "data: [DONE]"
+    assert all(json.loads(line.removeprefix("data: ")) for line in lines[:-1])

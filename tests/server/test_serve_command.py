@@ -1,0 +1,85 @@
+"""``llmlocal serve``: a process of its own, asked over its socket, ended by signals."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from llmlocal.cli import main
+from llmlocal.cli.serve import is_loopback
+
+from ..conftest import TinyPath
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+@pytest.mark.parametrize("ending", ["SIGTERM", "SIGINT"])
+def test_it_serves_until_it_is_told_to_stop(tiny_path: TinyPath, ending: str) -> None:
+    command = [sys.executable, "-m", "llmlocal", "serve", str(tiny_path("llama"))]
+    command += ["--port", "0", "--n-ctx", "256", "--device", "cpu", "--alias", "gpt-4o"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+    ) as process:
+        try:
+            assert process.stdout
+            line = process.stdout.readline()
+            found = re.fullmatch(r"Serving tiny-llama at (http://127\.0\.0\.1:\d+)\n", line)
+            assert found, line
+            body = {
+                "model": "gpt-4o",
+                "messages": [{"role": "user", "content": "x"}],
+                "max_tokens": 2,
+            }
+            got = httpx.post(
+                f"{found[1]}/v1/chat/completions", json=body, trust_env=False, timeout=60
+            )
+            assert got.status_code == 200
+            process.send_signal(signal.Signals[ending])
+            assert process.wait(30) in (0, 130, -signal.Signals[ending])
+            assert process.stderr
+            errors = process.stderr.read()
+            assert "Try: curl" in errors
+            assert "Traceback" not in errors
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--host", "0.0.0.0"], "lets other machines in: give an --api-key, or say --insecure"),
+        (["--port", "70000"], "--port must be 0 to 65535, got 70000"),
+        (["--alias", "x=nothing"], "the alias 'x'"),
+    ],
+)
+def test_what_it_refuses(
+    tiny_path: TinyPath, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", str(tiny_path("llama")), *arguments]) != 0
+    assert message in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken(tiny_path: TinyPath, capsys: pytest.CaptureFixture[str]) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["serve", str(tiny_path("llama")), "--port", str(port)]) == 1
+    assert f"can't listen on 127.0.0.1:{port}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["soon", "-3", "3 days", ""])
+def test_times_that_are_none(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["serve", "model", f"--keep-alive={value}"])
+    assert "is not a time such as 30s" in capsys.readouterr().err
+
+
+def test_which_addresses_stay_on_this_machine() -> None:
+    assert all(map(is_loopback, ("127.0.0.1", "127.8.9.1", "::1", "localhost")))
+    assert not any(map(is_loopback, ("0.0.0.0", "::", "192.168.1.2", "example.org", "")))
