@@ -1,7 +1,8 @@
 """The model object: opens a model and answers requests, from any number of threads and tasks.
 
 Composition only: the weights and their facts are ``_weights``' work, requests ``_generation``'s,
-conversations ``_chat``'s, batching and caching the engine's.
+conversations ``_chat``'s, batching and caching the engine's.  Longer than other files, because most
+of it is signatures and documentation, which users read in one place.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ __all__ = ["LLM"]
 class LLM(LoadedModel):
     """A loaded model.  One object serves any number of threads and asyncio tasks at once.
 
-    Requests are evaluated together, and what one has evaluated of a text no other has to evaluate
-    again.  Use it as a context manager, or call :meth:`close`, to free the memory.
+    Requests are evaluated together, and a text that one of them has evaluated is not evaluated
+    again for another.  Use it as a context manager, or call :meth:`close`, to free the memory.
 
     Args:
         model: A path to a GGUF file, the name of an installed model or of the catalog,

@@ -27,15 +27,7 @@ from llmlocal.errors import ParameterError, TemplateError
 
 __all__ = ["ChatSession"]
 
-_SETTINGS = (
-    "system",
-    "messages",
-    "template",
-    "tools",
-    "documents",
-    "variables",
-    "overflow",
-)
+_SETTINGS = ("system", "messages", "template", "tools", "documents", "variables", "overflow")
 
 
 class ChatSession:

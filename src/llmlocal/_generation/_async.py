@@ -31,7 +31,7 @@ _STOP = 0  # The id that ends the waker's thread; requests count from 1.
 _FOREVER_MS = 2**31 - 1
 
 # Held weakly: an event knows the task that waits for it, and the task its stream, which has to go
-# when its loop was closed and nobody else holds it.
+# when its loop was closed and nothing else refers to it.
 _Sleeper = tuple["asyncio.AbstractEventLoop", "weakref.ref[asyncio.Event]"]
 
 
@@ -117,7 +117,7 @@ def _wake(queue: _core.ReadyQueue, sleepers: dict[int, _Sleeper]) -> None:
 
 
 def _wake_one(sleeper: _Sleeper | None) -> bool:
-    """False: nobody sleeps there any more."""
+    """Wake the task.  False: it no longer waits."""
     if sleeper is None or sleeper[1]() is None:
         return False
     try:
@@ -138,8 +138,7 @@ class AsyncStream:
 
     The request starts with the first piece that is asked for.  The generation stops with the
     ``async with`` block, with :meth:`cancel` or :meth:`aclose`, with the cancellation of the task
-    that waits for it, and as soon as nobody holds the stream any more, as when a loop over it is
-    left.
+    that waits for it, and when nothing refers to the stream any more.
 
     Example:
         >>> async def tell() -> None:
@@ -196,7 +195,7 @@ class AsyncStream:
 
     def _begin(self) -> None:
         self._reply = self._start()
-        # The task may have been cancelled meanwhile; then nobody waits for this thread.
+        # The task may have been cancelled meanwhile; then the answer is not wanted.
         if self._is_cancelled:
             self._reply.cancel()
 

@@ -11,7 +11,7 @@ FinishReason = Literal["stop", "length", "cancelled", "timeout"]
 """Why a generation ended.
 
 ``"stop"``: the model ended its text, or a stop string came up. ``"length"``: ``max_tokens`` or the
-end of the context was reached. ``"cancelled"``: somebody, or a callback, said so. ``"timeout"``:
+end of the context was reached. ``"cancelled"``: the caller or a callback stopped it. ``"timeout"``:
 the time limit passed.
 """
 

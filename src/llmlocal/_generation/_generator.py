@@ -58,7 +58,7 @@ class GeneratorOptions:
 class Generator:
     """Takes requests on a loaded model, any number at once.
 
-    It ends with :meth:`close`, with the interpreter, and when nobody holds it any more.
+    It ends with :meth:`close`, with the interpreter, and when nothing refers to it any more.
 
     Attributes:
         n_ctx: Tokens that prompt and answer of one request may have together.

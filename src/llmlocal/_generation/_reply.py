@@ -41,7 +41,7 @@ def _is_false(answer: object) -> bool:
 
 
 class Reply:
-    """Takes what its request has to say, in order.  A request that nobody holds stops.
+    """Reads its request's tokens, in order.  The request stops when nothing refers to it any more.
 
     Args:
         request: What was submitted.
@@ -64,7 +64,7 @@ class Reply:
     ) -> None:
         self.request = request
         self._seed = seed
-        self._model = model  # Which is closed when nobody holds it.
+        self._model = model  # Held: it closes when nothing refers to it.
         self._callback = callback
         self._tokens: list[int] = []
         self._pieces: list[str] = []
@@ -89,7 +89,7 @@ class Reply:
         self.request.cancel()
 
     def check_process(self) -> None:
-        """Raise an EngineError in a forked child, which nothing will ever come to."""
+        """Raise an EngineError in a forked child, where no engine runs."""
         if os.getpid() != self._process:
             raise EngineError(
                 "this answer belongs to the process that asked for it, not to its forked child"
@@ -113,7 +113,7 @@ class Reply:
 
     def _take_one(self, token: int, text: str) -> str:
         if self._is_refused:
-            return ""  # The engine ran on for a moment; nobody wants to know.
+            return ""  # Tokens that were generated before the engine knew.
         if token >= 0:
             self._tokens.append(token)
         elif self._tokens:

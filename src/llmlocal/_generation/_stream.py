@@ -1,7 +1,7 @@
 """Waiting for an answer in a thread: all of it at once, or piece by piece.
 
-The engine works on while nobody waits, and is told to stop as soon as nobody wants to any more:
-on ``break``, ``close()``, garbage collection, or an exception such as Ctrl-C.
+The engine works ahead of its reader.  It is told to stop when the answer is no longer wanted: when
+its stream is closed or collected, or at an exception such as Ctrl-C.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SLICE_MS = 100
 
 
 def wait_for(replies: list[Reply]) -> list[Completion]:
-    """Wait for all of the answers.  Whatever is raised, none of the requests goes on alone."""
+    """Wait for all of the answers.  If one raises, the others are cancelled."""
     try:
         return [_wait_for_one(reply) for reply in replies]
     except BaseException:
@@ -38,9 +38,9 @@ def _wait_for_one(reply: Reply) -> Completion:
 class Stream:
     """Text that arrives while it is generated: an iterator over its pieces.
 
-    The generation stops with the ``with`` block, with :meth:`cancel` or :meth:`close`, and as soon
-    as nobody holds the stream any more, as when a loop over it is left.  Joined, the pieces are
-    what :meth:`llmlocal.LLM.generate` would have returned.
+    The generation stops with the ``with`` block, with :meth:`cancel` or :meth:`close`, and when
+    nothing refers to the stream any more.  Joined, the pieces are what
+    :meth:`llmlocal.LLM.generate` would have returned.
 
     Example:
         >>> with llm.generate("Once upon a time", streaming=True, max_tokens=20) as stream:

@@ -89,7 +89,7 @@ class ChatTemplate:
         """The prompt for ``messages``.
 
         With a generation prompt, a last message of the assistant is left open, so that the model
-        goes on where it ends; without one, it is closed like every other.
+        continues it; without one, it is closed like every other.
 
         Args:
             messages: Dicts with ``role`` and ``content``.

@@ -22,10 +22,10 @@ _HELP = """\
 /retry          another answer to your last message
 /new            begin again; the system message stays
 /save FILE      write the conversation to a file
-/load FILE      go on with a conversation from a file
+/load FILE      continue a conversation from a file
 /stats          statistics for the last answer
 /exit           leave; Ctrl-D does too
-Ctrl-C stops an answer. A \\ at the end of a line goes on in the next; three double quotes begin
+Ctrl-C stops an answer. A \\ at the end of a line continues it on the next; three double quotes begin
 and end a message of many lines; // begins a message with a slash."""
 
 _LEAVING = (["/exit"], ["/quit"])

@@ -39,7 +39,7 @@ class Terminal:
     def read_message(self) -> str | None:
         """The next message; None at the end of the input.
 
-        A backslash at a line's end goes on in the next; three double quotes begin and end a block
+        A backslash at a line's end continues it on the next; three double quotes begin and end a block
         of lines.
         """
         line = self._read_line(">>> ")

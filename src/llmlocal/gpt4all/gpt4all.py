@@ -1,7 +1,8 @@
 """``GPT4All``: gpt4all's class, with its names, defaults and exceptions, over :class:`llmlocal.LLM`.
 
 What the generations 2.0 to 2.8.2 have in common is kept; where they differ, both spellings are
-taken.  Nothing is decided here about generating text.
+taken.  Nothing is decided here about generating text.  Longer than other files,
+because most of it is gpt4all's signatures and their documentation.
 """
 
 from __future__ import annotations
@@ -403,9 +404,9 @@ def _device(device: str | None) -> str:
 
 
 def _told(callback: ResponseCallbackType | None) -> ResponseCallbackType | None:
-    """The callback as an LLM calls it: that goes on after None, which here has always been an end.
+    """The callback as an LLM calls it: in gpt4all None ends the text, in an LLM only False does.
 
-    As ever it is not told of a token that ends in the middle of a character.
+    It is not called for a token that ends in the middle of a character.
     """
     if callback is None or callback is empty_response_callback:
         return None
