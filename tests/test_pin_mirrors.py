@@ -12,7 +12,7 @@ import pytest
 
 from llmlocal._devices import _placement
 from llmlocal._generation import _generator, _options
-from llmlocal.models._gguf import _cache_shape, _memory
+from llmlocal.models._gguf import _cache_cost, _memory
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "third_party" / "llama.cpp" / "src"
@@ -36,7 +36,7 @@ def figure(file: str, pattern: str) -> int:
         ),
         (_generator._MOST_PARALLEL, "src/llama-cparams.h", r"#define LLAMA_MAX_SEQ (\d+)"),
         (_generator._MOST_THREADS, "ggml/include/ggml.h", r"#define GGML_MAX_N_THREADS +(\d+)"),
-        (_cache_shape.MAX_LAYERS, "src/llama-hparams.h", r"#define LLAMA_MAX_LAYERS +(\d+)"),
+        (_cache_cost.MAX_LAYERS, "src/llama-hparams.h", r"#define LLAMA_MAX_LAYERS +(\d+)"),
         (
             _memory.CELL_PADDING,
             "src/llama-context.cpp",
@@ -54,10 +54,10 @@ def models() -> str:
     )
 
 
-@pytest.mark.parametrize("architecture", sorted(_cache_shape._WINDOW_PATTERNS))
+@pytest.mark.parametrize("architecture", sorted(_cache_cost._WINDOW_PATTERNS))
 def test_window_patterns(architecture: str) -> None:
     """Of so many layers all but one see a window: the default that each architecture has."""
-    period = _cache_shape._WINDOW_PATTERNS[architecture]
+    period = _cache_cost._WINDOW_PATTERNS[architecture]
     name = {"gpt-oss": "openai-moe"}.get(architecture, architecture)
     text = (SOURCE / "src/models" / f"{name}.cpp").read_text(encoding="utf-8")
     periods = {int(n) for n in re.findall(r"swa_pattern\((?:ml, )?(\d+)", text)}

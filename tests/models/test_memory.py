@@ -9,7 +9,7 @@ import pytest
 
 from llmlocal.errors import ModelLoadError, ParameterError
 from llmlocal.models import _machine
-from llmlocal.models._gguf._cache_shape import CacheShape, Hyperparameters, cache_shape
+from llmlocal.models._gguf._cache_cost import CacheCost, Hyperparameters, cache_cost
 from llmlocal.models._gguf._header import Header, read_header
 from llmlocal.models._gguf._memory import MemoryEstimate, estimate
 
@@ -45,8 +45,8 @@ def header_of(settings: Mapping[str, Setting]) -> Header:
     return read_header(lambda _: next(pieces, b""), "test.gguf", len(data))
 
 
-def shape_of(settings: Mapping[str, Setting]) -> CacheShape:
-    return cache_shape(Hyperparameters(header_of(settings)))
+def cost_of(settings: Mapping[str, Setting]) -> CacheCost:
+    return cache_cost(Hyperparameters(header_of(settings)))
 
 
 def memory_of(
@@ -178,100 +178,100 @@ ATTENTION: dict[str, Setting] = {
 }
 SSM: dict[str, Setting] = {"ssm__conv_kernel": 4, "ssm__inner_size": 128, "ssm__state_size": 16}
 SSM_LAYER = 4 * (3 * 128 + 16 * 128)  # Bytes: convolution of 3 columns, and the state.
-KINDS: dict[str, tuple[dict[str, Setting], CacheShape]] = {
-    "plain": (of("llama", block_count=2, **ATTENTION), CacheShape(2 * 64)),
+KINDS: dict[str, tuple[dict[str, Setting], CacheCost]] = {
+    "plain": (of("llama", block_count=2, **ATTENTION), CacheCost(2 * 64)),
     "heads not grouped": (
         of("llama", block_count=2, embedding_length=64, attention__head_count=4),
-        CacheShape(2 * 128),
+        CacheCost(2 * 128),
     ),
     "heads by layer": (
         of("llama", block_count=2, **{**ATTENTION, "attention__head_count_kv": [1, 4]}),
-        CacheShape(32 + 128),
+        CacheCost(32 + 128),
     ),
     "encoder": (
         of("bert", block_count=2, attention__causal=False, **ATTENTION),
-        CacheShape(0),
+        CacheCost(0),
     ),
     "latent attention": (
         of("deepseek2", block_count=2, attention__key_length=576, attention__value_length=512,
            attention__key_length_mla=192, **{**ATTENTION, "attention__head_count_kv": 1}),
-        CacheShape(2 * 576),
+        CacheCost(2 * 576),
     ),
     "window of every other layer": (
         of("gemma2", block_count=4, **{**ATTENTION, "attention__head_count_kv": [1, 2, 1, 2]}),
-        CacheShape(2 * 64, 2 * 32, 4096),
+        CacheCost(2 * 64, 2 * 32, 4096),
     ),
     "window by a list": (
         of("gemma4", block_count=3, attention__sliding_window=512, attention__key_length_swa=8,
            attention__value_length_swa=8, attention__sliding_window_pattern=[True, True, False],
            **ATTENTION),
-        CacheShape(64, 2 * 32, 512),
+        CacheCost(64, 2 * 32, 512),
     ),
     "window by a period": (
         of("cohere2", block_count=4, attention__sliding_window=128,
            attention__sliding_window_pattern=2, **ATTENTION),
-        CacheShape(2 * 64, 2 * 64, 128),
+        CacheCost(2 * 64, 2 * 64, 128),
     ),
     "window of unknown pattern": (
         of("phi3", block_count=4, attention__sliding_window=128, **ATTENTION),
-        CacheShape(4 * 64, 0, 128),
+        CacheCost(4 * 64, 0, 128),
     ),
     "layers that share a cache": (
-        of("gemma4", block_count=4, attention__shared_kv_layers=3, **ATTENTION), CacheShape(64),
+        of("gemma4", block_count=4, attention__shared_kv_layers=3, **ATTENTION), CacheCost(64),
     ),
     "layers that share a cache, unsaid": (
         of("gemma3n", block_count=30, attention__sliding_window=512, **ATTENTION),
-        CacheShape(4 * 64, 16 * 64, 512),
+        CacheCost(4 * 64, 16 * 64, 512),
     ),
-    "recurrent": (of("mamba", block_count=3, embedding_length=64, **SSM), CacheShape(0, 0, 0, 3 * SSM_LAYER)),
+    "recurrent": (of("mamba", block_count=3, embedding_length=64, **SSM), CacheCost(0, 0, 0, 3 * SSM_LAYER)),
     "recurrent in groups": (
         of("mamba2", block_count=1, ssm__group_count=2, **SSM),
-        CacheShape(0, 0, 0, SSM_LAYER + 4 * 3 * 2 * 2 * 16),
+        CacheCost(0, 0, 0, SSM_LAYER + 4 * 3 * 2 * 2 * 16),
     ),
     "rwkv": (
         of("rwkv7", block_count=2, embedding_length=64, wkv__head_size=8),
-        CacheShape(0, 0, 0, 2 * 4 * 64 * (2 + 8)),
+        CacheCost(0, 0, 0, 2 * 4 * 64 * (2 + 8)),
     ),
     "short convolutions": (
         of("lfm2", block_count=3, shortconv__l_cache=3, **{**ATTENTION, "attention__head_count_kv": [0, 2, 0]}),
-        CacheShape(64, 0, 0, 2 * 4 * 64 * 2),
+        CacheCost(64, 0, 0, 2 * 4 * 64 * 2),
     ),
     "delta attention": (
         of("kimi-linear", block_count=2, kda__head_dim=8, ssm__conv_kernel=4,
            **{**ATTENTION, "attention__head_count_kv": [0, 2]}),
-        CacheShape(64, 0, 0, 4 * (4 * 8) * (3 * 3 + 8)),
+        CacheCost(64, 0, 0, 4 * (4 * 8) * (3 * 3 + 8)),
     ),
     "hybrid by layer": (
         of("jamba", block_count=3, **{**ATTENTION, "attention__head_count_kv": [0, 2, 0]}, **SSM),
-        CacheShape(64, 0, 0, 2 * SSM_LAYER),
+        CacheCost(64, 0, 0, 2 * SSM_LAYER),
     ),
     "hybrid in every layer": (
-        of("falcon-h1", block_count=2, **ATTENTION, **SSM), CacheShape(2 * 64, 0, 0, 2 * SSM_LAYER),
+        of("falcon-h1", block_count=2, **ATTENTION, **SSM), CacheCost(2 * 64, 0, 0, 2 * SSM_LAYER),
     ),
     "hybrid at intervals": (
-        of("qwen3next", block_count=8, **ATTENTION, **SSM), CacheShape(2 * 64, 0, 0, 6 * SSM_LAYER),
+        of("qwen3next", block_count=8, **ATTENTION, **SSM), CacheCost(2 * 64, 0, 0, 6 * SSM_LAYER),
     ),
     "hybrid by a list": (
         of("qwen35", block_count=2, attention__recurrent_layers=[1, 0], **ATTENTION, **SSM),
-        CacheShape(64, 0, 0, SSM_LAYER),
+        CacheCost(64, 0, 0, SSM_LAYER),
     ),
     "layers of neither kind": (
         of("nemotron_h", block_count=3, feed_forward_length=[0, 9, 0],
            **{**ATTENTION, "attention__head_count_kv": [0, 0, 2]}, **SSM),
-        CacheShape(64, 0, 0, SSM_LAYER),
+        CacheCost(64, 0, 0, SSM_LAYER),
     ),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("settings", "shape"), KINDS.values(), ids=KINDS.keys())
-def test_each_kind_of_memory_is_known(settings: dict[str, Setting], shape: CacheShape) -> None:
-    assert shape_of(settings) == shape
+@pytest.mark.parametrize(("settings", "cost"), KINDS.values(), ids=KINDS.keys())
+def test_each_kind_of_memory_is_known(settings: dict[str, Setting], cost: CacheCost) -> None:
+    assert cost_of(settings) == cost
 
 
 @pytest.mark.parametrize("layers", [513, 10_000_000])
 def test_an_impossible_number_of_layers_is_an_error(layers: int) -> None:
     with pytest.raises(ModelLoadError, match=f"block_count is {layers}"):
-        shape_of(of("llama", block_count=layers))
+        cost_of(of("llama", block_count=layers))
 
 
 def test_numbers_of_no_sense_do_no_harm() -> None:
@@ -283,7 +283,7 @@ def test_numbers_of_no_sense_do_no_harm() -> None:
         attention__key_length="x",
     )
 
-    assert shape_of(odd) == CacheShape(0)
+    assert cost_of(odd) == CacheCost(0)
 
 
 def test_the_machine_has_memory() -> None:

@@ -12,7 +12,7 @@ from ..errors import ModelNotFoundError
 from ._catalog._card import NO_CHECKS, HttpsSource
 from ._disk._locate import label_of, locate
 from ._disk._store import Store
-from ._gguf._cache_shape import Hyperparameters
+from ._gguf._cache_cost import Hyperparameters
 from ._gguf._header import Header, Tensor, read_header, read_header_of
 from ._gguf._memory import MemoryEstimate, estimate
 from ._gguf._reader import Value

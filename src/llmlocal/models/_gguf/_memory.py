@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...errors import ParameterError
-from ._cache_shape import CacheShape, Hyperparameters, cache_shape
+from ._cache_cost import CacheCost, Hyperparameters, cache_cost
 from ._header import Header, Tensor
 from ._types import TENSOR_TYPES
 
@@ -83,19 +83,19 @@ def estimate(
         message = f"kv_type must be one of {', '.join(KV_TYPES)}; got {kv_type!r}"
         raise ParameterError(message)
     model = Hyperparameters(header)
-    shape = cache_shape(model)
+    cost = cache_cost(model)
     kind = KV_TYPES[kv_type]
-    values = _cached_values(shape, n_ctx, n_batch, swa_full=swa_full)
+    values = _cached_values(cost, n_ctx, n_batch, swa_full=swa_full)
     is_fused = flash_attention or kind.block_weights > 1  # Quantized values need it.
     row = 4 * (header.length("tokenizer.ggml.tokens") or model.count("vocab_size"))
     return MemoryEstimate(
         n_ctx=n_ctx,
         weights=sum(tensor.size_bytes for tensor in tensors),
         kv=n_sequences * (values * kind.block_bytes // kind.block_weights),
-        recurrent=n_sequences * shape.recurrent_bytes,
+        recurrent=n_sequences * cost.recurrent_bytes,
         compute=_compute_bytes(
             model,
-            shape,
+            cost,
             n_ctx,
             n_batch,
             logits=max(n_sequences, FEWEST_OUTPUTS) * row,
@@ -105,15 +105,15 @@ def estimate(
     )
 
 
-def _cached_values(shape: CacheShape, n_ctx: int, n_batch: int, *, swa_full: bool) -> int:
+def _cached_values(cost: CacheCost, n_ctx: int, n_batch: int, *, swa_full: bool) -> int:
     cells = _padded(n_ctx)
-    window_cells = cells if swa_full else _padded(min(cells, shape.window + n_batch))
-    return shape.full_values * cells + shape.window_values * window_cells
+    window_cells = cells if swa_full else _padded(min(cells, cost.window + n_batch))
+    return cost.full_values * cells + cost.window_values * window_cells
 
 
 def _compute_bytes(
     model: Hyperparameters,
-    shape: CacheShape,
+    cost: CacheCost,
     n_ctx: int,
     n_batch: int,
     *,
@@ -139,7 +139,7 @@ def _compute_bytes(
         rows = min(rows, max(FEWEST_ROWS, min(MOST_ROWS, MOST_SCORE_BYTES // (4 * scores))))
         width = max(width, scores + 8 * embedding)
         mask_bytes = 4
-    masks = mask_bytes * _padded(n_ctx) * ((shape.full_values > 0) + (shape.window_values > 0))
+    masks = mask_bytes * _padded(n_ctx) * ((cost.full_values > 0) + (cost.window_values > 0))
     return rows * masks + max(rows * 4 * width, rows * 4 * embedding + logits)
 
 

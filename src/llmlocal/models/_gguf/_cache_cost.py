@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ...errors import ModelLoadError
 from ._header import Header
 
-__all__ = ["CacheShape", "Hyperparameters", "cache_shape"]
+__all__ = ["CacheCost", "Hyperparameters", "cache_cost"]
 
 MAX_LAYERS = 512
 
@@ -72,7 +72,7 @@ class Hyperparameters:
 
 
 @dataclass(frozen=True)
-class CacheShape:
+class CacheCost:
     """Memory for context, before the number of tokens is chosen.
 
     Attributes:
@@ -88,7 +88,7 @@ class CacheShape:
     recurrent_bytes: int = 0
 
 
-def cache_shape(model: Hyperparameters) -> CacheShape:
+def cache_cost(model: Hyperparameters) -> CacheCost:
     """What the model keeps for each token and each sequence.
 
     Raises:
@@ -105,7 +105,7 @@ def cache_shape(model: Hyperparameters) -> CacheShape:
             window_values += _attention_values(model, layer, "_swa")
         else:
             full_values += _attention_values(model, layer, "")
-    return CacheShape(
+    return CacheCost(
         full_values, window_values, window, 4 * recurrent_layers * _recurrent_values(model)
     )
 
