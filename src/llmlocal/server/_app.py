@@ -18,6 +18,7 @@ from llmlocal.server._http._errors import ApiError, api_error
 from llmlocal.server._http._gate import Gate
 from llmlocal.server._http._patience import ClientGoneError
 from llmlocal.server._metrics import exposition
+from llmlocal.server._page import page, page_file
 from llmlocal.server._service import Service, service_of
 from llmlocal.server.anthropic import _messages as anthropic
 from llmlocal.server.anthropic._shapes import error_body as anthropic_error
@@ -96,8 +97,11 @@ def create_app(
             _route("/tokenizer_info", "GET", _tokens.tokenizer_info, error_body),
             _route("/metrics", "GET", _metrics, error_body),
             Route("/health", _health),
+            # Without a key: the page asks for it, and holds nothing by itself.
+            Route("/", page),
+            Route("/page/{file}", page_file),
         ],
-        exception_handlers={HTTPException: _not_there},
+        exception_handlers={HTTPException: _not_there, ApiError: _failed},
         lifespan=lifespan,
     )
     app.state.service = service
@@ -128,6 +132,11 @@ async def _not_there(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     why = f"{request.method} {request.url.path}: {exc.detail}"
     return JSONResponse(error_body(ApiError(exc.status_code, why)), exc.status_code, exc.headers)
+
+
+async def _failed(_: Request, exc: Exception) -> Response:
+    assert isinstance(exc, ApiError)
+    return JSONResponse(error_body(exc), exc.status, exc.headers)
 
 
 async def _health(_: Request) -> Response:
