@@ -52,7 +52,7 @@ print(*ProjectBuilder('.').$hook, sep='\n')")
 # Everything that a build reads; Python files are used in place.
 hash_sources() {
   {
-    find src/cpp CMakeLists.txt pyproject.toml third_party/llama.cpp/{CMakeLists.txt,pin.txt} \
+    find src/cpp CMakeLists.txt pyproject.toml third_party/llama.cpp/{CMakeLists.txt,kernels.cmake,pin.txt} \
       -type f -exec cksum {} + | LC_ALL=C sort
     printf '%s\n' "${LLMLOCAL_LLAMA_CPP-}" "${CMAKE_ARGS-}" "${CXX-}"
   } | cksum

@@ -39,6 +39,7 @@ MAY_INCLUDE = {
     "sampling": (["base", "sampling"], ""),
     "net": (["base", "net"], ""),
     "engine": (["base", "sampling", "engine"], ""),
+    "kernels": (["kernels"], r"immintrin\.h|ggml[a-z/-]*\.h"),
     "llama": (["base", "sampling", "net", "engine", "llama"], r"llama\.h|ggml[a-z-]*\.h"),
     "bindings": (["base", "sampling", "net", "engine", "llama", "bindings"], r"pybind11/.*"),
 }

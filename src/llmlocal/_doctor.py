@@ -42,11 +42,14 @@ class CpuKernels:
         library: The file in use; None where one form alone was built, and is linked in.
         weaker: Forms that this CPU could run too, best first.
         unfit: Forms that need instructions which it lacks.
+        own: What llmlocal's own kernels in it are compiled for, "AVX-512 VNNI"; empty where it has
+            none, or ``LLMLOCAL_KERNELS=0`` switches them off.
     """
 
     library: Path | None
     weaker: tuple[str, ...] = ()
     unfit: tuple[str, ...] = ()
+    own: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def diagnose() -> Diagnosis:
             "system": platform.platform(),
             "machine": platform.machine(),
         },
-        cpu_kernels=cpu_kernels(_runtime.cpu_libraries()),
+        cpu_kernels=cpu_kernels(_runtime.cpu_libraries(), _core.own_kernels()),
         cpu_features=cpu_features(_core.system_info()),
         devices=tuple(find_devices(())),
         skipped=skipped,
@@ -124,16 +127,17 @@ def diagnose() -> Diagnosis:
     )
 
 
-def cpu_kernels(libraries: Sequence[_core.BackendLibrary]) -> CpuKernels:
-    """What became of these files of CPU kernels, which come best first."""
+def cpu_kernels(libraries: Sequence[_core.BackendLibrary], own: str = "") -> CpuKernels:
+    """What became of these files of CPU kernels, which come best first; `own`: see there."""
     used = next((each for each in libraries if each.is_loaded), None)
     if used is None:
-        return CpuKernels(None)
+        return CpuKernels(None, own=own)
     others = [each for each in libraries if not each.is_loaded and not each.problem]
     return CpuKernels(
         Path(used.path),
         weaker=tuple(_form(each) for each in others if each.fits),
         unfit=tuple(_form(each) for each in others if not each.fits),
+        own=own,
     )
 
 
@@ -143,9 +147,13 @@ def _form(library: _core.BackendLibrary) -> str:
 
 
 def cpu_features(system_info: str) -> tuple[str, ...]:
-    """The names that are on in llama.cpp's line ``CPU : AVX = 1 | AVX2 = 0 | ...``."""
+    """The names that are on in llama.cpp's line ``CPU : AVX = 1 | AVX2 = 0 | ...``.
+
+    Not KleidiAI's, whose place our own kernels take.
+    """
     cpu = re.search(r"CPU : (.*?)(?=\b\w+ : |$)", system_info, re.DOTALL)
-    return tuple(re.findall(r"(\w+) = 1\b", cpu[1])) if cpu else ()
+    names = re.findall(r"(\w+) = 1\b", cpu[1]) if cpu else []
+    return tuple(name for name in names if name != "KLEIDIAI")
 
 
 def smallest_model() -> str | None:

@@ -32,6 +32,8 @@ class Stats:
         cached_tokens: Prompt tokens that did not have to be evaluated, so far.
         completion_tokens: Tokens generated so far.
         prefix_hits: Requests that found a part of their prompt evaluated already.
+        kernels: What llmlocal's own CPU kernels are compiled for, "AVX-512 VNNI"; empty where there
+            are none for this CPU, or ``LLMLOCAL_KERNELS=0`` switches them off.
     """
 
     sequences: int
@@ -50,7 +52,13 @@ class Stats:
     cached_tokens: int
     completion_tokens: int
     prefix_hits: int
+    kernels: str
 
     @classmethod
-    def of(cls, stats: _core.EngineStats) -> Stats:
-        return cls(**{field.name: getattr(stats, field.name) for field in fields(cls)})
+    def of(cls, stats: _core.EngineStats, *, kernels: str) -> Stats:
+        counts = {
+            field.name: getattr(stats, field.name)
+            for field in fields(cls)
+            if field.name != "kernels"
+        }
+        return cls(kernels=kernels, **counts)

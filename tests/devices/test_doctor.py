@@ -91,11 +91,14 @@ def test_kernels_are_told_with_those_that_were_not_chosen() -> None:
     assert kernels == CpuKernels(Path("/lib/libggml-cpu-haswell.so"), ("x64",), ("alderlake",))
     assert kernel_lines(kernels) == [
         "libggml-cpu-haswell.so, the best for this CPU of 3 builds",
+        "none of them our own",
         "it could also run x64",
         "it lacks instructions for alderlake",
     ]
     assert cpu_kernels([]) == CpuKernels(None)
     assert "linked in" in kernel_lines(CpuKernels(None))[0]
+    own = kernel_lines(cpu_kernels([], "AVX2"))[1]
+    assert own == "llmlocal's own among them, for AVX2"
 
 
 @pytest.mark.parametrize(

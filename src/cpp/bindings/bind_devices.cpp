@@ -33,6 +33,10 @@ void bind_devices(py::module_& module) {
 
   module.def("list_devices", &list_devices, ReleaseGil());
   module.def("system_info", &system_info, ReleaseGil());
+  module.def("own_kernels",
+             &own_kernels,
+             ReleaseGil(),
+             "What our own CPU kernels are compiled for; empty = there are none here.");
   module.def(
       "free_memory", &free_memory, ReleaseGil(), "Free physical memory in bytes; 0 = unknown.");
   module.def(

@@ -3,6 +3,8 @@
 #include <ggml-backend.h>
 #include <llama.h>
 
+#include <string_view>
+
 #include "base/errors.h"
 #include "llama/backend.h"
 #include "llama/guard.h"
@@ -70,6 +72,22 @@ std::vector<ggml_backend_dev_t> find_devices(const std::vector<std::string>& nam
 std::string system_info() {
   const RegistryUse use;
   return llama_print_system_info();
+}
+
+std::string own_kernels() {
+  constexpr std::string_view kMark = "llmlocal ";
+  const RegistryUse use;
+  ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+  if (!cpu) return {};
+  const auto list =
+      reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(ggml_backend_reg_get_proc_address(
+          ggml_backend_dev_backend_reg(cpu), "ggml_backend_dev_get_extra_bufts"));
+  if (!list) return {};
+  for (auto* type = list(cpu); type != nullptr && *type != nullptr; ++type) {
+    const std::string_view name = ggml_backend_buft_name(*type);
+    if (name.substr(0, kMark.size()) == kMark) return std::string(name.substr(kMark.size()));
+  }
+  return {};
 }
 
 std::size_t free_memory() {

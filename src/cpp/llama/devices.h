@@ -31,6 +31,10 @@ std::vector<ggml_backend_device*> find_devices(const std::vector<std::string>& n
 // What the loaded backends were built with and found on this machine: "CPU : AVX2 = 1 | ...".
 std::string system_info();
 
+// The instructions that our own CPU kernels (src/cpp/kernels) are compiled for, "AVX-512 VNNI";
+// empty where the loaded backend was built without them, or they are switched off.
+std::string own_kernels();
+
 // Free physical memory in bytes, as the CPU backend sees it; 0 where unknown.
 std::size_t free_memory();
 

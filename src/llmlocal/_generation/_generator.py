@@ -124,7 +124,7 @@ class Generator:
 
     def stats(self) -> Stats:
         """What the engine holds now, and has done so far."""
-        return Stats.of(self._engine.stats())
+        return Stats.of(self._engine.stats(), kernels=_core.own_kernels())
 
     def context_sizes(self) -> Mapping[str, int]:
         """Bytes of its context, by the name of a kind of buffer."""

@@ -55,11 +55,13 @@ def _lines(facts: Diagnosis) -> list[str]:
 
 def kernel_lines(kernels: CpuKernels) -> list[str]:
     """Which kernels the CPU runs, and which it could or could not."""
+    own = f"llmlocal's own among them, for {kernels.own}" if kernels.own else "none of them our own"
     if kernels.library is None:
-        return ["kernels are linked in, compiled for one kind of machine"]
+        return ["kernels are linked in, compiled for one kind of machine", own]
     count = 1 + len(kernels.weaker) + len(kernels.unfit)
     return [
         f"{kernels.library.name}, the best for this CPU of {count} builds",
+        own,
         f"it could also run {', '.join(kernels.weaker) or 'no other'}",
         f"it lacks instructions for {', '.join(kernels.unfit) or 'none of them'}",
     ]

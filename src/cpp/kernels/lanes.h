@@ -1,0 +1,129 @@
+// Vectors of the widest kind that this variant of ggml-cpu is compiled for: a lane for each of 8
+// rows of a matrix, or 16.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#if defined(__GNUC__)
+#define LLMLOCAL_NOINLINE __attribute__((noinline))
+#define LLMLOCAL_INLINE inline __attribute__((always_inline))
+#else
+#define LLMLOCAL_NOINLINE __declspec(noinline)
+#define LLMLOCAL_INLINE __forceinline
+#endif
+
+namespace llmlocal::kernels {
+
+#if defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#define LLMLOCAL_AVX512 1
+constexpr int kLanes = 16;
+using Ints = __m512i;
+using Floats = __m512;
+
+inline Ints load(const void* from) {
+  return _mm512_loadu_si512(from);
+}
+inline Ints all_ints(std::int32_t value) {
+  return _mm512_set1_epi32(value);
+}
+inline Floats load_floats(const float* from) {
+  return _mm512_loadu_ps(from);
+}
+inline void store_floats(float* to, Floats values) {
+  _mm512_storeu_ps(to, values);
+}
+inline Floats all_floats(float value) {
+  return _mm512_set1_ps(value);
+}
+inline Floats to_floats(Ints values) {
+  return _mm512_cvtepi32_ps(values);
+}
+inline Floats times(Floats a, Floats b) {
+  return _mm512_mul_ps(a, b);
+}
+inline Floats times_plus(Floats a, Floats b, Floats c) {
+  return _mm512_fmadd_ps(a, b, c);
+}
+inline Ints plus(Ints a, Ints b) {
+  return _mm512_add_epi32(a, b);
+}
+inline Ints plus_16(Ints a, Ints b) {
+  return _mm512_add_epi16(a, b);
+}
+inline Ints pairs_16(Ints a, Ints b) {
+  return _mm512_madd_epi16(a, b);
+}
+inline Ints pairs_8(Ints unsigned_a, Ints b) {
+  return _mm512_maddubs_epi16(unsigned_a, b);
+}
+inline Ints all_ones_16() {
+  return _mm512_set1_epi16(1);
+}
+#else
+#define LLMLOCAL_AVX512 0
+constexpr int kLanes = 8;
+using Ints = __m256i;
+using Floats = __m256;
+
+inline Ints load(const void* from) {
+  return _mm256_loadu_si256(static_cast<const Ints*>(from));
+}
+inline Ints all_ints(std::int32_t value) {
+  return _mm256_set1_epi32(value);
+}
+inline Floats load_floats(const float* from) {
+  return _mm256_loadu_ps(from);
+}
+inline void store_floats(float* to, Floats values) {
+  _mm256_storeu_ps(to, values);
+}
+inline Floats all_floats(float value) {
+  return _mm256_set1_ps(value);
+}
+inline Floats to_floats(Ints values) {
+  return _mm256_cvtepi32_ps(values);
+}
+inline Floats times(Floats a, Floats b) {
+  return _mm256_mul_ps(a, b);
+}
+inline Floats times_plus(Floats a, Floats b, Floats c) {
+  return _mm256_fmadd_ps(a, b, c);
+}
+inline Ints plus(Ints a, Ints b) {
+  return _mm256_add_epi32(a, b);
+}
+inline Ints plus_16(Ints a, Ints b) {
+  return _mm256_add_epi16(a, b);
+}
+inline Ints pairs_16(Ints a, Ints b) {
+  return _mm256_madd_epi16(a, b);
+}
+inline Ints pairs_8(Ints unsigned_a, Ints b) {
+  return _mm256_maddubs_epi16(unsigned_a, b);
+}
+inline Ints all_ones_16() {
+  return _mm256_set1_epi16(1);
+}
+#endif
+
+// Four products of bytes added to each lane in one instruction; no sum between is cut off.
+#if LLMLOCAL_AVX512 && defined(__AVX512VNNI__)
+#define LLMLOCAL_VNNI 1
+inline Ints fours_8(Ints sum, Ints unsigned_a, Ints b) {
+  return _mm512_dpbusd_epi32(sum, unsigned_a, b);
+}
+#elif !LLMLOCAL_AVX512 && defined(__AVXVNNI__)
+#define LLMLOCAL_VNNI 1
+inline Ints fours_8(Ints sum, Ints unsigned_a, Ints b) {
+  return _mm256_dpbusd_avx_epi32(sum, unsigned_a, b);
+}
+#else
+#define LLMLOCAL_VNNI 0
+#endif
+
+constexpr const char* kInstructions = LLMLOCAL_AVX512 ? (LLMLOCAL_VNNI ? "AVX-512 VNNI" : "AVX-512")
+                                                      : (LLMLOCAL_VNNI ? "AVX-VNNI" : "AVX2");
+
+}  // namespace llmlocal::kernels

@@ -1,0 +1,258 @@
+// The inner parts of a product: activations as bytes, rows of weights unpacked to a panel, and a
+// panel times a few columns.
+//
+// A part is 32 numbers of a row or a column.  A panel has kPanelRows rows side by side, a lane for
+// each: four codes of a row are one lane's 32 bits.  So one instruction multiplies four codes of
+// each row with four of a column, which are the same for all lanes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/lanes.h"
+#include "kernels/weights.h"
+
+namespace llmlocal::kernels {
+
+constexpr int kPartLength = 32;
+constexpr int kPanelParts = 16;  // 512 numbers of each row at a time: they stay in the L1 cache
+constexpr int kGroups = 2;       // vectors of rows in a panel
+constexpr int kPanelRows = kGroups * kLanes;
+constexpr int kGroupsAtOnce = LLMLOCAL_AVX512 ? 2 : 1;  // so that all sums are in registers
+constexpr int kTileColumns = 4;
+
+struct Activations {
+  std::int8_t codes[kPartLength];
+  std::int32_t start[2];  // -kZero times the sum of the codes, for each scale of the weights
+  float scale;
+  float sum;  // of the numbers that the codes stand for
+};
+
+template <class Weights>
+struct alignas(64) PanelPart {
+  static constexpr int kScales = kPartLength / Weights::kSpan;
+
+  std::uint8_t codes[kPartLength / 4][kLanes][4];
+  float scale[kScales][kLanes];
+  float min[Weights::kHasMin ? kLanes : 1];
+};
+constexpr std::size_t kMostPanelBytes =
+    std::size_t{kGroups} * kPanelParts * kLanes * (kPartLength + 4 * sizeof(float));
+
+inline std::int32_t sum_of(__m256i values) {
+  __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(values), _mm256_extracti128_si256(values, 1));
+  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
+  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1));
+  return _mm_cvtsi128_si32(sum);
+}
+
+// Null stands for zeros.
+template <class Weights>
+void quantize(const float* from, Activations* to, std::int64_t parts) {
+  for (std::int64_t part = 0; part < parts; ++part) {
+    Activations& out = to[part];
+    if (from == nullptr) {
+      out = {};
+      continue;
+    }
+    const float* in = from + part * kPartLength;
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+    __m256 values[4];
+    __m256 largest = _mm256_setzero_ps();
+    for (int i = 0; i < 4; ++i) {
+      values[i] = _mm256_loadu_ps(in + 8 * i);
+      largest = _mm256_max_ps(largest, _mm256_andnot_ps(sign, values[i]));
+    }
+    __m128 most = _mm_max_ps(_mm256_castps256_ps128(largest), _mm256_extractf128_ps(largest, 1));
+    most = _mm_max_ps(most, _mm_movehl_ps(most, most));
+    most = _mm_max_ss(most, _mm_movehdup_ps(most));
+    const float bound = _mm_cvtss_f32(most);
+    const __m256 factor = _mm256_set1_ps(bound > 0 ? 127.0f / bound : 0.0f);
+
+    __m256i codes[4];
+    for (int i = 0; i < 4; ++i) codes[i] = _mm256_cvtps_epi32(_mm256_mul_ps(values[i], factor));
+    const __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(codes[0], codes[1]),
+                                             _mm256_packs_epi32(codes[2], codes[3]));
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out.codes),
+                        _mm256_permutevar8x32_epi32(bytes, order));
+    const std::int32_t first = sum_of(_mm256_add_epi32(codes[0], codes[1]));
+    const std::int32_t second = sum_of(_mm256_add_epi32(codes[2], codes[3]));
+    const bool one = Weights::kSpan == kPartLength;
+    out.start[0] = -Weights::kZero * (one ? first + second : first);
+    out.start[1] = -Weights::kZero * second;
+    out.scale = bound / 127.0f;
+    out.sum = out.scale * static_cast<float>(first + second);
+  }
+}
+
+// Eight rows of eight 32-bit numbers become columns, `stride` bytes apart.
+inline void transpose(const __m256i rows[8], std::uint8_t* to, std::size_t stride) {
+  __m256i pairs[8], fours[8];
+  for (int i = 0; i < 4; ++i) {
+    pairs[2 * i] = _mm256_unpacklo_epi32(rows[2 * i], rows[2 * i + 1]);
+    pairs[2 * i + 1] = _mm256_unpackhi_epi32(rows[2 * i], rows[2 * i + 1]);
+  }
+  for (int i = 0; i < 2; ++i) {
+    for (int half = 0; half < 2; ++half) {
+      const __m256i a = pairs[4 * i + half], b = pairs[4 * i + 2 + half];
+      fours[4 * i + 2 * half] = _mm256_unpacklo_epi64(a, b);
+      fours[4 * i + 2 * half + 1] = _mm256_unpackhi_epi64(a, b);
+    }
+  }
+  for (int i = 0; i < 4; ++i) {
+    const __m256i low = _mm256_permute2x128_si256(fours[i], fours[4 + i], 0x20);
+    const __m256i high = _mm256_permute2x128_si256(fours[i], fours[4 + i], 0x31);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + static_cast<std::size_t>(i) * stride), low);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + static_cast<std::size_t>(i + 4) * stride),
+                        high);
+  }
+}
+
+// Rows that there are not are left as zeros, which nobody reads from the result.
+template <class Weights>
+LLMLOCAL_NOINLINE void fill_panel(const char* rows,
+                                  std::size_t row_bytes,
+                                  int count,
+                                  std::int64_t first_part,
+                                  int parts,
+                                  PanelPart<Weights>* panel) {
+  using Block = typename Weights::Block;
+  for (int part = 0; part < parts; ++part) {
+    const std::int64_t whole = first_part + part;
+    const std::int64_t index = whole / Weights::kParts;
+    const int within = static_cast<int>(whole % Weights::kParts);
+    for (int row = 0; row < kPanelRows; row += 8) {
+      PanelPart<Weights>& out = panel[row / kLanes * parts + part];
+      const int lane = row % kLanes;
+      __m256i codes[8];
+      for (int i = 0; i < 8; ++i) {
+        Scales scales{};
+        codes[i] = _mm256_setzero_si256();
+        if (row + i < count) {
+          const auto* blocks =
+              reinterpret_cast<const Block*>(rows + static_cast<std::size_t>(row + i) * row_bytes);
+          codes[i] = Weights::codes(blocks[index], within);
+          scales = Weights::scales(blocks[index], within);
+        }
+        for (int s = 0; s < PanelPart<Weights>::kScales; ++s) {
+          out.scale[s][lane + i] = scales.scale[s];
+        }
+        if constexpr (Weights::kHasMin) out.min[lane + i] = scales.min;
+      }
+      transpose(codes, out.codes[0][lane], sizeof(out.codes[0]));
+    }
+  }
+}
+
+inline Ints four_codes(const Activations& column, int step) {
+  std::int32_t four;
+  std::memcpy(&four, column.codes + 4 * step, sizeof(four));
+  return all_ints(four);
+}
+
+template <class Weights>
+inline Ints products_16(Ints rows, Ints column) {
+#if !LLMLOCAL_AVX512
+  if constexpr (Weights::kType == GGML_TYPE_Q8_0) {
+    return pairs_8(_mm256_abs_epi8(rows), _mm256_sign_epi8(column, rows));
+  }
+#endif
+  return pairs_8(rows, column);
+}
+
+// Adds the products of four times `Steps` codes, of each row with each column of a tile.
+template <class Weights, int Groups, int Steps>
+LLMLOCAL_INLINE void add_products(const PanelPart<Weights>* const (&rows)[Groups],
+                                  int first_step,
+                                  const Activations* const (&columns)[kTileColumns],
+                                  Ints (&sums)[Groups][kTileColumns]) {
+#if LLMLOCAL_VNNI
+  for (int step = first_step; step < first_step + Steps; ++step) {
+    for (int c = 0; c < kTileColumns; ++c) {
+      const Ints four = four_codes(*columns[c], step);
+      for (int g = 0; g < Groups; ++g) {
+        sums[g][c] = fours_8(sums[g][c], load(rows[g]->codes[step]), four);
+      }
+    }
+  }
+#else
+  constexpr int kSummed = Weights::kMostSummed < Steps ? Weights::kMostSummed : Steps;
+  for (int from = first_step; from < first_step + Steps; from += kSummed) {
+    Ints short_sums[Groups][kTileColumns];
+    for (int step = from; step < from + kSummed; ++step) {
+      for (int g = 0; g < Groups; ++g) {
+        const Ints row_codes = load(rows[g]->codes[step]);
+        for (int c = 0; c < kTileColumns; ++c) {
+          const Ints products = products_16<Weights>(row_codes, four_codes(*columns[c], step));
+          short_sums[g][c] = step == from ? products : plus_16(short_sums[g][c], products);
+        }
+      }
+    }
+    for (int g = 0; g < Groups; ++g) {
+      for (int c = 0; c < kTileColumns; ++c) {
+        sums[g][c] = plus(sums[g][c], pairs_16(short_sums[g][c], all_ones_16()));
+      }
+    }
+  }
+#endif
+}
+
+// Adds a panel's products with kTileColumns columns, `column_parts` apart, to their sums; those
+// begin at zero where it is the first.
+template <class Weights, int Groups>
+LLMLOCAL_NOINLINE void multiply(const PanelPart<Weights>* panel,
+                                int parts,
+                                const Activations* activations,
+                                std::int64_t column_parts,
+                                float* sums,
+                                bool first) {
+  constexpr int kScales = PanelPart<Weights>::kScales;
+  Floats total[Groups][kTileColumns];
+  for (int g = 0; g < Groups; ++g) {
+    for (int c = 0; c < kTileColumns; ++c) {
+      total[g][c] = first ? all_floats(0) : load_floats(sums + c * kPanelRows + g * kLanes);
+    }
+  }
+  for (int part = 0; part < parts; ++part) {
+    const PanelPart<Weights>* rows[Groups];
+    const Activations* columns[kTileColumns];
+    for (int g = 0; g < Groups; ++g) rows[g] = panel + g * parts + part;
+    for (int c = 0; c < kTileColumns; ++c) columns[c] = activations + c * column_parts + part;
+
+    Floats scaled[Groups][kTileColumns];
+    for (int s = 0; s < kScales; ++s) {
+      Ints products[Groups][kTileColumns];
+      for (int g = 0; g < Groups; ++g) {
+        for (int c = 0; c < kTileColumns; ++c) {
+          products[g][c] = all_ints(Weights::kZero == 0 ? 0 : columns[c]->start[s]);
+        }
+      }
+      add_products<Weights, Groups, 8 / kScales>(rows, s * 4, columns, products);
+      for (int g = 0; g < Groups; ++g) {
+        const Floats scale = load_floats(rows[g]->scale[s]);
+        for (int c = 0; c < kTileColumns; ++c) {
+          const Floats sum = to_floats(products[g][c]);
+          scaled[g][c] = s == 0 ? times(scale, sum) : times_plus(scale, sum, scaled[g][c]);
+        }
+      }
+    }
+    for (int g = 0; g < Groups; ++g) {
+      for (int c = 0; c < kTileColumns; ++c) {
+        total[g][c] = times_plus(scaled[g][c], all_floats(columns[c]->scale), total[g][c]);
+        if constexpr (Weights::kHasMin) {
+          total[g][c] =
+              times_plus(load_floats(rows[g]->min), all_floats(columns[c]->sum), total[g][c]);
+        }
+      }
+    }
+  }
+  for (int g = 0; g < Groups; ++g) {
+    for (int c = 0; c < kTileColumns; ++c) {
+      store_floats(sums + c * kPanelRows + g * kLanes, total[g][c]);
+    }
+  }
+}
+
+}  // namespace llmlocal::kernels

@@ -1,0 +1,198 @@
+#include "kernels/products.h"
+
+#if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "kernels/lanes.h"
+#include "kernels/panels.h"
+#include "kernels/weights.h"
+
+namespace llmlocal::kernels {
+namespace {
+
+constexpr std::int64_t kFewestColumns = 16;
+constexpr std::int64_t kMostColumns = 512;  // of one item: its sums are in scratch memory
+constexpr std::int64_t kSeveral = 4;        // items a thread, so that none waits long for another
+
+constexpr std::size_t aligned(std::size_t bytes) {
+  return (bytes + 63) / 64 * 64;
+}
+constexpr std::int64_t over(std::int64_t amount, std::int64_t each) {
+  return (amount + each - 1) / each;
+}
+
+// How the work of one product is laid out: depends on its shape and on nothing else, but for how
+// many columns are in one item.
+struct Plan {
+  explicit Plan(const ggml_tensor* op)
+      : rows(op->src[0]->ne[1]),
+        columns(ggml_nrows(op->src[1])),
+        parts(op->src[0]->ne[0] / kPartLength),
+        padded_columns(over(columns, kTileColumns) * kTileColumns),
+        panels(over(rows, kPanelRows)) {}
+
+  std::size_t activations_bytes() const {
+    return aligned(static_cast<std::size_t>(padded_columns * parts) * sizeof(Activations));
+  }
+
+  std::int64_t rows, columns, parts, padded_columns, panels;
+};
+
+struct Scratch {
+  alignas(64) float sums[kMostColumns][kPanelRows];
+  alignas(64) std::uint8_t panel[kMostPanelBytes];
+};
+
+std::size_t work_bytes(const Plan& plan, int threads) {
+  return 64 + plan.activations_bytes() + static_cast<std::size_t>(threads) * sizeof(Scratch);
+}
+
+// Columns are counted through all of the tensor's outer dimensions.
+char* column(const ggml_tensor* tensor, std::int64_t index) {
+  const std::int64_t i1 = index % tensor->ne[1], outer = index / tensor->ne[1];
+  const std::int64_t i2 = outer % tensor->ne[2], i3 = outer / tensor->ne[2];
+  return static_cast<char*>(tensor->data) + i1 * static_cast<std::int64_t>(tensor->nb[1]) +
+         i2 * static_cast<std::int64_t>(tensor->nb[2]) +
+         i3 * static_cast<std::int64_t>(tensor->nb[3]);
+}
+
+template <class Weights>
+class Product final : public ggml::cpu::tensor_traits {
+ public:
+  bool work_size(int threads, const ggml_tensor* op, std::size_t& size) override {
+    size = std::max(work_bytes(Plan(op), threads), stocks_work_bytes(threads, op));
+    return true;
+  }
+
+  bool compute_forward(ggml_compute_params* params, ggml_tensor* op) override {
+    const Plan plan(op);
+    if (params->use_ref || params->wsize < work_bytes(plan, params->nth)) return false;
+    auto* work = reinterpret_cast<char*>(aligned(reinterpret_cast<std::uintptr_t>(params->wdata)));
+    auto* activations = reinterpret_cast<Activations*>(work);
+    auto* scratch = reinterpret_cast<Scratch*>(work + plan.activations_bytes()) + params->ith;
+
+    for (std::int64_t c = params->ith; c < plan.padded_columns; c += params->nth) {
+      const bool real = c < plan.columns;
+      quantize<Weights>(real ? reinterpret_cast<const float*>(column(op->src[1], c)) : nullptr,
+                        activations + c * plan.parts,
+                        plan.parts);
+    }
+    if (params->ith == 0) ggml_threadpool_chunk_set(params->threadpool, params->nth);
+    ggml_barrier(params->threadpool);
+
+    const std::int64_t wide = columns_of_item(plan, params->nth);
+    const std::int64_t items = plan.panels * over(plan.padded_columns, wide);
+    for (std::int64_t item = params->ith; item < items;
+         item = ggml_threadpool_chunk_add(params->threadpool, 1)) {
+      const std::int64_t first = item / plan.panels * wide;
+      compute(op,
+              plan,
+              item % plan.panels * kPanelRows,
+              first,
+              std::min(wide, plan.padded_columns - first),
+              activations,
+              *scratch);
+    }
+    return true;
+  }
+
+ private:
+  // What ggml's own code needs where ours declines after the plan was made (use_ref).
+  static std::size_t stocks_work_bytes(int threads, const ggml_tensor* op) {
+    const ggml_type type = ggml_get_type_traits_cpu(op->src[0]->type)->vec_dot_type;
+    return aligned(ggml_row_size(type, ggml_nelements(op->src[1]))) +
+           ggml_tiled_wdata_size(threads, const_cast<ggml_tensor*>(op));
+  }
+
+  static std::int64_t columns_of_item(const Plan& plan, int threads) {
+    const std::int64_t shares = over(kSeveral * threads, plan.panels);
+    const std::int64_t wide = over(over(plan.padded_columns, shares), kTileColumns) * kTileColumns;
+    return std::clamp(wide, std::min(kFewestColumns, plan.padded_columns), kMostColumns);
+  }
+
+  static void compute(ggml_tensor* op,
+                      const Plan& plan,
+                      std::int64_t first_row,
+                      std::int64_t first_column,
+                      std::int64_t columns,
+                      const Activations* activations,
+                      Scratch& scratch) {
+    const ggml_tensor* weights = op->src[0];
+    const int rows = static_cast<int>(std::min<std::int64_t>(kPanelRows, plan.rows - first_row));
+    const char* from = static_cast<const char*>(weights->data) +
+                       first_row * static_cast<std::int64_t>(weights->nb[1]);
+    for (std::int64_t part = 0; part < plan.parts; part += kPanelParts) {
+      const int parts = static_cast<int>(std::min<std::int64_t>(kPanelParts, plan.parts - part));
+      auto* panel = reinterpret_cast<PanelPart<Weights>*>(scratch.panel);
+      fill_panel<Weights>(from, weights->nb[1], rows, part, parts, panel);
+      const Activations* in = activations + first_column * plan.parts + part;
+      for (std::int64_t c = 0; c < columns; c += kTileColumns) {
+        for (int g = 0; g < kGroups; g += kGroupsAtOnce) {
+          multiply<Weights, kGroupsAtOnce>(panel + g * parts,
+                                           parts,
+                                           in + c * plan.parts,
+                                           plan.parts,
+                                           scratch.sums[c] + g * kLanes,
+                                           part == 0);
+        }
+      }
+    }
+    const std::int64_t last = std::min(columns, plan.columns - first_column);
+    for (std::int64_t c = 0; c < last; ++c) {
+      std::copy_n(scratch.sums[c],
+                  rows,
+                  reinterpret_cast<float*>(column(op, first_column + c)) + first_row);
+    }
+  }
+};
+
+template <class... Weights>
+ggml::cpu::tensor_traits* product_of(ggml_type type) {
+  ggml::cpu::tensor_traits* found = nullptr;
+  (
+      [&] {
+        static Product<Weights> product;
+        if (type == Weights::kType) found = &product;
+      }(),
+      ...);
+  return found;
+}
+
+// Memory in ggml's own layout that we may read: not packed weights, nor those of another device.
+bool is_plain(const ggml_tensor* tensor) {
+  const ggml_tensor* owner = tensor->view_src != nullptr ? tensor->view_src : tensor;
+  return owner->buffer == nullptr || ggml_backend_buffer_is_host(owner->buffer);
+}
+
+}  // namespace
+
+ggml::cpu::tensor_traits* products_for(const ggml_tensor* op) {
+  const ggml_tensor* weights = op->src[0];
+  const ggml_tensor* inputs = op->src[1];
+  const bool suits = ggml_nrows(inputs) >= kFewestColumns && weights->ne[2] == 1 &&
+                     weights->ne[3] == 1 && weights->ne[0] % kPartLength == 0 &&
+                     weights->nb[0] == ggml_type_size(weights->type) &&
+                     inputs->type == GGML_TYPE_F32 && inputs->nb[0] == sizeof(float) &&
+                     op->type == GGML_TYPE_F32 && op->nb[0] == sizeof(float) && is_plain(weights);
+  if (!suits) return nullptr;
+  auto* product = product_of<Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K, Q3_K>(weights->type);
+#if LLMLOCAL_VNNI || !LLMLOCAL_AVX512  // AVX-512 has no product of bytes with signs
+  if (product == nullptr) product = product_of<Q8_0>(weights->type);
+#endif
+  return product;
+}
+
+}  // namespace llmlocal::kernels
+
+#else
+
+namespace llmlocal::kernels {
+ggml::cpu::tensor_traits* products_for(const ggml_tensor*) {
+  return nullptr;
+}
+}  // namespace llmlocal::kernels
+
+#endif

@@ -1,0 +1,199 @@
+// How each type of quantized weights reads as unsigned codes of one byte, 32 at a time:
+//
+//   weight = scale * (code - kZero)     or     scale * code + min
+//
+// A scale is for kSpan = 32 weights or 16.  kMostSummed: that many products with codes of
+// activations
+// (-127..127), two at a time, add up in 16 bits.  To add a type: its struct here, its line in
+// products.cpp.  Nothing reads beyond the block.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/ggml_internals.h"
+#include "kernels/lanes.h"
+
+namespace llmlocal::kernels {
+
+inline float to_float(ggml_half half) {
+  return _cvtsh_ss(half);
+}
+
+inline __m128i load_16(const void* from) {
+  return _mm_loadu_si128(static_cast<const __m128i*>(from));
+}
+inline __m256i load_32(const void* from) {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(from));
+}
+inline __m256i bits_of(__m256i values, int shift, char mask) {
+  return _mm256_and_si256(_mm256_srl_epi16(values, _mm_cvtsi32_si128(shift)),
+                          _mm256_set1_epi8(mask));
+}
+// 16 bytes of two codes each: those in the low halves come first.
+inline __m256i nibbles(const std::uint8_t* from) {
+  const __m128i both = load_16(from);
+  return _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(both, 4), both), _mm256_set1_epi8(15));
+}
+// Each of 32 bits as a byte that is 16 or 0.
+inline __m256i sixteens(const std::uint8_t* from) {
+  std::int32_t bits;
+  std::memcpy(&bits, from, sizeof(bits));
+  const __m256i bytes = _mm256_shuffle_epi8(
+      _mm256_set1_epi32(bits),
+      _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303));
+  const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
+  const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, bit), bit);
+  return _mm256_and_si256(set, _mm256_set1_epi8(16));
+}
+
+struct Scales {
+  float scale[2];  // of the first 16 and the others, or one for all
+  float min;
+};
+
+struct Q4_0 {
+  using Block = block_q4_0;
+  static constexpr ggml_type kType = GGML_TYPE_Q4_0;
+  static constexpr int kParts = 1, kSpan = 32, kZero = 8, kMostSummed = 8;
+  static constexpr bool kHasMin = false;
+  static __m256i codes(const Block& block, int) { return nibbles(block.qs); }
+  static Scales scales(const Block& block, int) { return {{to_float(block.d), 0}, 0}; }
+};
+
+struct Q4_1 {
+  using Block = block_q4_1;
+  static constexpr ggml_type kType = GGML_TYPE_Q4_1;
+  static constexpr int kParts = 1, kSpan = 32, kZero = 0, kMostSummed = 8;
+  static constexpr bool kHasMin = true;
+  static __m256i codes(const Block& block, int) { return nibbles(block.qs); }
+  static Scales scales(const Block& block, int) {
+    return {{to_float(block.d), 0}, to_float(block.m)};
+  }
+};
+
+struct Q5_0 {
+  using Block = block_q5_0;
+  static constexpr ggml_type kType = GGML_TYPE_Q5_0;
+  static constexpr int kParts = 1, kSpan = 32, kZero = 16, kMostSummed = 4;
+  static constexpr bool kHasMin = false;
+  static __m256i codes(const Block& block, int) {
+    return _mm256_or_si256(nibbles(block.qs), sixteens(block.qh));
+  }
+  static Scales scales(const Block& block, int) { return {{to_float(block.d), 0}, 0}; }
+};
+
+struct Q5_1 {
+  using Block = block_q5_1;
+  static constexpr ggml_type kType = GGML_TYPE_Q5_1;
+  static constexpr int kParts = 1, kSpan = 32, kZero = 0, kMostSummed = 4;
+  static constexpr bool kHasMin = true;
+  static __m256i codes(const Block& block, int) {
+    return _mm256_or_si256(nibbles(block.qs), sixteens(block.qh));
+  }
+  static Scales scales(const Block& block, int) {
+    return {{to_float(block.d), 0}, to_float(block.m)};
+  }
+};
+
+// Codes of eight bits do not fit twice into 16: without VNNI they stay signed, and each product is
+// of a magnitude and a sign (products.cpp).
+struct Q8_0 {
+  using Block = block_q8_0;
+  static constexpr ggml_type kType = GGML_TYPE_Q8_0;
+  static constexpr bool kSigned = !LLMLOCAL_VNNI;
+  static constexpr int kParts = 1, kSpan = 32, kZero = kSigned ? 0 : 128, kMostSummed = 1;
+  static constexpr bool kHasMin = false;
+  static __m256i codes(const Block& block, int) {
+    const __m256i codes = load_32(block.qs);
+    return kSigned ? codes : _mm256_xor_si256(codes, _mm256_set1_epi8(static_cast<char>(0x80)));
+  }
+  static Scales scales(const Block& block, int) { return {{to_float(block.d), 0}, 0}; }
+};
+
+// The scale and the min of part 0..7, six bits each in twelve bytes.
+inline void six_bits(const std::uint8_t* packed, int part, int& scale, int& min) {
+  if (part < 4) {
+    scale = packed[part] & 63;
+    min = packed[part + 4] & 63;
+  } else {
+    scale = (packed[part + 4] & 15) | ((packed[part - 4] >> 6) << 4);
+    min = (packed[part + 4] >> 4) | ((packed[part] >> 6) << 4);
+  }
+}
+
+template <class Block>
+Scales scale_and_min(const Block& block, int part) {
+  int scale, min;
+  six_bits(block.scales, part, scale, min);
+  return {{to_float(block.d) * static_cast<float>(scale), 0},
+          -to_float(block.dmin) * static_cast<float>(min)};
+}
+
+struct Q4_K {
+  using Block = block_q4_K;
+  static constexpr ggml_type kType = GGML_TYPE_Q4_K;
+  static constexpr int kParts = 8, kSpan = 32, kZero = 0, kMostSummed = 8;
+  static constexpr bool kHasMin = true;
+  static __m256i codes(const Block& block, int part) {
+    return bits_of(load_32(block.qs + part / 2 * 32), part % 2 * 4, 15);
+  }
+  static Scales scales(const Block& block, int part) { return scale_and_min(block, part); }
+};
+
+struct Q5_K {
+  using Block = block_q5_K;
+  static constexpr ggml_type kType = GGML_TYPE_Q5_K;
+  static constexpr int kParts = 8, kSpan = 32, kZero = 0, kMostSummed = 4;
+  static constexpr bool kHasMin = true;
+  static __m256i codes(const Block& block, int part) {
+    const __m256i low = bits_of(load_32(block.qs + part / 2 * 32), part % 2 * 4, 15);
+    const __m256i high = bits_of(load_32(block.qh), part, 1);
+    return _mm256_or_si256(low, _mm256_slli_epi16(high, 4));
+  }
+  static Scales scales(const Block& block, int part) { return scale_and_min(block, part); }
+};
+
+struct Q6_K {
+  using Block = block_q6_K;
+  static constexpr ggml_type kType = GGML_TYPE_Q6_K;
+  static constexpr int kParts = 8, kSpan = 16, kZero = 32, kMostSummed = 2;
+  static constexpr bool kHasMin = false;
+  static __m256i codes(const Block& block, int part) {
+    const int half = part / 4, quarter = part % 4;
+    const __m256i low =
+        bits_of(load_32(block.ql + half * 64 + quarter % 2 * 32), quarter / 2 * 4, 15);
+    const __m256i high = bits_of(load_32(block.qh + half * 32), quarter * 2, 3);
+    return _mm256_or_si256(low, _mm256_slli_epi16(high, 4));
+  }
+  static Scales scales(const Block& block, int part) {
+    const float scale = to_float(block.d);
+    return {{scale * block.scales[2 * part], scale * block.scales[2 * part + 1]}, 0};
+  }
+};
+
+struct Q3_K {
+  using Block = block_q3_K;
+  static constexpr ggml_type kType = GGML_TYPE_Q3_K;
+  static constexpr int kParts = 8, kSpan = 16, kZero = 4, kMostSummed = 8;
+  static constexpr bool kHasMin = false;
+  static __m256i codes(const Block& block, int part) {
+    const __m256i low = bits_of(load_32(block.qs + part / 4 * 32), part % 4 * 2, 3);
+    const __m256i high = bits_of(load_32(block.hmask), part, 1);
+    return _mm256_or_si256(low, _mm256_slli_epi16(high, 2));
+  }
+  // The low four bits of 16 scales are in eight bytes, the high two of four each in four.
+  static int scale_of(const std::uint8_t* packed, int index) {
+    const int low = index < 8 ? packed[index] & 15 : packed[index - 8] >> 4;
+    const int high = (packed[8 + index % 4] >> (index / 4 * 2)) & 3;
+    return (low | high << 4) - 32;
+  }
+  static Scales scales(const Block& block, int part) {
+    const float scale = to_float(block.d);
+    return {{scale * static_cast<float>(scale_of(block.scales, 2 * part)),
+             scale * static_cast<float>(scale_of(block.scales, 2 * part + 1))},
+            0};
+  }
+};
+
+}  // namespace llmlocal::kernels

@@ -1,0 +1,141 @@
+"""Our products with quantized weights, against float64 and against ggml's own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+
+from .ggml import Array, Ggml, Operand, f32, variant, variants
+
+Kind = gguf.GGMLQuantizationType
+KINDS = [
+    Kind.Q4_0,
+    Kind.Q4_1,
+    Kind.Q5_0,
+    Kind.Q5_1,
+    Kind.Q8_0,
+    Kind.Q3_K,
+    Kind.Q4_K,
+    Kind.Q5_K,
+    Kind.Q6_K,
+]
+# Rows, columns, and length in blocks of the type: of no multiple of what a kernel takes at once.
+SHAPES = [(1, 16, 1), (33, 17, 3), (64, 65, 8), (100, 601, 2), (31, 16, 17), (290, 130, 4)]
+
+
+@pytest.fixture(scope="module", params=variants())
+def ggml(request: pytest.FixtureRequest) -> Ggml:
+    found = variant(request.param)
+    if found.kernels() is None:
+        pytest.skip("built without our kernels")
+    return found
+
+
+def exact(weights: Operand, inputs: Array) -> Array:
+    kind, (width, rows) = weights.type, weights.shape[:2]
+    raw = np.frombuffer(weights.data, np.uint8).reshape(rows, -1)
+    values: Array = gguf.dequantize(raw, kind).reshape(rows, width).astype(np.float64)
+    return inputs.astype(np.float64) @ values.T
+
+
+def error(result: Array, truth: Array) -> float:
+    """Normalised mean square."""
+    return float(((result - truth) ** 2).sum() / (truth**2).sum())
+
+
+def operands(ggml: Ggml, kind: Kind, rows: int, columns: int, width: int) -> tuple[Operand, Array]:
+    rng = np.random.default_rng([int(kind), rows, columns, width])
+    inputs = rng.standard_normal((columns, width)) * np.exp(rng.standard_normal((columns, 1)))
+    inputs[:, :: max(width // 3, 1)] *= 10  # some stand out, as in models
+    weights = rng.standard_normal((rows, width)) * np.exp(rng.standard_normal((rows, 1)))
+    return ggml.quantized(weights, kind), inputs.astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_products_of_any_shape(ggml: Ggml, kind: Kind, shape: tuple[int, int, int]) -> None:
+    rows, columns, blocks = shape
+    weights, inputs = operands(ggml, kind, rows, columns, blocks * gguf.GGML_QUANT_SIZES[kind][0])
+    truth = exact(weights, inputs)
+    ours = ggml.mul_mat(weights, f32(inputs))
+    stock = ggml.mul_mat(weights, f32(inputs), reference=True)
+    assert not np.array_equal(ours, stock)  # It is ours that ran.
+    # Rounding goes either way by chance; on average it does not, see below.
+    assert error(ours, truth) <= 1.1 * error(stock, truth)
+    for threads in (2, 3, 4):
+        assert np.array_equal(ggml.mul_mat(weights, f32(inputs), threads=threads), ours)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_they_are_at_least_as_exact_as_ggmls_own(ggml: Ggml, kind: Kind) -> None:
+    ratios = []
+    for rows in range(50, 74):
+        weights, inputs = operands(ggml, kind, rows, 40, 512)
+        truth = exact(weights, inputs)
+        ours, stock = (ggml.mul_mat(weights, f32(inputs), reference=ref) for ref in (False, True))
+        ratios.append(error(ours, truth) / error(stock, truth))
+    assert np.mean(ratios) <= 1.002
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_fewer_columns_are_left_to_ggml(ggml: Ggml, kind: Kind) -> None:
+    weights, inputs = operands(ggml, kind, 40, 3, 512)
+    assert error(ggml.mul_mat(weights, f32(inputs)), exact(weights, inputs)) < 1e-3
+
+
+def test_columns_of_several_matrices(ggml: Ggml) -> None:
+    weights, inputs = operands(ggml, Kind.Q4_1, 40, 3 * 2 * 7, 96)
+    flat = ggml.mul_mat(weights, f32(inputs))
+    several = ggml.mul_mat(weights, f32(inputs.reshape(3, 2, 7, 96)))
+    assert several.shape == (3, 2, 7, 40)
+    assert np.array_equal(several.reshape(flat.shape), flat)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_zeros_and_the_largest_numbers(ggml: Ggml, kind: Kind) -> None:
+    weights, inputs = operands(ggml, kind, 33, 20, 512)
+    inputs[3] = 0
+    inputs[4] = np.sign(inputs[4]) * 1e30
+    inputs[5, 1:] = 0
+    truth = exact(weights, inputs)
+    ours = ggml.mul_mat(weights, f32(inputs))
+    assert np.array_equal(ours[3], np.zeros(33))
+    for row in (4, 5):
+        assert error(ours[row], truth[row]) < 1e-4
+
+
+def test_the_largest_codes_are_not_cut_off(ggml: Ggml) -> None:
+    """Sums of products of bytes have 16 bits on CPUs without VNNI."""
+    rng = np.random.default_rng(3)
+    for kind in KINDS:
+        signs = rng.choice([-1.0, 1.0], (1, 512))
+        weights = ggml.quantized(np.repeat(signs, 33, 0), kind)
+        inputs = np.repeat(signs, 16, 0).astype(np.float32)
+        assert error(ggml.mul_mat(weights, f32(inputs)), exact(weights, inputs)) < 1e-9
+
+
+SWITCHED_OFF = """
+import sys
+from pathlib import Path
+from tests.kernels.ggml import Ggml
+print(Ggml(Path(sys.argv[1])).kernels())
+"""
+
+
+@pytest.mark.parametrize("path", variants())
+def test_a_variable_switches_them_off(path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SWITCHED_OFF, str(path)],
+        env={**os.environ, "LLMLOCAL_KERNELS": "0"},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "None"

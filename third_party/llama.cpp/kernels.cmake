@@ -1,0 +1,50 @@
+# Our own CPU kernels (src/cpp/kernels), compiled into each x86-64 variant of ggml-cpu: with its flags,
+# so for its instructions.
+#
+# ggml-cpu.cpp calls the slot that they fill if it believes that it has KleidiAI, which is Arm's
+# library for Arm's CPUs. A ggml that has no such slot, or other internals than the kernels need, is
+# built without them.
+option(LLMLOCAL_KERNELS "Compile our own CPU kernels into ggml-cpu (x86-64)" ON)
+
+set(kernels_missing "")
+if(NOT LLMLOCAL_KERNELS)
+  set(kernels_missing "LLMLOCAL_KERNELS is off")
+elseif(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" OR CMAKE_OSX_ARCHITECTURES MATCHES "arm")
+  set(kernels_missing "they are for x86-64")
+elseif(GGML_CPU)
+  file(STRINGS "${source}/ggml/src/ggml-cpu/ggml-cpu.cpp" slot
+    REGEX "push_back\\(ggml_backend_cpu_kleidiai_buffer_type\\(\\)\\)")
+  if(NOT slot)
+    set(kernels_missing "this ggml has no slot for them")
+  else()
+    set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
+    try_compile(kernels_fit
+      SOURCES "${PROJECT_SOURCE_DIR}/src/cpp/kernels/entry.cpp"
+      CMAKE_FLAGS "-DINCLUDE_DIRECTORIES=${PROJECT_SOURCE_DIR}/src/cpp;${source}/ggml/include;${source}/ggml/src;${source}/ggml/src/ggml-cpu"
+      CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON
+      OUTPUT_VARIABLE why)
+    unset(CMAKE_TRY_COMPILE_TARGET_TYPE)
+    if(NOT kernels_fit)
+      file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/kernels.log" "${why}")
+      set(kernels_missing "this ggml differs, see ${CMAKE_CURRENT_BINARY_DIR}/kernels.log")
+    endif()
+  endif()
+endif()
+
+if(kernels_missing)
+  message(STATUS "Without our own CPU kernels: ${kernels_missing}")
+elseif(GGML_CPU)
+  file(GLOB kernels CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/cpp/kernels/*.cpp")
+  foreach(library IN LISTS libraries)
+    if(library MATCHES "^ggml-cpu(-|$)")
+      target_sources(${library} PRIVATE ${kernels})
+      target_include_directories(${library} PRIVATE "${PROJECT_SOURCE_DIR}/src/cpp")
+      # Of this one file alone: the rest is compiled as it would be without us.
+      set_property(
+        SOURCE "${source}/ggml/src/ggml-cpu/ggml-cpu.cpp"
+        TARGET_DIRECTORY ${library}
+        PROPERTY COMPILE_DEFINITIONS GGML_USE_CPU_KLEIDIAI)
+    endif()
+  endforeach()
+  message(STATUS "With our own CPU kernels")
+endif()
