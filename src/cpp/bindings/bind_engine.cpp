@@ -68,6 +68,8 @@ std::unique_ptr<PyEngine> make_engine(std::shared_ptr<Model> model,
   decoder_options.offload = offload;
   decoder_options.flash_attention = flash_attention;
   const CacheOptions cache_options{max_streams, kv_bytes, store_bytes};
+  // Not for the whole of the constructor: pybind11 books the new object with the lock held.
+  const WithoutGil no_gil;
   return std::make_unique<PyEngine>(
       std::move(model), std::move(tokenizer), decoder_options, cache_options);
 }
@@ -106,8 +108,7 @@ void bind_engine(py::module_& module) {
            py::arg("flash_attention"),
            py::arg("max_streams"),
            py::arg("kv_bytes"),
-           py::arg("store_bytes"),
-           ReleaseGil())
+           py::arg("store_bytes"))
       .def("submit", &PyEngine::submit, py::arg("specs"), ReleaseGil())
       .def("stats", &PyEngine::stats, ReleaseGil())
       .def("context_sizes", &PyEngine::context_sizes)

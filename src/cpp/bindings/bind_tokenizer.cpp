@@ -1,4 +1,5 @@
 #include "bindings/bindings.h"
+#include "bindings/text.h"
 #include "llama/tokenizer.h"
 
 namespace llmlocal::python {
@@ -6,10 +7,12 @@ namespace llmlocal::python {
 void bind_tokenizer(py::module_& module) {
   py::class_<Tokenizer, std::shared_ptr<Tokenizer>>(module, "Tokenizer")
       .def(py::init([](std::shared_ptr<Model> model) {
+             // Not for the whole of the constructor: pybind11 books the new object with the lock
+             // held.
+             const WithoutGil no_gil;
              return std::make_shared<Tokenizer>(std::move(model));
            }),
-           py::arg("model"),
-           ReleaseGil())
+           py::arg("model"))
       .def(
           "encode",
           [](const Tokenizer& self,
@@ -49,7 +52,10 @@ void bind_tokenizer(py::module_& module) {
           py::arg("tokens"),
           py::kw_only(),
           py::arg("special"))
-      .def("token_text", &Tokenizer::token_text, py::arg("token"))
+      .def(
+          "token_text",
+          [](const Tokenizer& self, Token token) { return text_of(self.token_text(token)); },
+          py::arg("token"))
       .def("is_end", &Tokenizer::is_end, py::arg("token"))
       .def_property_readonly("vocab_size", &Tokenizer::vocab_size)
       .def_property_readonly("bos", &Tokenizer::bos)

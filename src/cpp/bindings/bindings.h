@@ -1,10 +1,10 @@
 // The parts of the extension module: one function per class family, conversion only.
 #pragma once
 
-#include <pybind11/functional.h>
 #include <pybind11/native_enum.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#include <pybind11/stl/filesystem.h>
 
 #include "bindings/gil.h"
 

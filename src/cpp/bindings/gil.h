@@ -1,20 +1,38 @@
-// Lets other Python threads run while one works in C++.
+// Gives up the interpreter's lock, and takes it, at any moment, also while the interpreter ends.
+//
+// Up to Python 3.13, an interpreter that ends also ends each daemon thread that asks for its lock:
+// inside that call it unwinds the thread's stack.  On the way nothing may stop the unwinding, be it
+// a destructor or a `catch (...)`, or the process ends with SIGABRT.  So a thread that is to be
+// ended sleeps here instead until the process is gone, as Python 3.14 has it.
+//
+// All that takes the lock goes through this file.
 #pragma once
 
 #include <pybind11/pybind11.h>
 
+#include <chrono>
+#include <thread>
+#include <utility>
+
 namespace llmlocal::python {
 
-// While one lives, this thread does not hold the interpreter's lock.
-//
-// An interpreter that ends, up to Python 3.13, ends the threads that want its lock back by
-// unwinding their stacks.  Nothing may unwind through the destructor of pybind11's own guard: the
-// process would end with SIGABRT, because some daemon thread was waiting for a text.
+// Makes a call of Python's C API that may lose the lock, or run Python code.  Nothing that the call
+// makes in C++ is ever destroyed if the thread is to end in it, so it should make nothing.
+template <typename Call>
+auto call_python(Call&& call) -> decltype(call()) {
+  try {
+    return std::forward<Call>(call)();
+  } catch (...) {  // Of C code, that is the end of the thread.
+    for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+  }
+}
+
+// While one lives, this thread does not hold the lock.
 class WithoutGil {
  public:
   WithoutGil() : thread_(PyEval_SaveThread()) {}
-  ~WithoutGil() noexcept(false) {  // NOLINT(bugprone-unsafe-to-allow-exceptions): see above
-    PyEval_RestoreThread(thread_);
+  ~WithoutGil() {
+    call_python([this] { PyEval_RestoreThread(thread_); });
   }
   WithoutGil(const WithoutGil&) = delete;
   WithoutGil& operator=(const WithoutGil&) = delete;
@@ -24,5 +42,17 @@ class WithoutGil {
 };
 
 using ReleaseGil = pybind11::call_guard<WithoutGil>;
+
+// While one lives, this thread holds the lock; it may have held it before.
+class WithGil {
+ public:
+  WithGil() : state_(call_python([] { return PyGILState_Ensure(); })) {}
+  ~WithGil() { PyGILState_Release(state_); }
+  WithGil(const WithGil&) = delete;
+  WithGil& operator=(const WithGil&) = delete;
+
+ private:
+  PyGILState_STATE state_;
+};
 
 }  // namespace llmlocal::python

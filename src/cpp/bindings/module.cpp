@@ -1,7 +1,7 @@
 // The extension module llmlocal._core: llama.cpp behind the engine, for the Python layer only.
 #include "bindings/bindings.h"
 
-PYBIND11_MODULE(_core, module) {
+PYBIND11_MODULE(_core_bindings, module) {
   using namespace llmlocal::python;
   module.doc() = "The compiled part of llmlocal; its public face is the llmlocal package.";
   module.attr("__version__") = LLMLOCAL_VERSION;
@@ -15,4 +15,16 @@ PYBIND11_MODULE(_core, module) {
   bind_reasoning(module);
   bind_request(module);
   bind_engine(module);
+}
+
+// The module's name comes from where Python found it, so this is the same module, but for the
+// check: in another interpreter pybind11 would wait for ever for a lock that this one holds.
+extern "C" PYBIND11_EXPORT PyObject* PyInit__core() {
+  if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+    PyErr_SetString(PyExc_ImportError,
+                    "llmlocal can't be used in a sub-interpreter; use threads, or processes of "
+                    "their own");
+    return nullptr;
+  }
+  return PyInit__core_bindings();
 }

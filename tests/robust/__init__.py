@@ -1,0 +1,1 @@
+"""Nothing that is passed in ends the interpreter, hangs it, or is silently wrong."""
