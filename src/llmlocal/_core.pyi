@@ -1,5 +1,6 @@
 # The extension module, built from src/cpp/bindings; changes in the same commit as they do.
 import enum
+import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -30,9 +31,9 @@ class BackendLibrary:
     @property
     def is_loaded(self) -> bool: ...
 
-def start_llama(library_dir: str) -> list[BackendLibrary]: ...
-def find_backend_libraries(folder: str) -> list[BackendLibrary]: ...
-def load_backend(path: str) -> None: ...
+def start_llama(library_dir: str | os.PathLike[str]) -> list[BackendLibrary]: ...
+def find_backend_libraries(folder: str | os.PathLike[str]) -> list[BackendLibrary]: ...
+def load_backend(path: str | os.PathLike[str]) -> None: ...
 
 class DeviceInfo:
     @property
@@ -60,7 +61,7 @@ def serve_rpc(host: str, port: int, *, threads: int, devices: Sequence[str]) -> 
 class Model:
     @staticmethod
     def load(
-        path: str,
+        path: str | os.PathLike[str],
         *,
         devices: Sequence[str],
         gpu_layers: int,

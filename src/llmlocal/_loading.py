@@ -86,7 +86,7 @@ def _load_weights(
     path: Path, options: LoadOptions, placement: Placement, report: ProgressCallback
 ) -> _core.Model:
     return _core.Model.load(
-        str(path),
+        path,
         devices=[each.name for each in placement.choice.offload],
         gpu_layers=placement.layers,
         split_mode=options.placement.split_mode,

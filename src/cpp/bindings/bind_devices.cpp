@@ -1,4 +1,5 @@
 #include "bindings/bindings.h"
+#include "bindings/text.h"
 #include "llama/backend.h"
 #include "llama/devices.h"
 #include "llama/rpc.h"
@@ -7,25 +8,37 @@ namespace llmlocal::python {
 
 void bind_devices(py::module_& module) {
   py::class_<BackendLibrary>(module, "BackendLibrary")
-      .def_readonly("path", &BackendLibrary::path)
+      .def_property_readonly("path",
+                             [](const BackendLibrary& library) { return path_text(library.path); })
       .def_readonly("is_cpu", &BackendLibrary::is_cpu)
       .def_readonly("fits", &BackendLibrary::fits)
       .def_readonly("score", &BackendLibrary::score)
-      .def_readonly("problem", &BackendLibrary::problem)
+      .def_property_readonly("problem", text_field(&BackendLibrary::problem))
       .def_readonly("is_loaded", &BackendLibrary::is_loaded);
 
-  module.def("start_llama",
-             &start_llama,
-             py::arg("library_dir"),
-             ReleaseGil(),
-             "Start llama.cpp on the CPU; return the backends that were found as files.");
-  module.def("find_backend_libraries", &find_backend_libraries, py::arg("folder"), ReleaseGil());
-  module.def("load_backend", &load_backend, py::arg("path"), ReleaseGil());
+  module.def(
+      "start_llama",
+      [](const std::filesystem::path& folder) { return start_llama(path_bytes(folder)); },
+      py::arg("library_dir"),
+      ReleaseGil(),
+      "Start llama.cpp on the CPU; return the backends that were found as files.");
+  module.def(
+      "find_backend_libraries",
+      [](const std::filesystem::path& folder) {
+        return find_backend_libraries(path_bytes(folder));
+      },
+      py::arg("folder"),
+      ReleaseGil());
+  module.def(
+      "load_backend",
+      [](const std::filesystem::path& path) { load_backend(path_bytes(path)); },
+      py::arg("path"),
+      ReleaseGil());
 
   py::class_<DeviceInfo>(module, "DeviceInfo")
-      .def_readonly("name", &DeviceInfo::name)
-      .def_readonly("description", &DeviceInfo::description)
-      .def_readonly("backend", &DeviceInfo::backend)
+      .def_property_readonly("name", text_field(&DeviceInfo::name))
+      .def_property_readonly("description", text_field(&DeviceInfo::description))
+      .def_property_readonly("backend", text_field(&DeviceInfo::backend))
       .def_readonly("type", &DeviceInfo::type)
       .def_readonly("pci_id", &DeviceInfo::pci_id)
       .def_readonly("memory_free", &DeviceInfo::memory_free)

@@ -1,4 +1,5 @@
 #include "bindings/bindings.h"
+#include "bindings/text.h"
 #include "llama/log.h"
 
 namespace llmlocal::python {
@@ -16,10 +17,7 @@ void bind_log(py::module_& module) {
       [] {
         py::list lines;
         for (const LogLine& line : drain_log()) {
-          const auto size = static_cast<Py_ssize_t>(line.text.size());
-          auto text = py::reinterpret_steal<py::str>(
-              PyUnicode_DecodeUTF8(line.text.data(), size, "replace"));
-          lines.append(py::make_tuple(line.level, text));
+          lines.append(py::make_tuple(line.level, text_of(line.text)));
         }
         return lines;
       },

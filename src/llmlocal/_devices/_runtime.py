@@ -30,7 +30,7 @@ def start() -> None:
         DeviceError: The package's own libraries are damaged.
     """
     global _damaged  # noqa: PLW0603 - the process has one native side
-    libraries = _core.start_llama(str(_library_dir()))
+    libraries = _core.start_llama(_library_dir())
     with _lock:
         if _damaged is None:
             # The next best is in use, which can be several times slower: not to be kept quiet.
@@ -42,7 +42,7 @@ def start() -> None:
 def cpu_libraries() -> list[_core.BackendLibrary]:
     """The files of CPU kernels, the best for this machine first; none where they are linked in."""
     start()
-    return [each for each in _core.start_llama(str(_library_dir())) if each.is_cpu]
+    return [each for each in _core.start_llama(_library_dir()) if each.is_cpu]
 
 
 def start_gpus() -> tuple[Skipped, ...]:
@@ -64,7 +64,7 @@ def load_plugins(plugins: list[Plugin]) -> list[Skipped]:
     skipped = []
     for plugin in plugins:
         try:
-            _core.load_backend(str(plugin.path))
+            _core.load_backend(plugin.path)
         except LLMLocalError as exc:
             skipped.append(Skipped(plugin.package, str(exc)))
     return skipped
