@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <climits>
+#include <cstdio>
+#include <stdexcept>
 #include <utility>
 
 #include "base/errors.h"
@@ -28,6 +30,10 @@ struct JoinedSegment {
 
 bool is_space(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
 }
 
 // A byte of a UTF-8 character that is not its first one.
@@ -62,6 +68,44 @@ std::string piece_of(const llama_vocab* vocab, Token token, bool special) {
   return piece;
 }
 
+// llama.cpp's own loop over a vocabulary of bytes never ends where a text begins like a token and
+// goes on like none, unless single bytes are tokens.
+void require_single_bytes(const std::vector<std::string>& pieces) {
+  std::array<bool, 256> is_token{};
+  for (const std::string& piece : pieces) {
+    if (piece.size() == 1) is_token[static_cast<unsigned char>(piece[0])] = true;
+  }
+  const auto missing = std::ranges::find(is_token, false);
+  if (missing == is_token.end()) return;
+  std::array<char, 8> byte{};
+  std::snprintf(byte.data(), byte.size(), "0x%02x", static_cast<int>(missing - is_token.begin()));
+  throw ModelLoadError(std::string("the model's vocabulary has no token for the byte ") +
+                       byte.data() + ", so that not every text could be read: the file is damaged");
+}
+
+// Parts of a text that have the same tokens alone, where digits are grouped by three from the right
+// end of their run: for each digit, llama.cpp looks through all of the run that is left.
+std::vector<std::string_view> in_digit_groups(std::string_view text) {
+  constexpr std::size_t kDigitsAtOnce = 120;  // A multiple of three.
+  std::vector<std::string_view> parts;
+  std::size_t begin = 0;
+  for (std::size_t i = 0; i < text.size();) {
+    std::size_t end = i;
+    while (end < text.size() && is_digit(text[end])) ++end;
+    for (std::size_t cut = i + (end - i) % kDigitsAtOnce; cut < end; cut += kDigitsAtOnce) {
+      if (cut > begin) parts.push_back(text.substr(begin, cut - begin));
+      begin = cut;
+    }
+    i = end + 1;
+  }
+  if (begin < text.size()) parts.push_back(text.substr(begin));
+  return parts;
+}
+
+Token in_vocabulary(Token token, std::int32_t size) {
+  return token >= 0 && token < size ? token : -1;
+}
+
 Tokens tokenize(const llama_vocab* vocab,
                 std::string_view text,
                 bool add_special,
@@ -89,6 +133,17 @@ Tokens tokenize(const llama_vocab* vocab,
 }  // namespace
 
 Tokenizer::Tokenizer(std::shared_ptr<const Model> model) : model_(std::move(model)) {
+  if (llama_vocab_type(model_->vocab()) == LLAMA_VOCAB_TYPE_NONE) {
+    throw ModelLoadError(model_->path() + " has no vocabulary, so no text can be given to it");
+  }
+  guarded("reading the vocabulary", [this] { read_vocabulary(); });
+  if (llama_vocab_type(model_->vocab()) == LLAMA_VOCAB_TYPE_RWKV) require_single_bytes(pieces_);
+  const auto pre = model_->metadata().find("tokenizer.ggml.pre");
+  groups_digits_ = pre != model_->metadata().end() && pre->second == "superbpe";
+  adds_space_ = puts_space_first();
+}
+
+void Tokenizer::read_vocabulary() {
   const llama_vocab* vocab = model_->vocab();
   const std::int32_t size = llama_vocab_n_tokens(vocab);
   pieces_.reserve(static_cast<std::size_t>(size));
@@ -108,7 +163,6 @@ Tokenizer::Tokenizer(std::shared_ptr<const Model> model) : model_(std::move(mode
          (attributes & LLAMA_TOKEN_ATTR_LSTRIP) != 0,
          (attributes & LLAMA_TOKEN_ATTR_RSTRIP) != 0});
   }
-  adds_space_ = puts_space_first();
   for (std::vector<ControlToken>& bucket : control_tokens_) {
     std::ranges::stable_sort(bucket, std::ranges::greater(), [](const ControlToken& control) {
       return control.text.size();
@@ -143,8 +197,30 @@ Tokens Tokenizer::encode(std::string_view text, bool add_special, bool parse_spe
 }
 
 Tokens Tokenizer::encode_plain(std::string_view text, bool add_special, bool parse_special) const {
-  return guarded("tokenizing",
-                 [&] { return tokenize(model_->vocab(), text, add_special, parse_special); });
+  if (!groups_digits_ || add_special) return encode_once(text, add_special, parse_special);
+  Tokens tokens;
+  for (const std::string_view part : in_digit_groups(text)) {
+    const Tokens more = encode_once(part, false, parse_special);
+    tokens.insert(tokens.end(), more.begin(), more.end());
+  }
+  return tokens;
+}
+
+Tokens Tokenizer::encode_once(std::string_view text, bool add_special, bool parse_special) const {
+  const auto unknown = [] {
+    return ParameterError("the model's vocabulary has no tokens for some of the text");
+  };
+  Tokens tokens = guarded("tokenizing", [&] {
+    try {
+      return tokenize(model_->vocab(), text, add_special, parse_special);
+    } catch (const std::out_of_range&) {
+      throw unknown();
+    }
+  });
+  for (const Token token : tokens) {
+    if (in_vocabulary(token, vocab_size()) < 0) throw unknown();
+  }
+  return tokens;
 }
 
 Tokens Tokenizer::encode_as_text(std::string_view text) const {
@@ -221,7 +297,7 @@ Tokens Tokenizer::encode(std::span<const TextSegment> segments, bool add_special
     tokens.insert(tokens.begin(), first);
   }
   const Token last = adds_eos() ? eos() : -1;
-  if (last >= 0 && tokens.back() != last) tokens.push_back(last);
+  if (last >= 0 && (tokens.empty() || tokens.back() != last)) tokens.push_back(last);
   return tokens;
 }
 
@@ -247,10 +323,10 @@ std::string Tokenizer::decode(std::span<const Token> tokens, bool special) const
 }
 
 Token Tokenizer::bos() const {
-  return llama_vocab_bos(model_->vocab());
+  return in_vocabulary(llama_vocab_bos(model_->vocab()), vocab_size());
 }
 Token Tokenizer::eos() const {
-  return llama_vocab_eos(model_->vocab());
+  return in_vocabulary(llama_vocab_eos(model_->vocab()), vocab_size());
 }
 bool Tokenizer::adds_bos() const {
   return llama_vocab_get_add_bos(model_->vocab());

@@ -26,6 +26,7 @@ struct TextSegment {
 
 class Tokenizer : public TokenTexts {
  public:
+  // Throws ModelLoadError for a vocabulary that can't be used.
   explicit Tokenizer(std::shared_ptr<const Model> model);
 
   // `add_special`: add the beginning and end tokens that the model asks for.
@@ -62,7 +63,9 @@ class Tokenizer : public TokenTexts {
   };
 
   const ControlToken* control_token_at(std::string_view text) const;
+  void read_vocabulary();
   Tokens encode_plain(std::string_view text, bool add_special, bool parse_special) const;
+  Tokens encode_once(std::string_view text, bool add_special, bool parse_special) const;
   Tokens encode_as_text(std::string_view text) const;  // Gives no control token.
   bool puts_space_first() const;
 
@@ -71,6 +74,7 @@ class Tokenizer : public TokenTexts {
   std::vector<bool> ends_;
   std::vector<bool> is_control_;
   bool adds_space_ = false;
+  bool groups_digits_ = false;
   // By the first byte of their text, the longest first.
   std::array<std::vector<ControlToken>, 256> control_tokens_;
   std::unordered_map<Token, std::string> control_texts_;
