@@ -27,7 +27,7 @@ LAYERS = [
     {"_llm"},
     {"_pool"},
     {"server"},
-    {"_doctor", "gpt4all", "cli", "__main__"},
+    {"_doctor", "gpt4all", "cli", "ray", "__main__"},
 ]
 
 # The rooms of llmlocal.models, from below; the modules beside them are on top.
