@@ -16,6 +16,7 @@ from llmlocal._checks import check_type
 from llmlocal._devices._placement import PlacementOptions, place
 from llmlocal._log import follow_log_level, pass_on_log
 from llmlocal._progress import Progress, ProgressCallback, ProgressOption, reporter
+from llmlocal._quote import quote
 from llmlocal.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class LoadOptions:
     def check(self) -> None:
         """Raise a ParameterError for what makes no sense whatever the model is."""
         if not isinstance(self.name, (str, os.PathLike)):
-            raise ParameterError(f"model must be a name or a path, got {self.name!r:.60}")
+            raise ParameterError(f"model must be a name or a path, got {quote(self.name)}")
         check_type("use_mmap", self.use_mmap, bool)
 
 

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from llmlocal._progress import Progress, ProgressCallback
+from llmlocal._quote import quote
 from llmlocal.errors import (
     EngineClosedError,
     ModelNotFoundError,
@@ -147,7 +148,9 @@ class ModelPool:
         **load_options: Any,
     ) -> None:
         if keep_alive is not None and not keep_alive >= 0:
-            raise ParameterError(f"keep_alive must be >= 0 seconds, or None; got {keep_alive!r}")
+            raise ParameterError(
+                f"keep_alive must be >= 0 seconds, or None; got {quote(keep_alive)}"
+            )
         self._keep_alive = math.inf if keep_alive is None else keep_alive
         self._max_memory = max_memory
         self._slots: dict[str, _Slot] = {}
@@ -160,7 +163,7 @@ class ModelPool:
         for alias, name in self._aliases.items():
             if name not in self._slots or alias in self._slots:
                 raise ParameterError(
-                    f"the alias {alias!r} must be a new name for one of the models"
+                    f"the alias {quote(alias)} must be a new name for one of the models"
                 )
         self._changed = threading.Condition()  # Guards the slots, _sweeper and _is_closed.
         self._one_load = (
@@ -172,7 +175,7 @@ class ModelPool:
     def _add(self, name: str | None, model: Any, load_options: Mapping[str, Any]) -> None:
         slot = _slot_of(name, model, load_options, self._keep_alive)
         if slot.entry.name in self._slots:
-            raise ParameterError(f"two models of a pool have the name {slot.entry.name!r}")
+            raise ParameterError(f"two models of a pool have the name {quote(slot.entry.name)}")
         self._slots[slot.entry.name] = slot
 
     # --- Borrowing -------------------------------------------------------------------------------
@@ -377,7 +380,7 @@ class ModelPool:
         slot = self._slots.get(self._aliases.get(name, name))
         if slot is None:
             there = ", ".join([*self._slots, *self._aliases])
-            raise ModelNotFoundError(f"there is no model {name!r:.100}; there are: {there}")
+            raise ModelNotFoundError(f"there is no model {quote(name, 100)}; there are: {there}")
         return slot
 
     # --- The end ---------------------------------------------------------------------------------
@@ -417,7 +420,7 @@ def _slot_of(name: str | None, model: Any, options: Mapping[str, Any], keep_aliv
         return _Slot(_entry_of(name, model, options), keep_alive)
     if not hasattr(model, "close") or not hasattr(model, "memory"):
         raise ParameterError(
-            f"a model of a pool must be a name, a path or a loaded model, got {model!r:.60}"
+            f"a model of a pool must be a name, a path or a loaded model, got {quote(model)}"
         )
     loaded: Future[_Model] = Future()
     loaded.set_result(model)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+from llmlocal._quote import quote
 from llmlocal.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def reporter(progress: ProgressOption, label: str) -> AbstractContextManager[Pro
     if progress is False:
         return nullcontext(_ignore)
     if not callable(progress):
-        raise ParameterError(f"progress must be a function, False or None; got {progress!r:.60}")
+        raise ParameterError(f"progress must be a function, False or None; got {quote(progress)}")
     return nullcontext(progress)
 
 

@@ -6,6 +6,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, SupportsIndex, cast
 
+from llmlocal._quote import quote
 from llmlocal.errors import ParameterError
 
 __all__ = [
@@ -50,9 +51,9 @@ Prompts = Prompt | Sequence[str] | Sequence[Sequence[int]] | Sequence[TokenArray
 def check_text(text: object) -> None:
     """Raise a ParameterError for what is no text, or can't be written as UTF-8."""
     if not isinstance(text, str):
-        raise ParameterError(f"text must be a str, got {text!r:.60}")
+        raise ParameterError(f"text must be a str, got {quote(text)}")
     if has_lone_surrogate(text):
-        raise ParameterError(f"text must not contain a lone surrogate, got {text!r:.60}")
+        raise ParameterError(f"text must not contain a lone surrogate, got {quote(text)}")
 
 
 def has_lone_surrogate(value: object) -> bool:
@@ -72,7 +73,7 @@ def check_prompt(prompt: object) -> None:
     if not is_sequence or isinstance(prompt, (bytes, bytearray, memoryview, Mapping)):
         hint = "; decode it first" if isinstance(prompt, (bytes, bytearray)) else ""
         raise ParameterError(
-            f"a prompt is text or token ids, or a list of either; got {prompt!r:.60}{hint}"
+            f"a prompt is text or token ids, or a list of either; got {quote(prompt)}{hint}"
         )
 
 
@@ -93,7 +94,7 @@ def prompt_tokens(prompt: Prompt, tokenize: Callable[[str], list[int]]) -> Seque
             raise ParameterError("prompt must not be empty")
         return tokenize(prompt)
     if len(prompt) > 0 and isinstance(cast("object", prompt[0]), str):
-        raise ParameterError(f"prompt must be a single prompt here, got a list: {prompt!r:.60}")
+        raise ParameterError(f"prompt must be a single prompt here, got a list: {quote(prompt)}")
     return token_ids(prompt)
 
 
@@ -123,7 +124,7 @@ def _plain(tokens: Any) -> list[int]:
     try:
         return [_index(token) for token in tokens]
     except TypeError:
-        raise ParameterError(f"token ids must be whole numbers, got {tokens!r:.80}") from None
+        raise ParameterError(f"token ids must be whole numbers, got {quote(tokens, 80)}") from None
 
 
 def _index(token: Any) -> int:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequenc
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
+from llmlocal._quote import quote
 from llmlocal._templates import (
     ChatPrompt,
     ChatTemplate,
@@ -146,7 +147,9 @@ def find_template(
     source = model.chat_template(template)
     if source is None:
         names = ", ".join(_names(model)) or "none"
-        raise TemplateError(f"the model's file has no chat template {template!r}; it has: {names}")
+        raise TemplateError(
+            f"the model's file has no chat template {quote(template)}; it has: {names}"
+        )
     return _parsed(source)
 
 

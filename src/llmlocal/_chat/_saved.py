@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from llmlocal._quote import quote
 from llmlocal.errors import ParameterError
 
 __all__ = ["SavedSession", "read_session", "write_session"]
@@ -46,7 +47,7 @@ def read_session(text: str) -> SavedSession:
     try:
         saved = json.loads(text)
         if saved["format"] != _FORMAT:
-            raise ParameterError(f"this is {saved['format']!r}, not a {_FORMAT!r}")
+            raise ParameterError(f"this is {quote(saved['format'])}, not a {quote(_FORMAT)}")
         options = dict(saved["options"])
         if "logit_bias" in options:  # JSON has no numbers for keys
             options["logit_bias"] = {int(k): v for k, v in options["logit_bias"].items()}

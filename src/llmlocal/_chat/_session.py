@@ -14,6 +14,7 @@ from llmlocal._chat._stream import AsyncChatStream, ChatStream
 from llmlocal._chat._turn import Busy, Prompt, Turn
 from llmlocal._generation._options import Options, RequestOptions, check_names
 from llmlocal._generation._reply import TokenCallback
+from llmlocal._quote import quote
 from llmlocal._templates import (
     ChatPrompt,
     ChatTemplate,
@@ -85,7 +86,9 @@ class ChatSession:
         **options: Unpack[Options],
     ) -> None:
         if overflow not in get_args(Overflow):
-            raise ParameterError(f"overflow must be 'error' or 'drop_oldest', got {overflow!r}")
+            raise ParameterError(
+                f"overflow must be 'error' or 'drop_oldest', got {quote(overflow)}"
+            )
         check_names(options, also=_SETTINGS)
         RequestOptions({}, **options).check()
         self._model = model

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from llmlocal._quote import quote
 from llmlocal.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def select(
     if isinstance(wanted, str):
         return _select_one(wanted, available, problems)
     if not isinstance(wanted, Sequence) or not wanted:
-        raise DeviceError(f"device must be a name or a list of names, got {wanted!r}")
+        raise DeviceError(f"device must be a name or a list of names, got {quote(wanted)}")
     if len(wanted) == 1:
         return select(wanted[0], available, problems)
     chosen: list[Device] = []
@@ -163,12 +164,12 @@ def select(
         part = select(each, available, problems).offload
         if not part:
             raise DeviceError(
-                f"device={list(wanted)!r}: the CPU takes the layers that the others do not, so it can't be listed "
+                f"device={quote(list(wanted))}: the CPU takes the layers that the others do not, so it can't be listed "
                 "with them; n_gpu_layers says how much that is"
             )
         chosen += part
     if len(set(chosen)) != len(chosen):
-        raise DeviceError(f"device={list(wanted)!r} names the same device twice")
+        raise DeviceError(f"device={quote(list(wanted))} names the same device twice")
     return DeviceChoice(tuple(chosen))
 
 
@@ -230,7 +231,7 @@ def _answers_to(device: Device, name: str) -> bool:
 
 def _nothing_answers(wanted: str, available: Sequence[Device], problems: Sequence[object]) -> str:
     names = [f"{device.name} ({device.description})" for device in available]
-    message = f"no device {wanted!r} here; available: {', '.join(names) or 'none'}"
+    message = f"no device {quote(wanted)} here; available: {', '.join(names) or 'none'}"
     backend = wanted.strip().lower().partition(":")[0]
     backend = _ALIASES.get(backend, backend)
     if backend == "rpc":

@@ -23,6 +23,7 @@ from llmlocal._devices._choice import (
     wants_gpus,
 )
 from llmlocal._devices._offload import Layers, Plan, divide, fit, layers_of, plan_for
+from llmlocal._quote import quote
 from llmlocal.errors import DeviceError, ParameterError
 from llmlocal.models._inspect import ModelInfo, inspect
 
@@ -48,22 +49,26 @@ class PlacementOptions:
         if layers != "auto" and (
             isinstance(layers, bool) or not isinstance(layers, int) or not 0 <= layers < 2**31
         ):
-            raise ParameterError(f"n_gpu_layers must be >= 0 or 'auto', got {layers!r}")
+            raise ParameterError(f"n_gpu_layers must be >= 0 or 'auto', got {quote(layers)}")
         if self.split_mode not in _SPLIT_MODES:
-            raise ParameterError(f"split_mode must be 'layer' or 'row', got {self.split_mode!r}")
+            raise ParameterError(
+                f"split_mode must be 'layer' or 'row', got {quote(self.split_mode)}"
+            )
         shares = self.tensor_split
         if shares is not None and not (
             not isinstance(cast("object", shares), str)
             and all(0 <= share < float("inf") for share in shares)
             and sum(shares) > 0
         ):
-            raise ParameterError(f"tensor_split must be shares >= 0, not all 0; got {shares!r}")
+            raise ParameterError(
+                f"tensor_split must be shares >= 0, not all 0; got {quote(shares)}"
+            )
         for pattern in self.tensor_placement:
             try:
                 re.compile(pattern)
             except re.error as exc:
                 raise ParameterError(
-                    f"tensor_placement: {pattern!r} is not a regular expression: {exc}"
+                    f"tensor_placement: {quote(pattern)} is not a regular expression: {exc}"
                 ) from exc
 
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from llmlocal._quote import quote
 from llmlocal.errors import ParameterError
 
 __all__ = ["CONNECT_S", "DEFAULT_PORT", "STALL_VARIABLE", "Address", "parse_servers", "stall_limit"]
@@ -40,10 +41,10 @@ def parse_servers(servers: Sequence[str]) -> list[Address]:
         ParameterError: One of them is not of this form, or is there twice.
     """
     if isinstance(servers, str):
-        raise ParameterError(f"rpc_servers must be a list of addresses, got {servers!r}")
+        raise ParameterError(f"rpc_servers must be a list of addresses, got {quote(servers)}")
     addresses = [_parse(server) for server in servers]
     if len(set(addresses)) != len(addresses):
-        raise ParameterError(f"rpc_servers={list(servers)!r} names a server twice")
+        raise ParameterError(f"rpc_servers={quote(list(servers))} names a server twice")
     return addresses
 
 
@@ -55,7 +56,9 @@ def _parse(server: str) -> Address:
         port = rest.removeprefix(":")
     is_number = port.isascii() and port.isdigit() and 0 < int(port) < 65536
     if not host or not (is_number or port == ""):
-        raise ParameterError(f"rpc_servers: {server!r} is not an address such as '10.0.0.5:50052'")
+        raise ParameterError(
+            f"rpc_servers: {quote(server)} is not an address such as '10.0.0.5:50052'"
+        )
     return Address(host, int(port) if port else DEFAULT_PORT)
 
 
@@ -73,5 +76,5 @@ def stall_limit(environment: Mapping[str, str] = os.environ) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < 1e6:
-        raise ParameterError(f"{STALL_VARIABLE} must be seconds, > 0, got {text!r}")
+        raise ParameterError(f"{STALL_VARIABLE} must be seconds, > 0, got {quote(text)}")
     return seconds

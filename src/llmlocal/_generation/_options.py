@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict, cast
 
 from llmlocal import _core
+from llmlocal._quote import quote
 from llmlocal._tokens import has_lone_surrogate
 from llmlocal._typing import Unpack
 from llmlocal.errors import ParameterError
@@ -186,7 +187,7 @@ def check_names(options: Iterable[str], *, also: Sequence[str] = ()) -> None:
             nearest = difflib.get_close_matches(name, [*_NAMES, *also], n=1)
             near = _ELSEWHERE.get(name) or next(iter(nearest), None)
             hint = f"; did you mean {near!r}?" if near else ""
-            raise TypeError(f"there is no option {name!r}{hint}")
+            raise TypeError(f"there is no option {quote(name)}{hint}")
 
 
 def _sampling(options: Options) -> _core.SamplingParams:
@@ -207,13 +208,13 @@ def _sampling(options: Options) -> _core.SamplingParams:
 def _float32(name: str, value: object) -> float:
     number = _number(name, value)
     if math.isfinite(number) and abs(number) > _FLOAT32_MAX:
-        raise ParameterError(f"{name} is too large: it must be below 3.4e38, got {value!r}")
+        raise ParameterError(f"{name} is too large: it must be below 3.4e38, got {quote(value)}")
     return number
 
 
 def _number(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise ParameterError(f"{name} must be a number, got {value!r}")
+        raise ParameterError(f"{name} must be a number, got {quote(value)}")
     try:
         return float(value)
     except OverflowError:
@@ -222,7 +223,7 @@ def _number(name: str, value: object) -> float:
 
 def _whole(name: str, value: object, most: int = _INT32_MAX) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise ParameterError(f"{name} must be a whole number, got {value!r}")
+        raise ParameterError(f"{name} must be a whole number, got {quote(value)}")
     if not -_INT32_MAX <= int(value) <= most:
         raise ParameterError(f"{name} must be 0 to {most}, got {value}")
     return int(value)
@@ -249,7 +250,7 @@ def _biases(value: object) -> list[tuple[int, float]]:
     if value is None:
         return []
     if not isinstance(value, Mapping):
-        raise ParameterError(f"logit_bias must map token ids to numbers, got {value!r:.80}")
+        raise ParameterError(f"logit_bias must map token ids to numbers, got {quote(value, 80)}")
     return [
         (_whole("logit_bias: a token id", token), _number("logit_bias: a bias", bias))
         for token, bias in value.items()
@@ -262,7 +263,7 @@ def _strings(name: str, value: object) -> list[str]:
     values = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
     for each in values:
         if not isinstance(each, str) or not each:
-            raise ParameterError(f"{name} must hold non-empty strings, got {each!r}")
+            raise ParameterError(f"{name} must hold non-empty strings, got {quote(each)}")
         if has_lone_surrogate(each):
-            raise ParameterError(f"{name} must hold valid text, got {each!r}")
+            raise ParameterError(f"{name} must hold valid text, got {quote(each)}")
     return cast("list[str]", values)

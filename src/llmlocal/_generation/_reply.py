@@ -13,6 +13,7 @@ from collections.abc import Callable
 from llmlocal import _core
 from llmlocal._generation._completion import Completion, FinishReason, Timings, Usage
 from llmlocal._log import pass_on_log
+from llmlocal._quote import quote
 from llmlocal.errors import EngineError, ParameterError
 
 __all__ = ["Reply", "TokenCallback", "check_callback"]
@@ -32,7 +33,9 @@ def check_callback(callback: object) -> None:
     """Raise a ParameterError for what can't be called, or would have to be awaited."""
     if callback is None or (callable(callback) and not inspect.iscoroutinefunction(callback)):
         return
-    raise ParameterError(f"callback must be a function, and not an async one; got {callback!r:.60}")
+    raise ParameterError(
+        f"callback must be a function, and not an async one; got {quote(callback)}"
+    )
 
 
 def _is_false(answer: object) -> bool:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from .._quote import quote
 from ..errors import ParameterError
 
 __all__ = [
@@ -62,7 +63,7 @@ def _checked(message: Message, where: str) -> dict[str, Any]:
         raise ParameterError(error)
     role = message.get("role")
     if not isinstance(role, str) or not _ROLE.fullmatch(role):
-        error = f"{where} has the role {role!r}; a role is a word such as 'system', 'user' or 'assistant'"
+        error = f"{where} has the role {quote(role)}; a role is a word such as 'system', 'user' or 'assistant'"
         raise ParameterError(error)
     _check_content(message.get("content"), where, is_optional="tool_calls" in message)
     plain: dict[str, Any] = _plain(message, where, 0)
@@ -80,20 +81,20 @@ def _check_content(content: object, where: str, *, is_optional: bool) -> None:
         for part in content:
             _check_part(part, where)
         return
-    error = f"{where} has the content {content!r:.80}; it must be text, or a list of parts of the type 'text'"
+    error = f"{where} has the content {quote(content, 80)}; it must be text, or a list of parts of the type 'text'"
     raise ParameterError(error)
 
 
 def _check_part(part: object, where: str) -> None:
     kind = part.get("type") if isinstance(part, Mapping) else None
     if not isinstance(part, Mapping) or not isinstance(kind, str):
-        error = f"{where} has the part {part!r:.80}; a part is a dict with a type, such as {{'type': 'text', 'text': ...}}"
+        error = f"{where} has the part {quote(part, 80)}; a part is a dict with a type, such as {{'type': 'text', 'text': ...}}"
         raise ParameterError(error)
     if kind == "text" and not isinstance(part.get("text"), str):
-        error = f"{where} has a part of the type 'text' whose text is {part.get('text')!r:.80}"
+        error = f"{where} has a part of the type 'text' whose text is {quote(part.get('text'), 80)}"
         raise ParameterError(error)
     if _MEDIA.fullmatch(kind):
-        error = f"{where} has a part of the type {kind!r}; only parts of the type 'text' can be passed to a model"
+        error = f"{where} has a part of the type {quote(kind)}; only parts of the type 'text' can be passed to a model"
         raise ParameterError(error)
 
 
@@ -148,7 +149,9 @@ def as_text(message: dict[str, Any]) -> dict[str, Any]:
         return message
     strange = next((part["type"] for part in content if part["type"] != "text"), None)
     if strange is not None:
-        error = f"a part of the type {strange!r} can't be shown: the chat template takes text only"
+        error = (
+            f"a part of the type {quote(strange)} can't be shown: the chat template takes text only"
+        )
         raise ParameterError(error)
     return {**message, "content": "".join(part["text"] for part in content)}
 

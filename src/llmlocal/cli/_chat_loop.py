@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llmlocal._own_files import replace_own
 from llmlocal.cli._errors import in_flags
 from llmlocal.errors import LLMLocalError, ParameterError
 
@@ -213,9 +214,12 @@ def read_file(name: str) -> str:
 
 
 def _write_file(name: str, text: str) -> None:
+    path = Path(name).expanduser()
+    if path.exists() and not path.is_file():
+        raise ParameterError(f"{name} can't be written: it is not a regular file")
     try:
-        Path(name).expanduser().write_text(text, encoding="utf-8")
-    except OSError as exc:
+        replace_own(path, text)
+    except (OSError, ValueError) as exc:  # ValueError: a name with a NUL
         raise ParameterError(f"{name} can't be written: {_reason(exc)}") from exc
 
 

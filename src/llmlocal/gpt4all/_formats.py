@@ -9,6 +9,7 @@ from __future__ import annotations
 import string
 from typing import Literal
 
+from llmlocal._quote import quote
 from llmlocal._templates import Segment
 
 __all__ = ["DEFAULT_FORMAT", "TemplateKind", "TurnFormat", "marked_segments", "template_kind"]
@@ -38,7 +39,7 @@ def template_kind(text: str) -> TemplateKind:
             " please use '{0}' instead."
         )
     raise ValueError(
-        f"the prompt template {text!r:.80} has no place for the prompt: it must be a format with"
+        f"the prompt template {quote(text, 80)} has no place for the prompt: it must be a format with"
         " '{0}', such as 'USER: {0}\\nASSISTANT: ', or a Jinja template that loops over 'messages'"
     )
 
@@ -76,12 +77,12 @@ class TurnFormat:
                 self._before.append(None)
             else:
                 raise ValueError(
-                    f"the prompt template {text!r:.80} has the field {{{field}}};"
+                    f"the prompt template {quote(text, 80)} has the field {{{field}}};"
                     " there are {0}, the prompt, and after it {1}, the answer"
                 )
         if None not in self._before:
             raise ValueError(
-                f"the prompt template {text!r:.80} has no {{0}}, the place for the prompt"
+                f"the prompt template {quote(text, 80)} has no {{0}}, the place for the prompt"
             )
         self.after_answer = _AFTER_ANSWER if after is None else "".join(after)
 

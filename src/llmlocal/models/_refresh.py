@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 
+from .._own_files import replace_own
 from ..errors import DownloadError, ParameterError
 from ._catalog._card_json import CardError
 from ._catalog._lists import fetched_file, parse_catalog
-from ._disk._files import disk_error, write_text
+from ._disk._files import disk_error, make_folder
 from ._names._url import is_url, shown
 
 __all__ = ["refresh"]
@@ -40,8 +41,9 @@ def refresh(url: str | None = None) -> int:
     except (CardError, UnicodeDecodeError) as exc:
         message = f"the catalog at {shown(source)} is broken ({exc}); the old one stays in use"
         raise DownloadError(message) from exc
+    make_folder(path.parent)
     try:
-        write_text(path, text)
+        replace_own(path, text)
     except OSError as exc:
         raise disk_error(exc, path.parent) from exc
     return len(cards)

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from .._progress import ProgressOption
+from .._quote import quote
 from ..errors import ParameterError
 from ._catalog._card import NO_CHECKS, Checks
 from ._disk._locate import locate, not_found
@@ -112,6 +113,6 @@ def _expected(size: int | None, sha256: str | None, md5: str | None) -> Checks:
         raise ParameterError(message)
     for name, value, length in (("sha256", sha256, 64), ("md5", md5, 32)):
         if value is not None and not re.fullmatch(f"[0-9a-fA-F]{{{length}}}", value):
-            message = f"{name} must be {length} hexadecimal digits, got {value!r}"
+            message = f"{name} must be {length} hexadecimal digits, got {quote(value)}"
             raise ParameterError(message)
     return Checks(size, sha256 and sha256.lower(), md5 and md5.lower())

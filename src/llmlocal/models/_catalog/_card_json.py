@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, get_args
 
+from ..._quote import quote
 from ...errors import ParameterError
 from .._names._safe import safe_filename
 from ._card import HttpsSource, ModelCard, PipPackage, PipSource, Source, Task
@@ -53,14 +54,14 @@ def _card(name: str, fields: dict[str, Any]) -> ModelCard:
     known["md5"] = _optional(_hexadecimal(32), fields.pop("md5", None), "md5")
     known["task"] = fields.pop("task", "text")
     if known["task"] not in get_args(Task):
-        message = f"task is {known['task']!r}, not one of {', '.join(get_args(Task))}"
+        message = f"task is {quote(known['task'])}, not one of {', '.join(get_args(Task))}"
         raise CardError(message)
     aliases = _sequence(fields.pop("aliases", []), "aliases")
     known["aliases"] = tuple(_text(alias, "alias", _NAME) for alias in aliases)
     sources = _sequence(fields.pop("sources", []), "sources")
     known["sources"] = tuple(_source(source) for source in sources)
     if fields:
-        message = f"unknown field {min(fields)!r}"
+        message = f"unknown field {quote(min(fields))}"
         raise CardError(message)
     card = ModelCard(name=name, **known)
     if card.sha256 is None and any(isinstance(source, PipSource) for source in card.sources):
@@ -110,14 +111,14 @@ def _sequence(value: object, key: str) -> list[Any]:
 
 def _text(value: object, key: str, pattern: re.Pattern[str] | None = None) -> str:
     if not isinstance(value, str) or not value or (pattern and not pattern.fullmatch(value)):
-        message = f"{key} cannot be {value!r}"
+        message = f"{key} cannot be {quote(value)}"
         raise CardError(message)
     return value
 
 
 def _count(value: object, key: str) -> int:
     if type(value) is not int or value <= 0:
-        message = f"{key} is {value!r}, not a positive whole number"
+        message = f"{key} is {quote(value)}, not a positive whole number"
         raise CardError(message)
     return value
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
+from ..._quote import quote
 from ...errors import ModelError
 from .._names._places import home
 from ._card import ModelCard
@@ -85,7 +86,9 @@ def parse_catalog(text: str) -> list[ModelCard]:
         message = f"it is not a catalog: {exc!r}"
         raise CardError(message) from exc
     if version != FORMAT_VERSION or not isinstance(models, list):
-        message = f"it is a catalog of version {version!r}; this release reads {FORMAT_VERSION}"
+        message = (
+            f"it is a catalog of version {quote(version)}; this release reads {FORMAT_VERSION}"
+        )
         raise CardError(message)
     cards = [card_from_json(model) for model in models]
     _require_distinct(cards)
@@ -140,5 +143,5 @@ def _require_distinct(cards: Iterable[ModelCard]) -> None:
         for name in _names(card):
             owner = owners.setdefault(name, card)
             if owner is not card:
-                message = f"{name!r} means both {owner.name} and {card.name}"
+                message = f"{quote(name)} means both {owner.name} and {card.name}"
                 raise CardError(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from io import FileIO
 from pathlib import Path
 
 from ...errors import ChecksumError
@@ -11,7 +12,7 @@ from .._names._places import Slot
 from .._report import Report
 from ._notes import read_record
 
-__all__ = ["Digest", "compare", "digest_file", "is_promised"]
+__all__ = ["Digest", "compare", "digest_file", "digest_of", "is_promised"]
 
 BLOCK_BYTES = 1 << 20
 
@@ -52,15 +53,20 @@ def digest_file(path: Path, report: Report, *, with_md5: bool) -> Digest:
         OSError: The file cannot be read.
         DownloadCancelledError: The report's receiver said to stop.
     """
+    with path.open("rb", buffering=0) as file:
+        return digest_of(file, report, with_md5=with_md5)
+
+
+def digest_of(file: FileIO, report: Report, *, with_md5: bool) -> Digest:
+    """The same for an open file, which then stands at its end."""
     digest = Digest(with_md5=with_md5)
     buffer = memoryview(bytearray(BLOCK_BYTES))
-    with path.open("rb", buffering=0) as file:
-        total = file.seek(0, 2)
-        file.seek(0)
-        report("verify", 0, total)
-        while count := file.readinto(buffer):
-            digest.update(buffer[:count])
-            report("verify", digest.size, total)
+    total = file.seek(0, 2)
+    file.seek(0)
+    report("verify", 0, total)
+    while count := file.readinto(buffer):
+        digest.update(buffer[:count])
+        report("verify", digest.size, total)
     return digest
 
 

@@ -16,7 +16,6 @@ __all__ = [
     "remove_if_there",
     "require_space",
     "sync",
-    "write_text",
 ]
 
 SPARE_BYTES = 16_000_000
@@ -93,18 +92,6 @@ def remove_if_there(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small file so that a reader sees the old one or the new one, never half.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(text, "utf-8")
-    fresh.replace(path)
 
 
 def sync(path: Path) -> None:

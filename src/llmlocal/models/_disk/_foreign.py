@@ -143,7 +143,7 @@ def _ollama_digest(manifest: Path) -> str | None:
             if layer["mediaType"] == "application/vnd.ollama.image.model":
                 digest = str(layer["digest"]).removeprefix("sha256:")
                 return digest if _SHA256.fullmatch(digest) else None
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         pass  # Not a manifest, or not one that can be read.
     return None
 

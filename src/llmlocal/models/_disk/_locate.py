@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ..._quote import quote
 from ...errors import DownloadError, ModelNotFoundError
 from .._catalog._card import HttpsSource, ModelCard
 from .._catalog._lists import find_card, load_cards, suggestions
@@ -105,7 +106,7 @@ def not_found(reference: Reference, store: Store) -> ModelNotFoundError:
     installed = (model.name for model in (*store.own(), *store.foreign()))
     close = suggestions(reference.name, load_cards(), installed)
     hint = f"did you mean {' or '.join(close)}? " if close else ""
-    message = f"no file and no model is called {reference.name!r}; {hint}"
+    message = f"no file and no model is called {quote(reference.name, 200)}; {hint}"
     return ModelNotFoundError(f"{message}run `llmlocal models` to list them")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from ..._own_files import remove_link, require_real_folder
 from .._names._places import Slot
 from ._files import disk_error, make_folder
 
@@ -27,7 +28,12 @@ def locked(slot: Slot, on_wait: Callable[[], None]) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    make_folder(slot.lock.parent)
+    try:
+        require_real_folder(slot.lock.parent)
+        make_folder(slot.lock.parent)
+        remove_link(slot.lock)  # The lock empties the file that it opens.
+    except OSError as exc:
+        raise disk_error(exc, slot.lock.parent) from exc
     lock = FileLock(str(slot.lock))
     while True:
         try:

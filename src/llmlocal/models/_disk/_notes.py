@@ -2,20 +2,35 @@
 
 An :class:`Origin` answers whether a later try may go on where the earlier one stopped.  A
 :class:`Record` makes a later ``verify`` possible where no catalog knows the file, and spares
-reading gigabytes again while it has not been touched.  A note that is damaged is as good as none.
+reading gigabytes again while it has not been touched.  A note that is damaged, or that another user
+left in a shared folder, is as good as none.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from dataclasses import fields as dataclass_fields
 from pathlib import Path
+from types import NoneType
+from typing import TypeVar
 
+from ..._own_files import read_own, replace_own, require_real_folder
 from .._catalog._card import Checks
 from .._names._places import Slot
-from ._files import write_text
 
 __all__ = ["Origin", "Record", "read_origin", "read_record", "write_origin", "write_record"]
+
+
+N = TypeVar("N", "Origin", "Record")
+
+_TYPES = {
+    "str": (str,),
+    "int": (int,),
+    "str | None": (str, NoneType),
+    "int | None": (int, NoneType),
+}
+"""What the values of fields may be, by the text of their annotation."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +95,7 @@ class Record:
 
 def read_origin(slot: Slot) -> Origin | None:
     """The note beside the slot's part, or None where there is none that can be understood."""
-    try:
-        origin = Origin(**json.loads(slot.origin.read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
-    is_sound = type(origin.url) is str and all(
-        value is None or type(value) is kind
-        for value, kind in ((origin.validator, str), (origin.sha256, str), (origin.total, int))
-    )
-    return origin if is_sound else None
+    return _understood(Origin, _read(slot.origin))
 
 
 def write_origin(slot: Slot, origin: Origin) -> None:
@@ -97,18 +104,19 @@ def write_origin(slot: Slot, origin: Origin) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    write_text(slot.origin, json.dumps(asdict(origin)))
+    replace_own(slot.origin, json.dumps(asdict(origin)))
 
 
 def read_record(slot: Slot) -> Record | None:
     """The record of the slot's file, or None where there is none that can be understood."""
     try:
-        fields = json.loads(slot.record.read_text("utf-8"))
-        if fields.pop("file") != slot.relative:
-            return None
-        return Record(**fields)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        require_real_folder(slot.record.parent)
+    except OSError:
         return None
+    fields = _read(slot.record)
+    if not isinstance(fields, dict) or fields.pop("file", None) != slot.relative:
+        return None
+    return _understood(Record, fields)
 
 
 def write_record(slot: Slot, record: Record) -> None:
@@ -117,4 +125,32 @@ def write_record(slot: Slot, record: Record) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    write_text(slot.record, json.dumps({"file": slot.relative, **asdict(record)}))
+    folder = slot.record.parent
+    require_real_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_own(slot.record, json.dumps({"file": slot.relative, **asdict(record)}))
+
+
+def _read(path: Path) -> object:
+    """What a note says; None where it says nothing that can be understood."""
+    try:
+        content = read_own(path)
+        return None if content is None else json.loads(content)
+    except (OSError, ValueError, RecursionError):  # Nesting without end is damage too.
+        return None
+
+
+def _understood(kind: type[N], fields: object) -> N | None:
+    """The note, if it has the fields of its kind, and each has a value of its type."""
+    if not isinstance(fields, dict):
+        return None
+    try:
+        note = kind(**fields)
+    except TypeError:
+        return None
+    for field in dataclass_fields(kind):
+        value = getattr(note, field.name)
+        wanted = _TYPES[str(field.type)]
+        if type(value) not in wanted:
+            return None
+    return note

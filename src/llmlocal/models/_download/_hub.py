@@ -98,7 +98,7 @@ def missing_message(file: HubFile, answer: str, report: Report) -> str:
 def _entries(body: bytes, model: HubModel) -> list[HubEntry]:
     try:
         return [_entry(item) for item in json.loads(body) if item["type"] == "file"]
-    except (ValueError, TypeError, KeyError, AttributeError) as exc:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
         message = f"the hub's list of files in {model.repository} cannot be read: {exc!r}"
         raise DownloadError(message) from exc
 

@@ -7,13 +7,15 @@ been through the digest, in order; so finishing needs no second read.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from pathlib import Path
 from typing import BinaryIO
 
+from ..._own_files import open_own
 from ...errors import ChecksumError, DownloadError, ModelLoadError
 from .._catalog._card import Checks
-from .._disk._digest import Digest, compare, digest_file
+from .._disk._digest import Digest, compare, digest_of
 from .._disk._files import disk_error, make_folder, remove_if_there, require_space, sync
 from .._disk._notes import Origin, Record, read_origin, write_origin, write_record
 from .._gguf._header import read_header_of
@@ -66,17 +68,15 @@ class Partial:
 
     def _open(self, report: Report) -> None:
         part = self.slot.part
-        part.touch()
-        self._file = part.open("r+b", buffering=0)
+        file = self._file = open_own(part)
         self.origin = read_origin(self.slot)
-        size = part.stat().st_size
+        size = file.seek(0, os.SEEK_END)
         promised = self.checks.size
         is_identified = self.checks.pin_content or self.origin is not None
         if not is_identified or (promised is not None and size > promised):
             self.restart()
         elif size:
-            self._digest = digest_file(part, report, with_md5=self.checks.md5 is not None)
-            self._file.seek(self._digest.size)
+            self._digest = digest_of(file, report, with_md5=self.checks.md5 is not None)
             self.is_patchwork = True
 
     @property

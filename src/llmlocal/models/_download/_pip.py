@@ -40,7 +40,7 @@ def download_wheel(requirement: str, folder: Path, on_growth: Callable[[int], No
 
     Args:
         requirement: Name and exact version.
-        folder: An empty folder for the wheel and for pip's temporary files.
+        folder: Where to make a folder for the wheel and for pip's temporary files.
         on_growth: Called several times a second with the bytes that have arrived; what it
             raises ends pip and passes through.
 
@@ -49,7 +49,8 @@ def download_wheel(requirement: str, folder: Path, on_growth: Callable[[int], No
     """
     wheels = folder / "wheels"
     temporary = folder / "tmp"
-    wheels.mkdir(parents=True)
+    folder.mkdir(mode=0o700)  # Made anew, so that nobody else has put anything in it.
+    wheels.mkdir()
     temporary.mkdir()
     command = [*pip_command(), "download", *_FLAGS, f"--dest={wheels}", requirement]
     # pip writes the growing wheel below its temporary folder: that is where progress is seen.

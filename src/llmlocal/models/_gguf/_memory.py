@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..._quote import quote
 from ...errors import ParameterError
 from ._cache_cost import CacheCost, Hyperparameters, cache_cost
 from ._header import Header, Tensor
@@ -80,7 +81,7 @@ def estimate(
             message = f"{name} must be at least 1, got {value}"
             raise ParameterError(message)
     if kv_type not in KV_TYPES:
-        message = f"kv_type must be one of {', '.join(KV_TYPES)}; got {kv_type!r}"
+        message = f"kv_type must be one of {', '.join(KV_TYPES)}; got {quote(kv_type)}"
         raise ParameterError(message)
     model = Hyperparameters(header)
     cost = cache_cost(model)

@@ -7,8 +7,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote as percent_encoded
+from urllib.parse import unquote, urlsplit
 
+from ..._quote import quote
 from ...errors import ParameterError
 from ._safe import safe_relative
 from ._url import filename_of, hub_endpoint, is_on_hub, is_url
@@ -70,7 +72,7 @@ class HubModel:
 
     @property
     def listing_url(self) -> str:
-        revision = quote(self.revision, safe="")
+        revision = percent_encoded(self.revision, safe="")
         return f"{hub_endpoint()}/api/models/{self.repository}/tree/{revision}?recursive=true"
 
 
@@ -94,8 +96,8 @@ class HubFile:
 
     @property
     def url(self) -> str:
-        revision = quote(self.revision, safe="")
-        return f"{hub_endpoint()}/{self.repository}/resolve/{revision}/{quote(self.path)}"
+        revision = percent_encoded(self.revision, safe="")
+        return f"{hub_endpoint()}/{self.repository}/resolve/{revision}/{percent_encoded(self.path)}"
 
 
 Reference: TypeAlias = PathReference | NameReference | UrlReference | HubModel | HubFile
@@ -109,7 +111,7 @@ def parse_reference(name: str | os.PathLike[str]) -> Reference:
     """
     text = os.fspath(name)
     if not text.strip() or "\0" in text:
-        message = f"{text!r} is not the name of a model"
+        message = f"{quote(text, 200)} is not the name of a model"
         raise ParameterError(message)
     if not isinstance(name, str):
         return PathReference(Path(text).expanduser())
@@ -129,7 +131,9 @@ def _hub_reference(text: str) -> Reference:
     match = _REPOSITORY.fullmatch("/".join(pieces[:2]))
     is_whole = len(pieces) < 3 or not colon
     if match is None or not is_whole or (colon and not _QUANTISATION.fullmatch(quantisation)):
-        message = f"{text!r} is not of the form hf:OWNER/REPO/FILE.gguf or hf:OWNER/REPO:Q4_K_M"
+        message = (
+            f"{quote(text, 200)} is not of the form hf:OWNER/REPO/FILE.gguf or hf:OWNER/REPO:Q4_K_M"
+        )
         raise ParameterError(message)
     repository = safe_relative(f"{match['owner']}/{match['name']}")
     revision = match["revision"] or "main"
@@ -140,7 +144,7 @@ def _hub_reference(text: str) -> Reference:
 
 def _hub_file(repository: str, path: str, revision: str) -> HubFile:
     if not path.lower().endswith(".gguf"):
-        message = f"{path!r} of {repository} is not a .gguf file"
+        message = f"{quote(path, 200)} of {repository} is not a .gguf file"
         raise ParameterError(message)
     return HubFile(repository, safe_relative(path), revision)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 
+from ..._quote import quote
 from ...errors import ParameterError
 
 __all__ = ["MAX_NAME_BYTES", "safe_filename", "safe_relative"]
@@ -30,7 +31,7 @@ def safe_filename(name: str) -> str:
     composed = unicodedata.normalize("NFC", name)
     reason = _objection(composed)
     if reason is not None:
-        message = f"{name!r} cannot be a file name: {reason}"
+        message = f"{quote(name, 200)} cannot be a file name: {reason}"
         raise ParameterError(message)
     return composed
 

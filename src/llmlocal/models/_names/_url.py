@@ -6,6 +6,7 @@ import os
 import re
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
+from ..._quote import quote
 from ...errors import ParameterError
 from ._safe import safe_filename
 
@@ -76,6 +77,6 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as exc:
-        message = f"{url!r} is not a URL: {exc}"
+        message = f"{quote(url, 200)} is not a URL: {exc}"
         raise ParameterError(message) from exc
     return parts
