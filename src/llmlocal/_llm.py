@@ -66,8 +66,9 @@ class LLM(LoadedModel):
         kv_type: Type of the numbers in the KV cache: ``"f16"``, ``"f32"``, ``"bf16"``, or, for less
             memory and some loss, ``"q8_0"``, ``"q5_1"``, ``"q5_0"``, ``"q4_1"``, ``"q4_0"``,
             ``"iq4_nl"``.
-        flash_attention: Fuse the steps of attention.  Default: yes on GPUs and for the quantized
-            ``kv_type``, which needs it; no on the CPU, where it slows long answers.
+        flash_attention: Fuse the steps of attention.  Default: yes on GPUs, for the quantized
+            ``kv_type``, which needs it, and where the CPU has kernels of ours for it
+            (``stats().kernels``); no on other CPUs, where it slows long answers.
         n_gpu_layers: Layers to keep on the devices, >= 0, the output layer included; or ``"auto"``
             for as many as their free memory holds.
         rpc_servers: Servers that lend their devices, as ``"host:port"``; see ``llmlocal

@@ -1,6 +1,339 @@
 #include "kernels/attention.h"
+
+#if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "kernels/attention_tile.h"
+
+namespace llmlocal::kernels {
+namespace {
+
+constexpr std::int64_t kItems = 128;  // that the work is cut into, where the keys suffice
+
+constexpr std::size_t aligned(std::size_t bytes) {
+  return (bytes + 63) / 64 * 64;
+}
+constexpr std::int64_t over(std::int64_t amount, std::int64_t each) {
+  return (amount + each - 1) / each;
+}
+
+template <class T = char>
+T* at(const ggml_tensor* tensor, std::int64_t i1, std::int64_t i2 = 0, std::int64_t i3 = 0) {
+  return reinterpret_cast<T*>(static_cast<char*>(tensor->data) +
+                              i1 * static_cast<std::int64_t>(tensor->nb[1]) +
+                              i2 * static_cast<std::int64_t>(tensor->nb[2]) +
+                              i3 * static_cast<std::int64_t>(tensor->nb[3]));
+}
+
+// The operands, and how the work is cut up: by shapes alone, so that results do not depend on the
+// number of threads.  The queries of all rows and heads that share a head of keys are one list, cut
+// into blocks; the keys are cut into spans where there are few blocks.
+struct Work {
+  explicit Work(const ggml_tensor* op)
+      : q(op->src[0]),
+        k(op->src[1]),
+        v(op->src[2]),
+        mask(op->src[3]),
+        sinks(op->src[4]),
+        key_size(k->ne[0]),
+        value_size(v->ne[0]),
+        rows(q->ne[1]),
+        heads(q->ne[2]),
+        streams(q->ne[3]),
+        keys(k->ne[1]),
+        key_heads(k->ne[2]),
+        sharing(heads / key_heads),
+        queries(sharing * rows),
+        blocks(over(queries, kQueries)),
+        units(streams * key_heads * blocks),
+        spans(std::clamp<std::int64_t>(kItems / units, 1, over(keys, kTileKeys))),
+        span(over(over(keys, kTileKeys), spans) * kTileKeys) {
+    const auto* values = reinterpret_cast<const float*>(op->op_params);
+    scale = values[0];
+    max_bias = values[1];
+    softcap = values[2];
+    if (softcap != 0) scale /= softcap;
+  }
+
+  // Of one query: its largest score, the sum of its weights, and the weighted values.
+  std::int64_t partial_floats() const { return 2 + value_size; }
+  std::size_t partials_bytes() const {
+    const std::int64_t each = std::min(queries, kQueries) * partial_floats();
+    return spans == 1 ? 0 : aligned(static_cast<std::size_t>(units * spans * each) * sizeof(float));
+  }
+  std::size_t scratch_bytes() const {
+    const std::int64_t floats =
+        kQueries * (key_size + kTileKeys + value_size + 2) + kTileKeys * (key_size + value_size);
+    return aligned(static_cast<std::size_t>(floats) * sizeof(float));
+  }
+  std::size_t bytes(int threads) const {
+    return 64 + partials_bytes() + static_cast<std::size_t>(threads) * scratch_bytes();
+  }
+
+  // ALiBi: what a head's mask is multiplied by.
+  float slope(std::int64_t head) const {
+    if (max_bias <= 0) return 1;
+    const auto power = static_cast<float>(1 << static_cast<int>(std::log2(heads)));
+    const auto h = static_cast<float>(head);
+    return h < power ? std::pow(std::exp2(-max_bias / power), h + 1)
+                     : std::pow(std::exp2(-max_bias / 2 / power), 2 * (h - power) + 1);
+  }
+
+  const ggml_tensor *q, *k, *v, *mask, *sinks;
+  std::int64_t key_size, value_size, rows, heads, streams, keys, key_heads;
+  std::int64_t sharing, queries, blocks, units, spans, span;
+  float scale, max_bias, softcap;
+};
+
+// One thread's memory for one item.
+struct Scratch {
+  Scratch(const Work& work, float* memory)
+      : queries(memory),
+        scores(queries + kQueries * work.key_size),
+        sums(scores + kQueries * kTileKeys),
+        largest(sums + kQueries * work.value_size),
+        weights(largest + kQueries),
+        keys(weights + kQueries),
+        values(keys + kTileKeys * work.key_size) {}
+
+  float *queries, *scores, *sums, *largest, *weights, *keys, *values;
+};
+
+class Block {
+ public:
+  Block(const Work& work, std::int64_t unit, const Scratch& scratch)
+      : work_(work),
+        scratch_(scratch),
+        first_(unit % work.blocks * kQueries),
+        count_(std::min(kQueries, work.queries - first_)),
+        key_head_(unit / work.blocks % work.key_heads),
+        stream_(unit / work.blocks / work.key_heads) {}
+
+  std::int64_t count() const { return count_; }
+  std::int64_t head(std::int64_t j) const {
+    return key_head_ * work_.sharing + (first_ + j) % work_.sharing;
+  }
+  std::int64_t row(std::int64_t j) const { return (first_ + j) / work_.sharing; }
+  std::int64_t stream() const { return stream_; }
+
+  void attend(std::int64_t first_key, std::int64_t end_key) const {
+    const std::int64_t size = work_.key_size;
+    for (std::int64_t j = 0; j < count_; ++j) {
+      const auto* from = at<const float>(work_.q, row(j), head(j), stream_);
+      for (std::int64_t i = 0; i < size; ++i) {
+        scratch_.queries[j * size + i] = from[i] * work_.scale;
+      }
+      scratch_.largest[j] = -std::numeric_limits<float>::infinity();
+      scratch_.weights[j] = 0;
+    }
+    std::fill_n(scratch_.sums, count_ * work_.value_size, 0.0f);
+    for (std::int64_t key = first_key; key < end_key; key += kTileKeys) {
+      attend_tile(key, std::min(kTileKeys, end_key - key));
+    }
+  }
+
+ private:
+  const std::uint16_t* mask_of(std::int64_t j) const {
+    if (work_.mask == nullptr) return nullptr;
+    const ggml_tensor* mask = work_.mask;
+    return at<const std::uint16_t>(mask, row(j), head(j) % mask->ne[2], stream_ % mask->ne[3]);
+  }
+
+  // Narrows a tile to the keys that some query may see.
+  void skip_masked(std::int64_t& key, std::int64_t& count) const {
+    std::int64_t first = count, end = 0;
+    const std::int64_t step = work_.mask->ne[2] == 1 ? work_.sharing : 1;
+    for (std::int64_t j = 0; j < count_; j += step) {
+      const std::uint16_t* mask = mask_of(j) + key;
+      std::int64_t i = 0;
+      while (i < first && mask[i] == kMasked) ++i;
+      first = std::min(first, i);
+      i = count;
+      while (i > end && mask[i - 1] == kMasked) --i;
+      end = std::max(end, i);
+    }
+    // A block may begin in the middle of a row: its last query's row was not stepped on.
+    if (step > 1) {
+      const std::uint16_t* mask = mask_of(count_ - 1) + key;
+      for (std::int64_t i = 0; i < count; ++i) {
+        if (mask[i] == kMasked) continue;
+        first = std::min(first, i);
+        end = std::max(end, i + 1);
+      }
+    }
+    key += first;
+    count = std::max<std::int64_t>(end - first, 0);
+  }
+
+  void attend_tile(std::int64_t key, std::int64_t count) const {
+    if (work_.mask != nullptr) skip_masked(key, count);
+    if (count == 0) return;
+    const std::int64_t s = stream_ / (work_.streams / work_.k->ne[3]);
+    Rows keys{at(work_.k, key, key_head_, s), work_.k->nb[1], work_.k->type};
+    Rows values{at(work_.v, key, key_head_, s), work_.v->nb[1], work_.v->type};
+    if (count_ > 2 * kAtOnce) {  // else widening costs more than it saves
+      keys = widened(keys, count, work_.key_size, scratch_.keys);
+      values = widened(values, count, work_.value_size, scratch_.values);
+    }
+    compute_scores(keys, count, work_.key_size, scratch_.queries, count_, scratch_.scores);
+    for (std::int64_t j = 0; j < count_; ++j) {
+      const std::uint16_t* mask = mask_of(j);
+      const float factor = weigh(scratch_.scores + j * kTileKeys,
+                                 count,
+                                 mask == nullptr ? nullptr : mask + key,
+                                 work_.slope(head(j)),
+                                 work_.softcap,
+                                 scratch_.largest[j],
+                                 scratch_.weights[j]);
+      float* sums = scratch_.sums + j * work_.value_size;
+      if (factor != 1) multiply_all(sums, work_.value_size, factor);
+    }
+    add_values(values, count, work_.value_size, scratch_.scores, count_, scratch_.sums);
+  }
+
+  const Work& work_;
+  const Scratch& scratch_;
+  std::int64_t first_, count_, key_head_, stream_;
+};
+
+// Writes one query's result: `sums` over the sum of its weights and that of its head's sink.
+void finish(const Work& work,
+            ggml_tensor* op,
+            std::int64_t head,
+            std::int64_t row,
+            std::int64_t stream,
+            float largest,
+            float weights,
+            const float* sums) {
+  float factor = 1;
+  if (work.sinks != nullptr) {
+    const float sink = static_cast<const float*>(work.sinks->data)[head];
+    const float most = std::max(largest, sink);
+    factor = std::exp(largest - most);
+    weights = weights * factor + std::exp(sink - most);
+  }
+  auto* out = at<float>(op, head, row, stream);
+  const float share = weights == 0 ? 0 : factor / weights;
+  for (std::int64_t i = 0; i < work.value_size; ++i) out[i] = sums[i] * share;
+}
+
+class FewRows final : public ggml::cpu::tensor_traits {
+ public:
+  bool work_size(int threads, const ggml_tensor* op, std::size_t& size) override {
+    size = std::max(Work(op).bytes(threads), stocks_work_bytes(threads, op));
+    return true;
+  }
+
+  bool compute_forward(ggml_compute_params* params, ggml_tensor* op) override {
+    const Work work(op);
+    if (params->use_ref || params->wsize < work.bytes(params->nth)) return false;
+    auto* memory =
+        reinterpret_cast<char*>(aligned(reinterpret_cast<std::uintptr_t>(params->wdata)));
+    auto* partials = reinterpret_cast<float*>(memory);
+    const auto own = static_cast<std::size_t>(params->ith) * work.scratch_bytes();
+    const Scratch scratch(work, reinterpret_cast<float*>(memory + work.partials_bytes() + own));
+    const std::int64_t stride = std::min(work.queries, kQueries) * work.partial_floats();
+
+    for (std::int64_t item = params->ith; item < work.units * work.spans; item += params->nth) {
+      const Block block(work, item / work.spans, scratch);
+      const std::int64_t first = item % work.spans * work.span;
+      block.attend(std::min(first, work.keys), std::min(first + work.span, work.keys));
+      for (std::int64_t j = 0; j < block.count(); ++j) {
+        const float* sums = scratch.sums + j * work.value_size;
+        if (work.spans == 1) {
+          finish(work,
+                 op,
+                 block.head(j),
+                 block.row(j),
+                 block.stream(),
+                 scratch.largest[j],
+                 scratch.weights[j],
+                 sums);
+        } else {
+          float* partial = partials + item * stride + j * work.partial_floats();
+          partial[0] = scratch.largest[j];
+          partial[1] = scratch.weights[j];
+          std::copy_n(sums, work.value_size, partial + 2);
+        }
+      }
+    }
+    if (work.spans > 1) {
+      ggml_barrier(params->threadpool);
+      for (std::int64_t unit = params->ith; unit < work.units; unit += params->nth) {
+        join(work,
+             op,
+             Block(work, unit, scratch),
+             partials + unit * work.spans * stride,
+             stride,
+             scratch.sums);
+      }
+    }
+    return true;
+  }
+
+ private:
+  // What ggml's own code needs where ours declines after the plan was made (use_ref).
+  static std::size_t stocks_work_bytes(int threads, const ggml_tensor* op) {
+    const std::int64_t key_size = op->src[1]->ne[0], value_size = op->src[2]->ne[0];
+    const std::int64_t tiled = GGML_FA_TILE_Q * (key_size + 2 * GGML_FA_TILE_KV + value_size) +
+                               GGML_FA_TILE_KV * (key_size + value_size);
+    const std::int64_t split = op->src[0]->ne[2] * (2 + value_size) + key_size + 2 * value_size;
+    return static_cast<std::size_t>(std::max(tiled, split) * threads) * sizeof(float);
+  }
+
+  // Adds up what the spans of one block have found, in their order.
+  static void join(const Work& work,
+                   ggml_tensor* op,
+                   const Block& block,
+                   const float* partials,
+                   std::int64_t stride,
+                   float* sums) {
+    for (std::int64_t j = 0; j < block.count(); ++j) {
+      const float* own = partials + j * work.partial_floats();
+      float largest = own[0];
+      for (std::int64_t s = 1; s < work.spans; ++s) largest = std::max(largest, own[s * stride]);
+      float weights = 0;
+      std::fill_n(sums, work.value_size, 0.0f);
+      for (std::int64_t s = 0; s < work.spans; ++s) {
+        const float* partial = own + s * stride;
+        if (partial[1] == 0) continue;
+        const float factor = std::exp(partial[0] - largest);
+        weights += partial[1] * factor;
+        for (std::int64_t i = 0; i < work.value_size; ++i) sums[i] += partial[2 + i] * factor;
+      }
+      finish(work, op, block.head(j), block.row(j), block.stream(), largest, weights, sums);
+    }
+  }
+};
+
+bool suits(const ggml_tensor* rows) {
+  return is_readable(rows->type) && rows->nb[0] == ggml_type_size(rows->type) &&
+         rows->ne[0] % std::max<std::int64_t>(8, ggml_blck_size(rows->type)) == 0;
+}
+
+}  // namespace
+
+ggml::cpu::tensor_traits* attention_for(const ggml_tensor* op) {
+  const ggml_tensor *q = op->src[0], *k = op->src[1], *v = op->src[2], *mask = op->src[3];
+  const bool fits = q->type == GGML_TYPE_F32 && q->nb[0] == sizeof(float) && suits(k) && suits(v) &&
+                    k->ne[2] == v->ne[2] && k->ne[3] == v->ne[3] && op->src[5] == nullptr &&
+                    (mask == nullptr || mask->nb[0] == sizeof(std::uint16_t));
+  static FewRows few_rows;
+  return fits ? &few_rows : nullptr;
+}
+
+}  // namespace llmlocal::kernels
+
+#else
+
 namespace llmlocal::kernels {
 ggml::cpu::tensor_traits* attention_for(const ggml_tensor*) {
   return nullptr;
 }
 }  // namespace llmlocal::kernels
+
+#endif

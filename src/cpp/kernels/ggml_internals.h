@@ -8,6 +8,7 @@
 #include <ggml-backend-impl.h>
 #include <ggml-cpu-impl.h>
 #include <ggml-cpu.h>
+#include <ggml-cpu/common.h>
 #include <ggml-cpu/tiled/tiled.h>
 #include <ggml-cpu/traits.h>
 

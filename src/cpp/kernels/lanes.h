@@ -61,6 +61,12 @@ inline Ints pairs_8(Ints unsigned_a, Ints b) {
 inline Ints all_ones_16() {
   return _mm512_set1_epi16(1);
 }
+inline Ints magnitudes(Ints bytes) {
+  return _mm512_abs_epi8(bytes);
+}
+inline Ints with_signs(Ints bytes, Ints of) {
+  return _mm512_mask_sub_epi8(bytes, _mm512_movepi8_mask(of), _mm512_setzero_si512(), bytes);
+}
 #else
 #define LLMLOCAL_AVX512 0
 constexpr int kLanes = 8;
@@ -106,7 +112,23 @@ inline Ints pairs_8(Ints unsigned_a, Ints b) {
 inline Ints all_ones_16() {
   return _mm256_set1_epi16(1);
 }
+inline Ints magnitudes(Ints bytes) {
+  return _mm256_abs_epi8(bytes);
+}
+inline Ints with_signs(Ints bytes, Ints of) {
+  return _mm256_sign_epi8(bytes, of);
+}
 #endif
+
+// Keeps the compiler from reordering sums, which then do not fit into the registers: GCC 12 makes
+// half the speed of some.
+inline void keep_order([[maybe_unused]] Ints& sum) {
+#if defined(__GNUC__) && LLMLOCAL_AVX512
+  asm("" : "+v"(sum));
+#elif defined(__GNUC__)
+  asm("" : "+x"(sum));
+#endif
+}
 
 // Four products of bytes added to each lane in one instruction; no sum between is cut off.
 #if LLMLOCAL_AVX512 && defined(__AVX512VNNI__)

@@ -152,13 +152,12 @@ inline Ints four_codes(const Activations& column, int step) {
   return all_ints(four);
 }
 
+// Products of codes, added in pairs: of 16 bits each.
 template <class Weights>
 inline Ints products_16(Ints rows, Ints column) {
-#if !LLMLOCAL_AVX512
   if constexpr (Weights::kType == GGML_TYPE_Q8_0) {
-    return pairs_8(_mm256_abs_epi8(rows), _mm256_sign_epi8(column, rows));
+    return pairs_8(magnitudes(rows), with_signs(column, rows));
   }
-#endif
   return pairs_8(rows, column);
 }
 
@@ -187,6 +186,7 @@ LLMLOCAL_INLINE void add_products(const PanelPart<Weights>* const (&rows)[Groups
         for (int c = 0; c < kTileColumns; ++c) {
           const Ints products = products_16<Weights>(row_codes, four_codes(*columns[c], step));
           short_sums[g][c] = step == from ? products : plus_16(short_sums[g][c], products);
+          keep_order(short_sums[g][c]);
         }
       }
     }

@@ -178,11 +178,7 @@ ggml::cpu::tensor_traits* products_for(const ggml_tensor* op) {
                      inputs->type == GGML_TYPE_F32 && inputs->nb[0] == sizeof(float) &&
                      op->type == GGML_TYPE_F32 && op->nb[0] == sizeof(float) && is_plain(weights);
   if (!suits) return nullptr;
-  auto* product = product_of<Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K, Q3_K>(weights->type);
-#if LLMLOCAL_VNNI || !LLMLOCAL_AVX512  // AVX-512 has no product of bytes with signs
-  if (product == nullptr) product = product_of<Q8_0>(weights->type);
-#endif
-  return product;
+  return product_of<Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q3_K, Q4_K, Q5_K, Q6_K>(weights->type);
 }
 
 }  // namespace llmlocal::kernels

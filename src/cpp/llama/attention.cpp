@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/errors.h"
+#include "llama/devices.h"
 
 namespace llmlocal {
 namespace {
@@ -37,12 +38,12 @@ ggml_type kv_type_of(const std::string& name) {
   throw ParameterError("kv_type must be one of " + known + ", got '" + name + "'");
 }
 
-// On CPUs llama.cpp's fused kernel reads long contexts slower, one row at a time, than plain matrix
-// products do: on a 2-core Xeon answers take 1.5 times as long after 256 tokens, and 2.1 times
-// after 3,000, while prompts are 6 % faster.
+// On CPUs our own kernel (src/cpp/kernels) is faster than separate steps.  llama.cpp's reads long
+// contexts slower, one row at a time, than plain matrix products do: on a 2-core Xeon answers take
+// 1.5 times as long after 256 tokens, and 2.1 times after 3,000, while prompts are 6 % faster.
 llama_flash_attn_type kernel_of(ggml_type type, std::optional<bool> fused, bool offload) {
   if (fused) return *fused ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED;
-  const bool suits = offload || ggml_is_quantized(type);
+  const bool suits = offload || ggml_is_quantized(type) || !own_kernels().empty();
   return suits ? LLAMA_FLASH_ATTN_TYPE_AUTO : LLAMA_FLASH_ATTN_TYPE_DISABLED;
 }
 
