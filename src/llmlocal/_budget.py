@@ -10,7 +10,7 @@ __all__ = ["DEFAULT_CONTEXT", "Budget", "choose_budget", "choose_context"]
 DEFAULT_CONTEXT = 4096
 
 _MOST_PREFIX_BYTES = 4 * 1024**3
-_FALLBACK_FREE = 4 * 1024**3  # Where the system does not tell.
+_FALLBACK_SPARE = 4 * 1024**3  # Where the system does not tell.
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,14 @@ class Budget:
     prefix_bytes: int
 
 
-def choose_budget(free_bytes: int, kv_bytes: int | None, prefix_bytes: int | None) -> Budget:
-    """Take a quarter of the free memory for the cache, and up to an eighth for prefixes."""
-    free = free_bytes or _FALLBACK_FREE
+def choose_budget(
+    spare_bytes: int | None, kv_bytes: int | None, prefix_bytes: int | None
+) -> Budget:
+    """Take a quarter of the spare memory for the cache, and up to an eighth for prefixes."""
+    spare = _FALLBACK_SPARE if spare_bytes is None else spare_bytes
     return Budget(
-        kv_bytes=free // 4 if kv_bytes is None else kv_bytes,
-        prefix_bytes=min(free // 8, _MOST_PREFIX_BYTES) if prefix_bytes is None else prefix_bytes,
+        kv_bytes=spare // 4 if kv_bytes is None else kv_bytes,
+        prefix_bytes=min(spare // 8, _MOST_PREFIX_BYTES) if prefix_bytes is None else prefix_bytes,
     )
 
 

@@ -80,9 +80,10 @@ class LLM(LoadedModel):
             ``{"ffn_(up|down|gate)_exps": "cpu"}`` for the experts of a large mixture.
         kv_cache_bytes: What the KV cache may take as it grows with the requests that run at once
             and with their texts; one request may always have ``n_ctx``.  Default: a quarter of the
-            free memory.
+            memory that is free, in a container of the container's, and that no other open model was
+            promised.
         prefix_cache_bytes: RAM for evaluated prefixes beyond the KV cache; 0 = none are kept.
-            Default: an eighth of the free memory, up to 4 GiB.
+            Default: an eighth of the same, up to 4 GiB.
         use_mmap: Map the file into memory instead of reading it.
         progress: None = a bar on a terminal; False = silence; a callable gets
             :class:`llmlocal.Progress` and may return False to stop the download or the load.

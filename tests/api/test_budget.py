@@ -10,22 +10,25 @@ GIB = 1024**3
 
 
 @pytest.mark.parametrize(
-    ("free", "kv_bytes", "prefix_bytes", "budget"),
+    ("spare", "kv_bytes", "prefix_bytes", "budget"),
     [
         (8 * GIB, None, None, Budget(2 * GIB, 1 * GIB)),
         (800, None, None, Budget(200, 100)),
         # However much there is, prefixes get no more than 4 GiB.
         (512 * GIB, None, None, Budget(128 * GIB, 4 * GIB)),
         # Where the system does not tell, as if 4 GiB were free.
-        (0, None, None, Budget(1 * GIB, GIB // 2)),
+        (None, None, None, Budget(1 * GIB, GIB // 2)),
+        (0, None, None, Budget(0, 0)),
         (8 * GIB, 1, 2, Budget(1, 2)),
         (8 * GIB, 0, 0, Budget(0, 0)),
         (8 * GIB, 5 * GIB, None, Budget(5 * GIB, 1 * GIB)),
         (8 * GIB, None, 100 * GIB, Budget(2 * GIB, 100 * GIB)),
     ],
 )
-def test_budget(free: int, kv_bytes: int | None, prefix_bytes: int | None, budget: Budget) -> None:
-    assert choose_budget(free, kv_bytes, prefix_bytes) == budget
+def test_budget(
+    spare: int | None, kv_bytes: int | None, prefix_bytes: int | None, budget: Budget
+) -> None:
+    assert choose_budget(spare, kv_bytes, prefix_bytes) == budget
 
 
 @pytest.mark.parametrize(

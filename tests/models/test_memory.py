@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
+from llmlocal import _machine
 from llmlocal.errors import ModelLoadError, ParameterError
-from llmlocal.models import _machine
 from llmlocal.models._gguf._cache_cost import CacheCost, Hyperparameters, cache_cost
 from llmlocal.models._gguf._header import Header, read_header
 from llmlocal.models._gguf._memory import MemoryEstimate, estimate
@@ -292,38 +291,3 @@ def test_the_machine_has_memory() -> None:
     assert total is not None
     assert available is not None
     assert 0 < available <= total
-
-
-def test_where_the_free_memory_is_not_known_all_of_it_counts(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    total = _machine.total_bytes()
-
-    def refuse(_path: Path) -> str:
-        raise FileNotFoundError
-
-    monkeypatch.setattr(Path, "read_text", refuse)
-
-    assert _machine.available_bytes() == total
-
-
-@pytest.mark.parametrize(
-    ("limit", "used", "total", "available"),
-    [("1000000\n", "400000\n", 1_000_000, 600_000), ("max\n", "400000\n", None, None)],
-)
-def test_the_limit_of_a_container_counts(
-    limit: str,
-    used: str,
-    total: int | None,
-    available: int | None,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    free = _machine.total_bytes()
-    monkeypatch.setattr(_machine, "_CGROUP", tmp_path)
-    (tmp_path / "memory.max").write_text(limit)
-    (tmp_path / "memory.current").write_text(used)
-
-    assert _machine.total_bytes() == (total or free)
-    if available is not None:
-        assert _machine.available_bytes() == available

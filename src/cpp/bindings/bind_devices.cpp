@@ -1,3 +1,5 @@
+#include "base/memory_ledger.h"
+#include "base/system_memory.h"
 #include "bindings/bindings.h"
 #include "bindings/text.h"
 #include "llama/backend.h"
@@ -51,7 +53,20 @@ void bind_devices(py::module_& module) {
              ReleaseGil(),
              "What our own CPU kernels are compiled for; empty = there are none here.");
   module.def(
-      "free_memory", &free_memory, ReleaseGil(), "Free physical memory in bytes; 0 = unknown.");
+      "total_memory",
+      [] { return system_memory().total; },
+      ReleaseGil(),
+      "Bytes of the machine's memory, or of the container's; None = unknown.");
+  module.def(
+      "free_memory",
+      [] { return system_memory().available; },
+      ReleaseGil(),
+      "Bytes that can be taken now without anything being swapped out; None = unknown.");
+  module.def(
+      "promised_memory",
+      [] { return MemoryLedger::of_process()->promised(); },
+      ReleaseGil(),
+      "Bytes of them that the open models may still take.");
   module.def(
       "rpc_devices",
       [](std::string host, std::uint16_t port, double connect_s, double stall_s) {

@@ -67,7 +67,7 @@ std::unique_ptr<PyEngine> make_engine(std::shared_ptr<Model> model,
   decoder_options.kv_type = std::move(kv_type);
   decoder_options.offload = offload;
   decoder_options.flash_attention = flash_attention;
-  const CacheOptions cache_options{max_streams, kv_bytes, store_bytes};
+  const CacheOptions cache_options{max_streams, kv_bytes, store_bytes, !offload};
   // Not for the whole of the constructor: pybind11 books the new object with the lock held.
   const WithoutGil no_gil;
   return std::make_unique<PyEngine>(

@@ -105,6 +105,7 @@ void Engine::run() noexcept {
     reason = failures_.as_engine_error(std::current_exception());
   }
   stop(reason);
+  scheduler_.pool().retire();
   decoder_.reset();
 }
 
@@ -157,6 +158,7 @@ void Engine::publish_stats() noexcept {
   EngineStats stats;
   scheduler_.report(stats);
   evaluator_.report(stats);
+  scheduler_.pool().report_memory();
   const std::lock_guard lock(mutex_);
   published_ = stats;
 }

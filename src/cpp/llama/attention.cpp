@@ -66,8 +66,4 @@ std::uint32_t Attention::rows_at_once(std::size_t context_length, std::int32_t h
   return static_cast<std::uint32_t>(std::clamp(rows, kFewestRows, kMostSeparateRows));
 }
 
-double bytes_per_value(ggml_type type) {
-  return static_cast<double>(ggml_type_size(type)) / static_cast<double>(ggml_blck_size(type));
-}
-
 }  // namespace llmlocal

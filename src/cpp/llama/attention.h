@@ -28,7 +28,4 @@ class Attention {
   llama_flash_attn_type kernel_;
 };
 
-// On average; the numbers of quantized types come in blocks.
-double bytes_per_value(ggml_type type);
-
 }  // namespace llmlocal

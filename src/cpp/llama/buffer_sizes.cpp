@@ -1,5 +1,6 @@
 #include "llama/buffer_sizes.h"
 
+#include <cstdio>
 #include <cstdlib>
 #include <string_view>
 
@@ -48,6 +49,42 @@ BufferSizes told_buffer_sizes(const std::string& log) {
 
 void add_sizes(BufferSizes& to, const BufferSizes& more) {
   for (const auto& [name, bytes] : more) to[name] += bytes;
+}
+
+std::size_t mapped_bytes(const BufferSizes& sizes) {
+  std::size_t sum = 0;
+  for (const auto& [name, bytes] : sizes) {
+    if (name.find("_Mapped") != std::string::npos) sum += bytes;
+  }
+  return sum;
+}
+
+SequenceBytes told_sequence_bytes(const std::string& log) {
+  // Caches for keys and values say "(cells, layers, sequences/streams)", recurrent ones "(cells,
+  // layers, sequences ...)"; a model may have several of either.
+  constexpr std::string_view kWords = "size = ";
+  constexpr double kMebibyte = 1024.0 * 1024.0;
+  SequenceBytes each;
+  for (std::size_t at = log.find(kWords); at != std::string::npos; at = log.find(kWords, at + 1)) {
+    double size = 0;
+    unsigned cells = 0;
+    unsigned layers = 0;
+    unsigned sequences = 0;
+    unsigned streams = 0;
+    const int found = std::sscanf(log.c_str() + at + kWords.size(),  // NOLINT(cert-err34-c)
+                                  "%lf MiB (%u cells, %u layers, %u/%u seqs",
+                                  &size,
+                                  &cells,
+                                  &layers,
+                                  &sequences,
+                                  &streams);
+    if (found >= 5 && cells > 0 && streams > 0) {
+      each.token += size * kMebibyte / cells / streams;
+    } else if (found == 4 && sequences > 0) {
+      each.state += size * kMebibyte / sequences;
+    }
+  }
+  return each;
 }
 
 }  // namespace llmlocal

@@ -1,8 +1,8 @@
 #include "llama/context.h"
 
 #include "base/errors.h"
+#include "base/system_memory.h"
 #include "llama/backend.h"
-#include "llama/devices.h"
 #include "llama/log.h"
 
 namespace llmlocal {
@@ -17,7 +17,7 @@ Context ContextMaker::make(llama_context_params params,
                            const std::string& what,
                            std::size_t needed) {
   const std::size_t free = free_memory();
-  if (!offload_ && free > 0 && needed > free) {
+  if (!offload_ && !fits_in_memory(needed, free)) {
     throw OutOfMemoryError("not enough memory for " + what + ": " + megabytes(free) +
                            " are free; lower n_ctx or choose a smaller kv_type");
   }
@@ -44,6 +44,7 @@ Context ContextMaker::make(llama_context_params params,
   }
   if (pool_) llama_attach_threadpool(context.get(), pool_.get(), pool_.get());
   sizes_->set(told_buffer_sizes(log.text()));
+  sequence_bytes_ = told_sequence_bytes(log.text());
   return context;
 }
 

@@ -59,6 +59,8 @@ class ContextMaker {
   FusedGuard& guarded() { return guarded_; }
   std::shared_ptr<const ContextSizes> sizes() const { return sizes_; }  // Of the last one made.
 
+  SequenceBytes sequence_bytes() const { return sequence_bytes_; }  // In the last one made.
+
   // Polled while a context evaluates; true ends that early.  An empty one says nothing.
   void set_abort_check(std::function<bool()> check) { abort_check_ = std::move(check); }
   // Throws EngineError if a device of the model was lost.
@@ -71,6 +73,7 @@ class ContextMaker {
   int threads_;
   bool offload_;
   std::shared_ptr<ContextSizes> sizes_ = std::make_shared<ContextSizes>();
+  SequenceBytes sequence_bytes_;
   std::function<bool()> abort_check_;
   FusedGuard guarded_;
   ThreadPool pool_;

@@ -90,14 +90,4 @@ std::string own_kernels() {
   return {};
 }
 
-std::size_t free_memory() {
-  const RegistryUse use;
-  ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-  if (!cpu) return 0;
-  std::size_t free = 0;
-  std::size_t total = 0;
-  ggml_backend_dev_memory(cpu, &free, &total);
-  return free;
-}
-
 }  // namespace llmlocal

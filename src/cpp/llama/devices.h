@@ -35,7 +35,4 @@ std::string system_info();
 // empty where the loaded backend was built without them, or they are switched off.
 std::string own_kernels();
 
-// Free physical memory in bytes, as the CPU backend sees it; 0 where unknown.
-std::size_t free_memory();
-
 }  // namespace llmlocal

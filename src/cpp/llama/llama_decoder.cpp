@@ -1,13 +1,12 @@
 #include "llama/llama_decoder.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "base/errors.h"
+#include "base/system_memory.h"
 #include "engine/streams/first_room.h"
 #include "llama/attention.h"
-#include "llama/devices.h"
 #include "llama/log.h"
 #include "llama/sampler_chain.h"
 
@@ -33,43 +32,27 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model,
     throw ModelLoadError(model_->path() + " holds a model that can't generate text by itself (" +
                          model_->description() + ")");
   }
-  if (Sequences::are_whole_only(*model_)) {
-    measure_stream_bytes();
-  } else {
-    const double each = bytes_per_value(attention_.type());
-    token_bytes_ = model_->kv_bytes_per_token(each, each);
-  }
+  // A short one tells what a sequence takes, since only llama.cpp knows what each layer keeps.
   // Devices keep what they are given: others may want their memory later.
   const Position whole = options_.context_length;
-  const Position room = options_.offload ? whole : first_room(whole, token_bytes_, free_memory());
+  const bool is_flat = model_->is_recurrent() && !model_->is_hybrid();
+  sequences_ = make_sequences(1, options_.offload || is_flat ? whole : std::min(kShortRoom, whole));
+  const SequenceBytes each = contexts_.sequence_bytes();
+  state_bytes_ = static_cast<std::size_t>(each.state);
+  token_bytes_ = static_cast<std::size_t>(each.token);
+  if (options_.offload) return;
+  const Position room = first_room(whole, token_bytes_, free_memory());
+  if (room <= sequences_->room()) return;
+  sequences_.reset();
   sequences_ = make_sequences(1, room);
-}
-
-// Recurrent layers have states of many kinds, and where they are mixed with attention, only some
-// layers keep something for each token.  So llama.cpp is asked: by how much the saved state of a
-// sequence grows with its second token.
-void LlamaDecoder::measure_stream_bytes() {
-  const Context probe = make_context(1, 2);
-  llama_set_n_threads(probe.get(), 1, 1);
-  contexts_.guarded()("measuring a stream", [&] {
-    std::array<std::size_t, 2> sizes{};
-    for (std::size_t& size : sizes) {
-      llama_token token = 0;
-      if (llama_decode(probe.get(), llama_batch_get_one(&token, 1)) != 0) {
-        throw EngineError("a trial step failed");
-      }
-      size = llama_state_seq_get_size(probe.get(), 0);
-    }
-    token_bytes_ = sizes[1] - sizes[0];
-    state_bytes_ = sizes[0] - token_bytes_;
-  });
 }
 
 Context LlamaDecoder::make_context(StreamId streams, Position room) {
   const auto count = static_cast<std::size_t>(streams);
   const std::size_t needed = count * stream_bytes(room);
   const std::string what = "a KV cache for " + std::to_string(streams) + " x " +
-                           std::to_string(room) + " tokens (" + megabytes(needed) + ")";
+                           std::to_string(room) + " tokens" +
+                           (needed > 0 ? " (" + megabytes(needed) + ")" : "");
   // Each stream is padded to 256 tokens, so that every one of them holds what was asked for.
   constexpr std::size_t kPad = 256;
   const std::size_t padded = (static_cast<std::size_t>(room) + kPad - 1) / kPad * kPad;

@@ -79,7 +79,6 @@ class LlamaDecoder final : public Decoder {
  private:
   Context make_context(StreamId streams, Position room);
   std::unique_ptr<Sequences> make_sequences(StreamId streams, Position room);
-  void measure_stream_bytes();
 
   std::shared_ptr<const Model> model_;
   std::shared_ptr<const Tokenizer> tokenizer_;

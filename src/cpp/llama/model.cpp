@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <regex>
@@ -168,6 +167,8 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const ModelOpt
         ggml_backend_buft_name(ggml_backend_dev_buffer_type(devices[i]));
   }
   model->buffer_sizes_ = told_buffer_sizes(log.text());
+  model->mapped_ =
+      MemoryLedger::promise(MemoryLedger::of_process(), mapped_bytes(model->buffer_sizes_));
   model->watch_ = watch;
   return model;
 }
@@ -215,27 +216,6 @@ std::optional<std::string> Model::chat_template(const std::string& name) const {
   const char* text = llama_model_chat_template(handle(), name.empty() ? nullptr : name.c_str());
   if (!text) return std::nullopt;
   return std::string(text);
-}
-
-std::int64_t Model::number(const std::string& key, std::int64_t fallback) const {
-  const auto arch = metadata_.find("general.architecture");
-  if (arch == metadata_.end()) return fallback;
-  const auto entry = metadata_.find(arch->second + "." + key);
-  if (entry == metadata_.end()) return fallback;
-  const std::string& text = entry->second;
-  std::int64_t value = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return failed == std::errc() && end == text.data() + text.size() ? value : fallback;
-}
-
-std::size_t Model::kv_bytes_per_token(double bytes_per_key, double bytes_per_value) const {
-  const std::int64_t heads = std::max(llama_model_n_head(handle()), 1);
-  const std::int64_t head_size = llama_model_n_embd(handle()) / heads;
-  const double keys = static_cast<double>(number("attention.key_length", head_size));
-  const double values = static_cast<double>(number("attention.value_length", head_size));
-  const double heads_kv = std::max(llama_model_n_head_kv(handle()), 0);
-  const double per_layer = heads_kv * (keys * bytes_per_key + values * bytes_per_value);
-  return static_cast<std::size_t>(per_layer * layers());
 }
 
 }  // namespace llmlocal

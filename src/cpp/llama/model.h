@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/memory_ledger.h"
 #include "llama/buffer_sizes.h"
 #include "llama/rpc.h"
 
@@ -77,9 +78,6 @@ class Model {
   // What became of the servers of its remote devices; nullopt: they are there.
   std::optional<std::string> lost_device() const { return watch_.loss(); }
 
-  // Memory of the KV cache for one sequence of one token, by the header's figures.
-  std::size_t kv_bytes_per_token(double bytes_per_key, double bytes_per_value) const;
-
   llama_model* handle() const { return handle_.get(); }
   const llama_vocab* vocab() const;
 
@@ -89,7 +87,6 @@ class Model {
   };
 
   Model(std::string path, std::unique_ptr<llama_model, Free> handle);
-  std::int64_t number(const std::string& key, std::int64_t fallback) const;
 
   std::string path_;
   std::unique_ptr<llama_model, Free> handle_;
@@ -98,6 +95,8 @@ class Model {
   BufferSizes buffer_sizes_;
   std::map<std::string, std::string> device_buffers_;
   RpcWatch watch_;
+  // The mapped weights: the system would give them up for others, but they are in use.
+  std::unique_ptr<MemoryLedger::Share> mapped_;
 };
 
 }  // namespace llmlocal

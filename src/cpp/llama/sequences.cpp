@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "base/system_memory.h"
 #include "llama/log.h"
 
 namespace llmlocal {
@@ -74,7 +75,7 @@ std::optional<StateBlob> Sequences::save(StreamId stream) {
   const ErrorLines errors;
   return guarded_("saving a stream", [&]() -> std::optional<StateBlob> {
     const std::size_t size = llama_state_seq_get_size(context_.get(), stream);
-    if (size == 0) return std::nullopt;
+    if (size == 0 || !fits_in_memory(size, free_memory())) return std::nullopt;
     const StateLayout layout = layout_of(stream, size);
     StateBlob blob;
     blob.size = sizeof(layout) + size;

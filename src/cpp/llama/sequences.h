@@ -41,7 +41,8 @@ class Sequences {
   Position copy_floor(StreamId stream) const;
   bool trim(StreamId stream, Position length);
   void clear(StreamId stream);
-  std::optional<StateBlob> save(StreamId stream);  // Nothing also where the stream is empty.
+  // Nothing also where the stream is empty, or no memory for it is free.
+  std::optional<StateBlob> save(StreamId stream);
   bool restore(StreamId stream, const StateBlob& blob);
 
  private:

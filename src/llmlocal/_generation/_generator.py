@@ -14,6 +14,7 @@ from llmlocal._checks import check_type, check_whole
 from llmlocal._generation._async import Waker
 from llmlocal._generation._reply import Reply, TokenCallback, check_callback
 from llmlocal._log import pass_on_log
+from llmlocal._machine import spare_bytes
 from llmlocal._stats import Stats
 from llmlocal._threads import default_threads
 
@@ -73,7 +74,7 @@ class Generator:
         self.n_threads = options.n_threads or default_threads()
         limit = options.kv_cache_bytes
         budget = choose_budget(
-            _core.free_memory(),
+            spare_bytes(),
             loaded.placement.context_limit if limit is None else limit,
             options.prefix_cache_bytes,
         )

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .._machine import available_bytes, total_bytes
 from ..models import InstalledModel, MemoryEstimate, ModelCard, ModelInfo
 from ..models._disk._files import readable_size
 from ..models._gguf._reader import LongArray
-from ..models._machine import available_bytes, total_bytes
 from ..models._names._filenames import quantisations
 
 __all__ = ["Row", "info_as_json", "info_lines", "rows", "table"]

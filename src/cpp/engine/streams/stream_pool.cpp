@@ -36,7 +36,15 @@ StreamPool::StreamPool(Decoder& decoder, const CacheOptions& options)
       shortest_room_(decoder.room()),
       kv_bytes_(options.kv_bytes),
       store_(options.store_bytes),
+      kv_in_main_memory_(options.kv_in_main_memory),
+      promised_(MemoryLedger::promise(MemoryLedger::of_process(), most_bytes(options))),
       streams_(static_cast<std::size_t>(decoder.streams())) {}
+
+// What the cache and the store may come to take of the main memory.
+std::size_t StreamPool::most_bytes(const CacheOptions& options) const {
+  const std::size_t most = bytes_of({most_streams_, decoder_.context_length()});
+  return options.store_bytes + (options.kv_in_main_memory ? std::min(most, options.kv_bytes) : 0);
+}
 
 std::vector<StreamView> StreamPool::views() const {
   std::vector<StreamView> views;
@@ -231,6 +239,17 @@ std::optional<std::vector<Move>> StreamPool::change_to(CacheShape shape) {
     // As for works(): who is beyond use will say so in the next step.
     return std::nullopt;
   }
+}
+
+void StreamPool::report_memory() const {
+  if (!promised_) return;
+  const std::size_t kv = kv_in_main_memory_ ? std::min(bytes_of(shape()), kv_bytes_) : 0;
+  promised_->set_taken(kv + store_.bytes());
+}
+
+void StreamPool::retire() noexcept {
+  store_.clear();
+  promised_.reset();
 }
 
 void StreamPool::rest() {

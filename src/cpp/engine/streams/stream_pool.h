@@ -8,10 +8,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "base/memory_ledger.h"
 #include "base/token.h"
 #include "engine/decoder.h"
 #include "engine/streams/cache_shape.h"
@@ -24,6 +26,7 @@ struct CacheOptions {
   StreamId max_streams = 8;     // Requests that run at once; more wait. 1 to 256.
   std::size_t kv_bytes = 0;     // What all streams together may take; one is always there.
   std::size_t store_bytes = 0;  // RAM for evicted prefixes; 0 = none are kept.
+  bool kv_in_main_memory = true;
 };
 
 class StreamPool {
@@ -64,6 +67,10 @@ class StreamPool {
   // Where there was no memory to grow, and no stream is active: exchanges all streams for one with
   // room for `wanted` tokens or more.  Throws OutOfMemoryError or std::bad_alloc.
   void restart(Position wanted_room);
+  // Tells the ledger of the process what was taken of what the cache and the store may have.
+  void report_memory() const;
+  // Nothing will be asked of it any more: gives back the memory outside the decoder.
+  void retire() noexcept;
   // Whether a free stream lies between active ones.
   bool has_gap() const;
   // Moves one active stream, if that closes a gap between active streams.
@@ -92,6 +99,7 @@ class StreamPool {
   static constexpr std::size_t kNoCeiling = std::numeric_limits<std::size_t>::max();
 
   CacheShape shape() const { return {streams(), room()}; }
+  std::size_t most_bytes(const CacheOptions& options) const;
   std::size_t bytes_of(CacheShape shape) const;
   std::size_t left_for_change() const;
   bool may_have(CacheShape shape) const;
@@ -112,6 +120,9 @@ class StreamPool {
   // for more.
   std::size_t ceiling_ = kNoCeiling;
   PrefixStore store_;
+  // In the main memory, of the process's.
+  const bool kv_in_main_memory_;
+  std::unique_ptr<MemoryLedger::Share> promised_;
   std::vector<Stream> streams_;
   std::uint64_t clock_ = 0;
 };
