@@ -8,7 +8,7 @@ of it is signatures and documentation, which users read in one place.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, cast, overload
 
 from llmlocal._chat import (
@@ -22,10 +22,12 @@ from llmlocal._chat import (
     as_messages,
     render,
 )
+from llmlocal._checks import check_whole
 from llmlocal._devices._placement import PlacementOptions
 from llmlocal._generation._async import AsyncStream
 from llmlocal._generation._completion import Completion
 from llmlocal._generation._generator import Generator, GeneratorOptions
+from llmlocal._generation._map import answers_as_they_end
 from llmlocal._generation._options import Options, RequestOptions, recommended_options
 from llmlocal._generation._reply import Reply, TokenCallback
 from llmlocal._generation._stream import Stream, wait_for
@@ -84,6 +86,12 @@ class LLM(LoadedModel):
             promised.
         prefix_cache_bytes: RAM for evaluated prefixes beyond the KV cache; 0 = none are kept.
             Default: an eighth of the same, up to 4 GiB.
+        prefix_cache_path: A folder that keeps evaluated prefixes for later processes, and for those
+            that run at the same time; see ``docs/caching.md``.  What is in it tells what prompts
+            said, so it is made private to its user.  Default: ``$LLMLOCAL_PREFIX_CACHE``, else
+            none; ``""`` = none.
+        prefix_cache_disk_bytes: What the files in that folder may take; the least recently used go
+            first.  Default: 10 GiB.
         use_mmap: Map the file into memory instead of reading it.
         progress: None = a bar on a terminal; False = silence; a callable gets
             :class:`llmlocal.Progress` and may return False to stop the download or the load.
@@ -123,6 +131,8 @@ class LLM(LoadedModel):
         tensor_placement: Mapping[str, str] | None = None,
         kv_cache_bytes: int | None = None,
         prefix_cache_bytes: int | None = None,
+        prefix_cache_path: str | os.PathLike[str] | None = None,
+        prefix_cache_disk_bytes: int | None = None,
         use_mmap: bool = True,
         progress: ProgressOption = None,
         verbose: bool = False,
@@ -136,6 +146,8 @@ class LLM(LoadedModel):
             flash_attention=flash_attention,
             kv_cache_bytes=kv_cache_bytes,
             prefix_cache_bytes=prefix_cache_bytes,
+            prefix_cache_path=prefix_cache_path,
+            prefix_cache_disk_bytes=prefix_cache_disk_bytes,
         )
         options.check()  # Before anything is fetched.
         loaded = load(
@@ -225,7 +237,7 @@ class LLM(LoadedModel):
 
         Returns:
             A :class:`llmlocal.Completion`, which is a ``str``; for a list of prompts a list of
-            them in the same order; with ``streaming`` a :class:`llmlocal.Stream`.
+            them in the same order, whatever the order in which they are evaluated; with ``streaming`` a :class:`llmlocal.Stream`.
 
         Raises:
             ContextOverflowError: The prompt has more tokens than ``n_ctx``.
@@ -250,6 +262,41 @@ class LLM(LoadedModel):
         finally:
             pass_on_log()
         return completions if is_many else completions[0]
+
+    def map(
+        self, prompts: Iterable[Prompt], *, in_flight: int = 64, **options: Unpack[Options]
+    ) -> Iterator[tuple[int, Completion]]:
+        """Continue any number of prompts, and yield the answers as they end.
+
+        Args:
+            prompts: As :meth:`generate` takes them; read as they are needed, so a generator over a
+                large file is fine.
+            in_flight: How many are read and not yet answered, >= 1.  Of these, prompts with a
+                common beginning are evaluated one after the other; the more, the less is evaluated
+                twice.
+            **options: As in :meth:`generate`; without a ``seed``, each prompt has one of its own.
+
+        Yields:
+            The place of the prompt, from 0, and its :class:`llmlocal.Completion`.  Whoever stops
+            asking stops what is under way.
+
+        Raises:
+            ContextOverflowError: A prompt has more tokens than ``n_ctx``.
+            ParameterError: An option is out of its range, or a prompt is none.
+
+        Example:
+            >>> for place, answer in llm.map(["1, 2,", "a, b,"], max_tokens=4):
+            ...     print(place, answer)
+        """
+        check_whole("in_flight", in_flight, 1, 2**31 - 1)
+        checked = RequestOptions(self._defaults, **options)
+        checked.check()
+        self._open_model()
+        return answers_as_they_end(
+            (prompt_tokens(prompt, self.tokenize) for prompt in prompts),
+            lambda batch: self._generator.submit(batch, checked, None, model=self),
+            in_flight,
+        )
 
     async def agenerate(
         self,

@@ -25,6 +25,7 @@ class Stats:
         store_bytes: RAM that holds evaluated prefixes outside the KV cache, in bytes.
         store_budget: Its limit (``prefix_cache_bytes``).
         store_entries: Prefixes in it.
+        disk_entries: Prefixes of this model in ``prefix_cache_path``, as last seen.
         threads: Threads that the last step used.
         requests: Requests so far.
         steps: Evaluated batches so far.
@@ -32,6 +33,10 @@ class Stats:
         cached_tokens: Prompt tokens that did not have to be evaluated, so far.
         completion_tokens: Tokens generated so far.
         prefix_hits: Requests that found a part of their prompt evaluated already.
+        disk_hits: Of these, the ones that found it on disk.
+        disk_tokens: Prompt tokens that these did not have to evaluate.
+        disk_read_bytes: Read for them.
+        disk_written_bytes: Written for later.
         kernels: What llmlocal's own CPU kernels are compiled for, "AVX-512 VNNI"; empty where there
             are none for this CPU, or ``LLMLOCAL_KERNELS=0`` switches them off.
     """
@@ -45,6 +50,7 @@ class Stats:
     store_bytes: int
     store_budget: int
     store_entries: int
+    disk_entries: int
     threads: int
     requests: int
     steps: int
@@ -52,6 +58,10 @@ class Stats:
     cached_tokens: int
     completion_tokens: int
     prefix_hits: int
+    disk_hits: int
+    disk_tokens: int
+    disk_read_bytes: int
+    disk_written_bytes: int
     kernels: str
 
     @classmethod

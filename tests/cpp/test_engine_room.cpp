@@ -19,7 +19,7 @@ FakeOptions short_at_first() {
   fake.room = 32;
   return fake;
 }
-constexpr CacheOptions kMemoryForOneLongText{
+const CacheOptions kMemoryForOneLongText{
     .max_streams = 8, .kv_bytes = kStreamBytes, .store_bytes = 1U << 20U};
 
 std::vector<RequestSpec> specs_of(int count, std::size_t length, std::int32_t max_tokens) {

@@ -274,9 +274,17 @@ TEST_CASE("run: of several places to pause the nearest ahead counts") {
   run.pause_at(5);
   run.pause_at(8);
   CHECK(run.state().pause_at == 5);
+  CHECK(!run.is_at_pause());
   run.advance(3);
+  CHECK(run.is_at_pause());
+  CHECK(run.state().pause_at == 7);
   run.pause_at(8);
+  run.advance(2);
+  CHECK(run.is_at_pause());
+  CHECK(run.last_pause() == 7);
   CHECK(run.state().pause_at == 8);
+  run.advance(1);
+  CHECK(run.state().pause_at == 0);
 }
 
 }  // namespace

@@ -28,15 +28,15 @@ def test_the_estimate_is_what_a_stream_takes(name: str, kv_type: str, tmp_path: 
     expected = estimate(
         header,
         header.tensors,
-        stats.stream_tokens,
-        n_streams=1,
+        stats.sequence_tokens,
+        n_sequences=1,
         n_batch=512,
         kv_type=kv_type,
         swa_full=True,
         flash_attention=False,
     )
-    assert stats.stream_tokens == 1024
-    assert stats.stream_bytes == pytest.approx(expected.kv + expected.recurrent, abs=2 * ROUNDING)
+    assert stats.sequence_tokens == 1024
+    assert stats.sequence_bytes == pytest.approx(expected.kv + expected.recurrent, abs=2 * ROUNDING)
 
 
 def test_a_context_beyond_the_free_memory_is_refused_before_it_is_taken(
@@ -46,14 +46,16 @@ def test_a_context_beyond_the_free_memory_is_refused_before_it_is_taken(
     free = _core.free_memory()
     assert free is not None
     with pytest.raises(OutOfMemoryError, match=r"not enough memory .* lower n_ctx"):
-        open_tiny("llama", kv_type="f32", n_ctx=free * stats.stream_tokens // stats.stream_bytes)
+        open_tiny(
+            "llama", kv_type="f32", n_ctx=free * stats.sequence_tokens // stats.sequence_bytes
+        )
 
 
 def test_open_models_share_one_memory(open_tiny: OpenTiny) -> None:
     before = _core.promised_memory()
     first = open_tiny("llama", kv_cache_bytes=10 * MIB, prefix_cache_bytes=30 * MIB, n_parallel=256)
     promised = _core.promised_memory() - before
-    taken = first.stats().stream_bytes + first.memory()["CPU"].weights
+    taken = first.stats().sequence_bytes + first.memory()["CPU"].weights
     assert 40 * MIB - taken <= promised <= 40 * MIB + taken
 
     free = _core.free_memory()

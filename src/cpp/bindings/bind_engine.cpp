@@ -1,7 +1,9 @@
 #include "bindings/bindings.h"
 #include "bindings/process_bound.h"
 #include "engine/engine.h"
+#include "engine/streams/prefix_files.h"
 #include "llama/llama_decoder.h"
+#include "llama/log.h"
 
 namespace llmlocal::python {
 namespace {
@@ -12,16 +14,44 @@ std::shared_ptr<Request> held_by_caller(std::shared_ptr<Request> request) {
   return {held, [request = std::move(request)](Request*) { request->cancel(); }};
 }
 
+// Where prefixes are kept on disk, and of which model.
+struct PrefixFolder {
+  std::string folder;
+  std::string model;  // What tells it from all others.
+  std::uint64_t most_bytes = 0;
+  std::chrono::seconds most_age{0};
+};
+
+CacheOptions with_files(CacheOptions options,
+                        const std::optional<PrefixFolder>& folder,
+                        const LlamaDecoder& decoder) {
+  if (!folder) return options;
+  try {
+    options.files = std::make_shared<PrefixFiles>(
+        open_private_folder(folder->folder),
+        PrefixFilesOptions{
+            decoder.state_identity() + ", model " + folder->model,
+            folder->most_bytes,
+            folder->most_age,
+            [](const std::string& line) { add_log_line(LogLevel::kWarning, line); }});
+  } catch (const FileError& error) {
+    throw ParameterError(std::string("prefix_cache_path: ") + error.what());
+  }
+  return options;
+}
+
 // The engine with its destructor off the GIL: it joins a thread.
 class PyEngine {
  public:
   PyEngine(std::shared_ptr<Model> model,
            std::shared_ptr<Tokenizer> tokenizer,
            const DecoderOptions& decoder_options,
-           const CacheOptions& cache_options)
+           const CacheOptions& cache_options,
+           const std::optional<PrefixFolder>& folder)
       : PyEngine(
             std::make_unique<LlamaDecoder>(std::move(model), std::move(tokenizer), decoder_options),
-            cache_options) {}
+            cache_options,
+            folder) {}
   ~PyEngine() {  // NOLINT(bugprone-exception-escape): get() throws away from home only
     const WithoutGil no_gil;
     if (engine_.is_home()) engine_.get().close();
@@ -41,9 +71,12 @@ class PyEngine {
   }
 
  private:
-  PyEngine(std::unique_ptr<LlamaDecoder> decoder, const CacheOptions& cache_options)
+  PyEngine(std::unique_ptr<LlamaDecoder> decoder,
+           const CacheOptions& cache_options,
+           const std::optional<PrefixFolder>& folder)
       : context_sizes_(decoder->context_sizes()),
-        engine_(std::make_unique<Engine>(std::move(decoder), cache_options)) {}
+        engine_(std::make_unique<Engine>(std::move(decoder),
+                                         with_files(cache_options, folder, *decoder))) {}
 
   std::shared_ptr<const ContextSizes> context_sizes_;
   ProcessBound<Engine> engine_;
@@ -59,7 +92,8 @@ std::unique_ptr<PyEngine> make_engine(std::shared_ptr<Model> model,
                                       std::optional<bool> flash_attention,
                                       StreamId max_streams,
                                       std::size_t kv_bytes,
-                                      std::size_t store_bytes) {
+                                      std::size_t store_bytes,
+                                      const std::optional<PrefixFolder>& prefix_files) {
   DecoderOptions decoder_options;
   decoder_options.context_length = context_length;
   decoder_options.batch = batch;
@@ -67,11 +101,11 @@ std::unique_ptr<PyEngine> make_engine(std::shared_ptr<Model> model,
   decoder_options.kv_type = std::move(kv_type);
   decoder_options.offload = offload;
   decoder_options.flash_attention = flash_attention;
-  const CacheOptions cache_options{max_streams, kv_bytes, store_bytes, !offload};
+  const CacheOptions cache_options{max_streams, kv_bytes, store_bytes, !offload, nullptr};
   // Not for the whole of the constructor: pybind11 books the new object with the lock held.
   const WithoutGil no_gil;
   return std::make_unique<PyEngine>(
-      std::move(model), std::move(tokenizer), decoder_options, cache_options);
+      std::move(model), std::move(tokenizer), decoder_options, cache_options, prefix_files);
 }
 
 }  // namespace
@@ -87,13 +121,32 @@ void bind_engine(py::module_& module) {
       .def_readonly("store_bytes", &EngineStats::store_bytes)
       .def_readonly("store_budget", &EngineStats::store_budget)
       .def_readonly("store_entries", &EngineStats::store_entries)
+      .def_readonly("disk_entries", &EngineStats::disk_entries)
       .def_readonly("threads", &EngineStats::threads)
       .def_readonly("requests", &EngineStats::requests)
       .def_readonly("steps", &EngineStats::steps)
       .def_readonly("prompt_tokens", &EngineStats::prompt_tokens)
       .def_readonly("cached_tokens", &EngineStats::cached_tokens)
       .def_readonly("completion_tokens", &EngineStats::completion_tokens)
-      .def_readonly("prefix_hits", &EngineStats::prefix_hits);
+      .def_readonly("prefix_hits", &EngineStats::prefix_hits)
+      .def_readonly("disk_hits", &EngineStats::disk_hits)
+      .def_readonly("disk_tokens", &EngineStats::disk_tokens)
+      .def_readonly("disk_read_bytes", &EngineStats::disk_read_bytes)
+      .def_readonly("disk_written_bytes", &EngineStats::disk_written_bytes);
+
+  py::class_<PrefixFolder>(module, "PrefixFilesOptions")
+      .def(py::init([](std::string folder,
+                       std::string model,
+                       std::uint64_t most_bytes,
+                       std::int64_t most_age_s) {
+             return PrefixFolder{
+                 std::move(folder), std::move(model), most_bytes, std::chrono::seconds(most_age_s)};
+           }),
+           py::kw_only(),
+           py::arg("folder"),
+           py::arg("model"),
+           py::arg("most_bytes"),
+           py::arg("most_age_s"));
 
   py::class_<PyEngine>(module, "Engine")
       .def(py::init(&make_engine),
@@ -108,7 +161,8 @@ void bind_engine(py::module_& module) {
            py::arg("flash_attention"),
            py::arg("max_streams"),
            py::arg("kv_bytes"),
-           py::arg("store_bytes"))
+           py::arg("store_bytes"),
+           py::arg("prefix_files"))
       .def("submit", &PyEngine::submit, py::arg("specs"), ReleaseGil())
       .def("stats", &PyEngine::stats, ReleaseGil())
       .def("context_sizes", &PyEngine::context_sizes)

@@ -22,9 +22,10 @@
 
 namespace llmlocal {
 
-// The evaluated state of a sequence, kept outside the KV cache.
+// The evaluated state of a sequence, kept outside the KV cache.  Copies share the bytes, which
+// nobody changes once they are there.
 struct StateBlob {
-  std::unique_ptr<std::byte[]> data;
+  std::shared_ptr<std::byte[]> data;
   std::size_t size = 0;
   Position length = 0;  // Tokens that it covers.
   Position floor = 0;   // After a restore it can be trimmed to `floor` or more tokens, or to none.

@@ -25,6 +25,7 @@ Engine::Engine(std::unique_ptr<Decoder> decoder, const CacheOptions& options)
       context_length_(decoder_->context_length()),
       vocab_size_(decoder_->vocab_size()),
       ends_(ends_of(*decoder_)),
+      files_(options.files),
       scheduler_(*decoder_, options, failures_),
       evaluator_(*decoder_, scheduler_.pool(), failures_, closing_),
       samplers_(decoder_->samplers()) {
@@ -87,6 +88,7 @@ EngineStats Engine::stats() const {
   const std::lock_guard lock(mutex_);
   EngineStats stats = published_;
   stats.waiting += inbox_.size();
+  if (files_) files_->report(stats);
   return stats;
 }
 
@@ -105,6 +107,7 @@ void Engine::run() noexcept {
     reason = failures_.as_engine_error(std::current_exception());
   }
   stop(reason);
+  scheduler_.pool().keep_rest();
   scheduler_.pool().retire();
   decoder_.reset();
 }
@@ -112,12 +115,25 @@ void Engine::run() noexcept {
 bool Engine::receive() {
   std::unique_lock lock(mutex_);
   if (scheduler_.is_idle()) {
-    work_.wait(lock, [this] { return closing_ || !inbox_.empty(); });
+    wait_for_work(lock);
     scheduler_.rest();
     evaluator_.rest();
   }
   scheduler_.add(inbox_);
   return !closing_;
+}
+
+// Nobody waits for an answer: the time to keep things for later.
+void Engine::wait_for_work(std::unique_lock<std::mutex>& lock) {
+  constexpr std::chrono::milliseconds kUntilDiskIsAsked{50};
+  const auto has_work = [this] { return closing_ || !inbox_.empty(); };
+  while (!has_work()) {
+    lock.unlock();
+    const StreamPool::Kept kept = scheduler_.pool().keep_one();
+    lock.lock();
+    if (kept == StreamPool::Kept::kNothing) work_.wait(lock, has_work);
+    if (kept == StreamPool::Kept::kNoPlace) work_.wait_for(lock, kUntilDiskIsAsked, has_work);
+  }
 }
 
 void Engine::step() {

@@ -50,6 +50,7 @@ class Engine {
   Chooser make_chooser(SamplerFactory& samplers, RequestSpec& spec) const;
   void run() noexcept;
   bool receive();  // Waits for work.  False: the engine is to close.
+  void wait_for_work(std::unique_lock<std::mutex>& lock);
   void step();
   void retire_finished() noexcept;
   void fail_all(const std::exception_ptr& error) noexcept;
@@ -60,6 +61,7 @@ class Engine {
   const Position context_length_;
   const std::int32_t vocab_size_;
   const std::vector<Token> ends_;  // The tokens that end a text.
+  const std::shared_ptr<const PrefixFiles> files_;
   const Failures failures_;
   std::atomic<bool> closing_{false};
 

@@ -1,5 +1,6 @@
 #include "engine/running_request.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace llmlocal {
@@ -27,8 +28,18 @@ void RunningRequest::enter(StreamId stream, Position reused) {
 }
 
 void RunningRequest::pause_at(Position position) {
-  const bool nearer = state_.pause_at <= state_.evaluated || position < state_.pause_at;
-  if (position > state_.evaluated && nearer) state_.pause_at = position;
+  if (position <= state_.evaluated) return;
+  const auto place = std::ranges::lower_bound(pauses_, position);
+  if (place == pauses_.end() || *place != position) pauses_.insert(place, position);
+  state_.pause_at = pauses_.front();
+}
+
+void RunningRequest::advance(Position tokens) {
+  state_.evaluated += tokens;
+  if (pauses_.empty() || state_.evaluated < pauses_.front()) return;
+  last_pause_ = pauses_.front();
+  pauses_.erase(pauses_.begin());
+  state_.pause_at = pauses_.empty() ? 0 : pauses_.front();
 }
 
 void RunningRequest::start_over() {
@@ -41,6 +52,9 @@ void RunningRequest::start_over() {
   state_.prompt = replay_;
   state_.evaluated = 0;
   state_.decoding = false;
+  state_.pause_at = 0;
+  pauses_.clear();
+  last_pause_ = 0;
 }
 
 void RunningRequest::accept(Token token, const Decoder& decoder, Clock::time_point now) {

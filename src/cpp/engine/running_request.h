@@ -34,9 +34,13 @@ class RunningRequest {
   // It goes on in this stream, which holds so many of its tokens.
   void enter(StreamId stream, Position reused);
   void move_to(StreamId stream) { state_.stream = stream; }
+  // The evaluation of its prompt makes a stop there, unless it is past that.
   void pause_at(Position position);
   // So many of its tokens were evaluated.
-  void advance(Position tokens) { state_.evaluated += tokens; }
+  void advance(Position tokens);
+  // It has just come to one of its stops.
+  bool is_at_pause() const { return last_pause_ == state_.evaluated; }
+  Position last_pause() const { return last_pause_; }  // 0: there was none.
   bool prompt_is_done() const { return state_.evaluated >= std::ssize(state_.prompt); }
   // Its stream lost all: the prompt and the answer so far are evaluated again, as one prompt.
   void start_over();
@@ -72,6 +76,8 @@ class RunningRequest {
   Chooser chooser_;
   TextOutput text_;
   RunState state_;
+  std::vector<Position> pauses_;  // Those to come; ascending.
+  Position last_pause_ = 0;
   std::optional<Position> cached_;  // Of the prompt, when it first entered a stream.
   Tokens answer_;
   Tokens replay_;  // What is evaluated again after start_over().

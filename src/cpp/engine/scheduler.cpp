@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/errors.h"
+#include "engine/streams/checkpoints.h"
 #include "engine/streams/leader.h"
 
 namespace llmlocal {
@@ -143,17 +144,19 @@ void Scheduler::preempt(std::unique_ptr<RunningRequest>& run) {
   waiting_.splice(place, queue);
 }
 
-// In the order of arrival; one that waits for its leader lets others pass.
+// In the order of arrival.  Those who wait for a leader let others pass, but each keeps a stream
+// for itself: it needs one in a moment, and would take that of a text that others still wait for.
 void Scheduler::let_in() {
+  StreamId followers = 0;
   for (auto queued = waiting_.begin(); queued != waiting_.end();) {
     const auto each = queued++;
-    const bool has_stream = pool_.active() < pool_.streams();
+    const bool has_stream = pool_.active() + followers < pool_.streams();
     if (has_stream && each->text_length() > pool_.room()) {
       // It needs the memory of others, first of those that are free, then of all.
       if (pool_.active() > 0) return;
       if (!restart_for(each)) continue;
     }
-    admit_one(each);
+    if (admit_one(each, has_stream) == Admission::kFollows) ++followers;
   }
 }
 
@@ -173,35 +176,49 @@ bool Scheduler::restart_for(Queue::iterator queued) {
 }
 
 // Leaves it where it is if it must wait for a stream or for a leader.
-void Scheduler::admit_one(Queue::iterator queued) {
-  const bool has_room = pool_.active() < pool_.streams();
-  if (!has_room && !decoder_.copies_whole_only()) return;
+Scheduler::Admission Scheduler::admit_one(Queue::iterator queued, bool has_stream) {
+  if (!has_stream && !decoder_.copies_whole_only()) return Admission::kWaits;
   const std::span<const Token> text = queued->text();
   const std::vector<RunState> runs = states_of(running_);
   if (const auto leader = find_leader(runs, text, pool_.held_prefix(text))) {
     // Where a state can be adopted only as a whole, the leader makes a stop there, also for those
     // that must wait for a stream in any case.
     if (decoder_.copies_whole_only()) running_[leader->run]->pause_at(leader->shared);
-    return;
+    return Admission::kFollows;
   }
-  if (!has_room) return;
+  if (!has_stream) return Admission::kWaits;
   if (!queued->run) {
     try {
       queued->run = std::make_unique<RunningRequest>(queued->request, Clock::now());
     } catch (...) {
       const std::exception_ptr error = failures_.as_engine_error(std::current_exception());
       leave_queue(queued, FinishReason::kCancelled, error, Clock::now());
-      return;
+      return Admission::kLeft;
     }
   }
   running_.reserve(running_.size() + 1);
+  const Position parting = decoder_.copies_whole_only() ? pool_.parting(text) : 0;
   const auto lease = pool_.acquire(text);
-  if (!lease) return;
+  if (!lease) return Admission::kWaits;
   queued->run->enter(lease->stream, lease->reused);
+  plan_checkpoints(*queued->run, parting);
   running_.push_back(std::move(queued->run));
   waiting_.erase(queued);
   cached_tokens_ += static_cast<std::uint64_t>(lease->reused);
   prefix_hits_ += lease->reused > 0 ? 1 : 0;
+  return Admission::kLeft;
+}
+
+// Where a state stands for all of its tokens or for none, later prompts can adopt only what was
+// kept on the way.
+void Scheduler::plan_checkpoints(RunningRequest& run, Position parting) {
+  if (!decoder_.copies_whole_only()) return;
+  const auto ends_message = [this](Token token) { return decoder_.is_end(token); };
+  const RunState& state = run.state();
+  for (const Position each :
+       choose_checkpoints(state.prompt, state.evaluated, parting, ends_message)) {
+    run.pause_at(each);
+  }
 }
 
 void Scheduler::release_finished() noexcept {

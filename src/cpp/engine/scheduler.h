@@ -60,7 +60,10 @@ class Scheduler {
   void preempt(std::unique_ptr<RunningRequest>& run);
   bool restart_for(Queue::iterator queued);
   void let_in();
-  void admit_one(Queue::iterator queued);
+  // What became of one in the queue: it left it, or waits for a stream, or for its leader.
+  enum class Admission { kLeft, kWaits, kFollows };
+  Admission admit_one(Queue::iterator queued, bool has_stream);
+  void plan_checkpoints(RunningRequest& run, Position parting);
 
   Decoder& decoder_;
   const Failures& failures_;

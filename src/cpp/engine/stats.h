@@ -19,7 +19,8 @@ struct EngineStats {
   std::size_t store_bytes = 0;   // RAM that holds evicted prefixes.
   std::size_t store_budget = 0;
   std::size_t store_entries = 0;
-  int threads = 0;  // In use for the last step.
+  int threads = 0;               // In use for the last step.
+  std::size_t disk_entries = 0;  // Prefixes of this model in the folder, as last seen.
 
   // Since the start.
   std::uint64_t requests = 0;
@@ -28,6 +29,10 @@ struct EngineStats {
   std::uint64_t cached_tokens = 0;      // Adopted instead of evaluated.
   std::uint64_t completion_tokens = 0;  // Sampled.
   std::uint64_t prefix_hits = 0;        // Requests that adopted a prefix.
+  std::uint64_t disk_hits = 0;          // Of these, from a file.
+  std::uint64_t disk_tokens = 0;        // Tokens that these adopted.
+  std::uint64_t disk_read_bytes = 0;
+  std::uint64_t disk_written_bytes = 0;
 };
 
 }  // namespace llmlocal

@@ -47,6 +47,15 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model,
   sequences_ = make_sequences(1, room);
 }
 
+std::string LlamaDecoder::state_identity() const {
+  std::string text = "llama.cpp " LLMLOCAL_LLAMA_CPP_COMMIT ", sequence state ";
+  text += std::to_string(LLAMA_STATE_SEQ_VERSION);
+  text += ", keys and values " + options_.kv_type + ", attention kernel ";
+  text += std::to_string(static_cast<int>(attention_.kernel()));
+  text += options_.offload ? ", on devices" : ", on the CPU";
+  return text + ", whole windows, no adapters";
+}
+
 Context LlamaDecoder::make_context(StreamId streams, Position room) {
   const auto count = static_cast<std::size_t>(streams);
   const std::size_t needed = count * stream_bytes(room);

@@ -39,6 +39,8 @@ class LlamaDecoder final : public Decoder {
                std::shared_ptr<const Tokenizer> tokenizer,
                DecoderOptions options);
 
+  // All that a saved state depends on but for the model and the tokens.
+  std::string state_identity() const;
   // Grows with the streams; outlives the decoder.
   std::shared_ptr<const ContextSizes> context_sizes() const { return contexts_.sizes(); }
 

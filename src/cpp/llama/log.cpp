@@ -110,6 +110,10 @@ void set_log_level(LogLevel level) {
   lowest_kept = level;
 }
 
+void add_log_line(LogLevel level, const std::string& text) {
+  if (level >= lowest_kept.load(std::memory_order_relaxed)) sink().add({level, text});
+}
+
 std::vector<LogLine> drain_log() {
   return sink().drain();
 }

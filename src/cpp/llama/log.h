@@ -22,6 +22,9 @@ void install_log_sink();
 // Lines below this level are not kept.
 void set_log_level(LogLevel level);
 
+// Adds a line of our own, if its level is kept.  Any thread.
+void add_log_line(LogLevel level, const std::string& text);
+
 // Takes the lines that have come since the last call.
 std::vector<LogLine> drain_log();
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +13,16 @@ from llmlocal import _core
 from llmlocal._budget import choose_budget, choose_context
 from llmlocal._checks import check_type, check_whole
 from llmlocal._generation._async import Waker
+from llmlocal._generation._order import prefix_order
 from llmlocal._generation._reply import Reply, TokenCallback, check_callback
 from llmlocal._log import pass_on_log
 from llmlocal._machine import spare_bytes
+from llmlocal._prefix_cache import (
+    DEFAULT_DISK_BYTES,
+    MOST_AGE_S,
+    chosen_folder,
+    fingerprint,
+)
 from llmlocal._stats import Stats
 from llmlocal._threads import default_threads
 
@@ -42,6 +50,8 @@ class GeneratorOptions:
     flash_attention: bool | None
     kv_cache_bytes: int | None
     prefix_cache_bytes: int | None
+    prefix_cache_path: str | os.PathLike[str] | None
+    prefix_cache_disk_bytes: int | None
 
     def check(self) -> None:
         """Raise a ParameterError for what makes no sense whatever the model is."""
@@ -51,6 +61,8 @@ class GeneratorOptions:
         check_whole("n_parallel", self.n_parallel, 1, _MOST_PARALLEL)
         check_whole("kv_cache_bytes", self.kv_cache_bytes, 0, 2**63 - 1)
         check_whole("prefix_cache_bytes", self.prefix_cache_bytes, 0, 2**63 - 1)
+        check_whole("prefix_cache_disk_bytes", self.prefix_cache_disk_bytes, 0, 2**63 - 1)
+        chosen_folder(self.prefix_cache_path)
         check_type("kv_type", self.kv_type, str)
         if self.flash_attention is not None:
             check_type("flash_attention", self.flash_attention, bool)
@@ -91,6 +103,7 @@ class Generator:
                 max_streams=options.n_parallel,
                 kv_bytes=budget.kv_bytes,
                 store_bytes=budget.prefix_bytes,
+                prefix_files=_prefix_files(loaded, options),
             )
         finally:
             pass_on_log()
@@ -106,7 +119,7 @@ class Generator:
         *,
         model: object,
     ) -> list[Reply]:
-        """Have prompts evaluated together.
+        """Have prompts evaluated together, those with a common beginning one after the other.
 
         Args:
             prompts: The token ids of each.
@@ -117,11 +130,13 @@ class Generator:
         check_callback(callback)
         seeds = options.seeds(len(prompts))
         specs = [options.spec(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True)]
-        requests = self._engine.submit(specs)
-        return [
-            Reply(request, seed=seed, callback=callback, model=model)
-            for request, seed in zip(requests, seeds, strict=True)
-        ]
+        order = prefix_order(prompts)
+        requests = self._engine.submit([specs[place] for place in order])
+        replies = {
+            place: Reply(request, seed=seeds[place], callback=callback, model=model)
+            for place, request in zip(order, requests, strict=True)
+        }
+        return [replies[place] for place in range(len(prompts))]
 
     def stats(self) -> Stats:
         """What the engine holds now, and has done so far."""
@@ -140,6 +155,19 @@ class Generator:
         self._finalizer()
         # Another thread may be in the middle of that: whoever returns from here finds it done.
         self._engine.close()
+
+
+def _prefix_files(loaded: Loaded, options: GeneratorOptions) -> _core.PrefixFilesOptions | None:
+    folder = chosen_folder(options.prefix_cache_path)
+    if folder is None:
+        return None
+    most = options.prefix_cache_disk_bytes
+    return _core.PrefixFilesOptions(
+        folder=os.fsencode(folder),
+        model=fingerprint(loaded.path),
+        most_bytes=DEFAULT_DISK_BYTES if most is None else most,
+        most_age_s=MOST_AGE_S,
+    )
 
 
 def _context_for(loaded: Loaded, wanted: int | None) -> int:

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/steps/step_watch.h"
+#include "engine/streams/checkpoints.h"
 
 namespace llmlocal {
 namespace {
@@ -108,13 +109,14 @@ void Evaluator::harvest(const StepPlan& plan, Running running) {
   }
 }
 
-// The one moment at which this prefix can be kept for others: where a follower waits for it, and
+// The one moment at which this prefix can be kept for others: at a stop that was made for it, and
 // at the end of a prompt that can't be cut out of the stream later.
 bool Evaluator::is_worth_a_checkpoint(const RunningRequest& run) const {
   const RunState& state = run.state();
   if (state.decoding || !decoder_.copies_whole_only()) return false;
-  if (state.evaluated == state.pause_at) return true;
-  return run.prompt_is_done() && decoder_.trim_floor(run.stream()) >= state.evaluated;
+  if (run.is_at_pause()) return true;
+  const bool is_new = state.evaluated - run.last_pause() >= kCheckpointGap;
+  return run.prompt_is_done() && is_new && decoder_.trim_floor(run.stream()) >= state.evaluated;
 }
 
 // Throws where the decoder is beyond use.

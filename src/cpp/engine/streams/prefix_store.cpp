@@ -18,6 +18,14 @@ PrefixStore::Match PrefixStore::find(std::span<const Token> prompt, Position lim
   return best;
 }
 
+Position PrefixStore::parting(std::span<const Token> prompt) const {
+  Position longest = 0;
+  for (const Entry& entry : entries_) {
+    longest = std::max(longest, common_prefix(entry.tokens, prompt));
+  }
+  return longest;
+}
+
 bool PrefixStore::covers(std::span<const Token> tokens) const {
   const auto length = static_cast<Position>(tokens.size());
   return std::ranges::any_of(entries_, [&](const Entry& entry) {
@@ -25,10 +33,10 @@ bool PrefixStore::covers(std::span<const Token> tokens) const {
   });
 }
 
-void PrefixStore::insert(Tokens tokens, StateBlob blob) {
+void PrefixStore::insert(Tokens tokens, StateBlob blob, bool serves_others) {
   // First of all its place in memory: from then on nothing can fail.
   std::list<Entry> inserted;
-  inserted.push_back({std::move(tokens), std::move(blob)});
+  inserted.push_back({std::move(tokens), std::move(blob), serves_others});
   const Entry& entry = inserted.front();
   if (entry.bytes() > budget_) return;
   // What the new entry covers is no longer needed.
@@ -46,7 +54,19 @@ void PrefixStore::insert(Tokens tokens, StateBlob blob) {
 }
 
 void PrefixStore::touch(const Entry* entry) {
-  entries_.splice(entries_.begin(), entries_, position_of(entry));
+  const auto place = position_of(entry);
+  place->serves_others = true;
+  entries_.splice(entries_.begin(), entries_, place);
+}
+
+const PrefixStore::Entry* PrefixStore::next_for_disk() {
+  for (Entry& entry : entries_) {
+    if (entry.serves_others && !entry.was_offered) {
+      entry.was_offered = true;
+      return &entry;
+    }
+  }
+  return nullptr;
 }
 
 void PrefixStore::remove(const Entry* entry) {

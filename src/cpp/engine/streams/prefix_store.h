@@ -19,6 +19,8 @@ class PrefixStore {
   struct Entry {
     Tokens tokens;
     StateBlob blob;
+    bool serves_others = false;  // It was adopted, or is a checkpoint that others may adopt.
+    bool was_offered = false;    // To the disk.
     std::size_t bytes() const { return blob.size + tokens.size() * sizeof(Token); }
   };
 
@@ -32,6 +34,9 @@ class PrefixStore {
   // The longest usable prefix of `prompt`, at most `limit` tokens.
   Match find(std::span<const Token> prompt, Position limit) const;
 
+  // The longest beginning that `prompt` has in common with an entry, usable or not.
+  Position parting(std::span<const Token> prompt) const;
+
   // Whether an entry can already serve all that one with these tokens could.
   bool covers(std::span<const Token> tokens) const;
 
@@ -39,8 +44,10 @@ class PrefixStore {
   bool accepts(std::size_t bytes) const { return bytes <= budget_; }
 
   // Throws std::bad_alloc where there is no memory for the entry; nothing has changed then.
-  void insert(Tokens tokens, StateBlob blob);
-  void touch(const Entry* entry);  // It was used now.
+  void insert(Tokens tokens, StateBlob blob, bool serves_others = false);
+  void touch(const Entry* entry);  // It was adopted now.
+  // One that is worth a place on the disk and was not offered one yet; it counts as offered then.
+  const Entry* next_for_disk();
   void remove(const Entry* entry);
   void clear();
 

@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "base/common_prefix.h"
 #include "base/errors.h"
 
 namespace llmlocal {
@@ -38,6 +39,8 @@ StreamPool::StreamPool(Decoder& decoder, const CacheOptions& options)
       store_(options.store_bytes),
       kv_in_main_memory_(options.kv_in_main_memory),
       promised_(MemoryLedger::promise(MemoryLedger::of_process(), most_bytes(options))),
+      files_(options.files),
+      writer_(files_ ? std::make_unique<PrefixWriter>(files_) : nullptr),
       streams_(static_cast<std::size_t>(decoder.streams())) {}
 
 // What the cache and the store may come to take of the main memory.
@@ -64,9 +67,19 @@ std::vector<StreamView> StreamPool::views() const {
 Position StreamPool::held_prefix(std::span<const Token> prompt) const {
   const Position limit = reuse_limit(prompt);
   const std::vector<StreamView> now = views();
-  return std::max({longest_to_continue(now, prompt, limit).length,
-                   longest_to_copy(now, prompt, limit).length,
-                   store_.find(prompt, limit).length});
+  const Position at_hand = std::max({longest_to_continue(now, prompt, limit).length,
+                                     longest_to_copy(now, prompt, limit).length,
+                                     store_.find(prompt, limit).length});
+  const Position on_disk = files_ ? files_->find(prompt, limit).length : 0;
+  return on_disk >= at_hand + kWorthWriting ? on_disk : at_hand;
+}
+
+Position StreamPool::parting(std::span<const Token> prompt) const {
+  Position longest = store_.parting(prompt);
+  for (const Stream& stream : streams_) {
+    longest = std::max(longest, common_prefix(stream.tokens, prompt));
+  }
+  return longest;
 }
 
 std::optional<StreamPool::Lease> StreamPool::acquire(std::span<const Token> prompt) {
@@ -74,7 +87,10 @@ std::optional<StreamPool::Lease> StreamPool::acquire(std::span<const Token> prom
   const std::vector<StreamView> now = views();
   const StreamMatch to_copy = longest_to_copy(now, prompt, limit);
   const StreamMatch to_continue = longest_to_continue(now, prompt, limit);
-  const Position adoptable = std::max(to_copy.length, store_.find(prompt, limit).length);
+  Position adoptable = std::max(to_copy.length, store_.find(prompt, limit).length);
+  const std::optional<FromDisk> from_disk =
+      read_from_disk(prompt, std::max(adoptable, to_continue.length));
+  if (from_disk) adoptable = from_disk->length;
   // A stream that alone has the most is the place to be, gap or not.
   const std::optional<StreamId> target = to_continue.length >= adoptable + kWorthKeeping
                                              ? std::optional(to_continue.stream)
@@ -90,7 +106,9 @@ std::optional<StreamPool::Lease> StreamPool::acquire(std::span<const Token> prom
   // Believed to be empty, and so cleared before it is used, should anything be thrown from here on.
   Stream& stream = at(*target);
   stream.tokens.clear();
-  if (own > 0 && own >= std::max(to_copy.length, stored.length)) {  // Continue in place.
+  if (from_disk) {
+    lease.reused = adopt(*target, *from_disk);
+  } else if (own > 0 && own >= std::max(to_copy.length, stored.length)) {  // Continue in place.
     lease.reused = works([&] { return decoder_.trim(*target, own); }) ? own : 0;
   } else {
     lease.reused = adopt(*target, to_copy, stored);
@@ -100,6 +118,29 @@ std::optional<StreamPool::Lease> StreamPool::acquire(std::span<const Token> prom
   stream.tokens.assign(prompt.begin(), prompt.begin() + lease.reused);
   stream.active = true;
   return lease;
+}
+
+std::optional<StreamPool::FromDisk> StreamPool::read_from_disk(std::span<const Token> prompt,
+                                                               Position held) {
+  if (!files_) return std::nullopt;
+  std::optional<FromDisk> read;
+  works([&] {
+    const PrefixFiles::Match match = files_->find(prompt, reuse_limit(prompt));
+    if (match.length < held + kWorthWriting) return false;
+    std::optional<StateBlob> blob = files_->load(match, prompt);
+    if (blob) read = FromDisk{std::move(*blob), match.length};
+    return blob.has_value();
+  });
+  return read;
+}
+
+Position StreamPool::adopt(StreamId target, const FromDisk& from) {
+  decoder_.clear(target);
+  const bool adopted = works([&] { return decoder_.restore(target, from.blob); }) &&
+                       works([&] { return decoder_.trim(target, from.length); });
+  if (!adopted) return 0;
+  files_->count_hit(from.length);
+  return from.length;
 }
 
 Position StreamPool::adopt(StreamId target,
@@ -129,7 +170,9 @@ void StreamPool::checkpoint(StreamId stream) {
   if (tokens.empty() || store_.budget() == 0 || store_.covers(tokens)) return;
   works([&] {
     std::optional<StateBlob> blob = decoder_.save(stream);
-    if (blob) store_.insert(tokens, std::move(*blob));
+    // What can't be cut back is kept on the way for others; the rest, in case it is asked for
+    // again.
+    if (blob) store_.insert(tokens, std::move(*blob), decoder_.copies_whole_only());
     return blob.has_value();
   });
 }
@@ -152,6 +195,59 @@ void StreamPool::clear(StreamId stream) {
 void StreamPool::release(StreamId stream) {
   at(stream).active = false;
   at(stream).last_used = ++clock_;
+  if (files_) works([&] { return (at(stream).on_disk = files_->covered(at(stream).tokens)) > 0; });
+}
+
+// A free stream with more tokens than any file has.  As a conversation grows, it is written anew
+// only when it has grown by an eighth: all its files together then are no more than a few times as
+// long as the last.  At the end all that is new counts.
+std::optional<StreamId> StreamPool::next_for_disk(bool is_end) const {
+  for (StreamId id = 0; id < streams(); ++id) {
+    const Stream& stream = streams_[static_cast<std::size_t>(id)];
+    const Position more = length(id) - stream.on_disk;
+    const Position enough = is_end ? kWorthWriting : std::max(kWorthWriting, stream.on_disk / 8);
+    if (!stream.active && more >= enough) return id;
+  }
+  return std::nullopt;
+}
+
+void StreamPool::offer(StreamId stream) {
+  at(stream).on_disk = length(stream);  // Also if it can't be had: it would be the same again.
+  works([&] {
+    std::optional<StateBlob> blob = decoder_.save(stream);
+    if (blob) writer_->take(at(stream).tokens, std::move(*blob));
+    return blob.has_value();
+  });
+}
+
+StreamPool::Kept StreamPool::keep_one() noexcept {
+  if (!writer_) return Kept::kNothing;
+  const std::optional<StreamId> stream = next_for_disk(false);
+  if (stream && !writer_->has_place()) return Kept::kNoPlace;
+  if (stream) {
+    offer(*stream);
+    return Kept::kOne;
+  }
+  if (!writer_->has_place()) return Kept::kNoPlace;
+  const PrefixStore::Entry* const entry = store_.next_for_disk();
+  if (entry == nullptr) return Kept::kNothing;
+  works([&] {
+    const bool is_new =
+        files_->covered(entry->tokens) < static_cast<Position>(entry->tokens.size());
+    const bool is_worth_it = std::ssize(entry->tokens) >= kWorthWriting;
+    if (is_new && is_worth_it) writer_->take(entry->tokens, entry->blob);
+    return true;
+  });
+  return Kept::kOne;
+}
+
+void StreamPool::keep_rest() noexcept {
+  if (!writer_) return;
+  while (const std::optional<StreamId> stream = next_for_disk(true)) {
+    writer_->wait_for_place();
+    offer(*stream);
+  }
+  while (keep_one() != Kept::kNothing) writer_->wait_for_place();
 }
 
 void StreamPool::release_all() {
@@ -248,6 +344,7 @@ void StreamPool::report_memory() const {
 }
 
 void StreamPool::retire() noexcept {
+  writer_.reset();
   store_.clear();
   promised_.reset();
 }

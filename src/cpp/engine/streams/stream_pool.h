@@ -17,7 +17,9 @@
 #include "base/token.h"
 #include "engine/decoder.h"
 #include "engine/streams/cache_shape.h"
+#include "engine/streams/prefix_files.h"
 #include "engine/streams/prefix_store.h"
+#include "engine/streams/prefix_writer.h"
 #include "engine/streams/stream_choice.h"
 
 namespace llmlocal {
@@ -27,6 +29,7 @@ struct CacheOptions {
   std::size_t kv_bytes = 0;     // What all streams together may take; one is always there.
   std::size_t store_bytes = 0;  // RAM for evicted prefixes; 0 = none are kept.
   bool kv_in_main_memory = true;
+  std::shared_ptr<PrefixFiles> files{};  // Prefixes on disk; none = they end with the process.
 };
 
 class StreamPool {
@@ -40,6 +43,10 @@ class StreamPool {
 
   // How many tokens of `prompt` are held somewhere; at least one is left to evaluate.
   Position held_prefix(std::span<const Token> prompt) const;
+
+  // How many tokens of `prompt` some other text that is held begins with, whether or not it can be
+  // cut back to them.
+  Position parting(std::span<const Token> prompt) const;
 
   // Takes a free stream and puts the longest held prefix of `prompt` into it. None: all in use.
   // What can't be adopted, for whatever reason, is left to be evaluated.  Throws where the stream
@@ -58,6 +65,14 @@ class StreamPool {
   // Keeps a copy of the stream's present state in RAM, unless something covers it already or it
   // can't be had.
   void checkpoint(StreamId stream);
+
+  // Something that is worth keeping on disk was handed to its writer; or there is nothing; or the
+  // writer has no place for it yet.  For moments in which nobody waits: it takes as long as saving
+  // a stream.
+  enum class Kept { kOne, kNothing, kNoPlace };
+  Kept keep_one() noexcept;
+  // The same for all that is left, at the end; returns when it is handed over.
+  void keep_rest() noexcept;
 
   // Gives the cache the shape that the texts ask for, as far as it may be had; see choose_shape().
   // Returns where active streams are now, if not where they were.
@@ -92,10 +107,13 @@ class StreamPool {
     Tokens tokens;
     bool active = false;
     std::uint64_t last_used = 0;  // When it was released.
+    Position on_disk = 0;         // Tokens that a file holds already, or was offered.
   };
 
   // Fewer tokens than this are not worth a copy or a place in the store.
   static constexpr Position kWorthKeeping = 16;
+  // Nor these a file: reading it would take longer than evaluating them.
+  static constexpr Position kWorthWriting = 64;
   static constexpr std::size_t kNoCeiling = std::numeric_limits<std::size_t>::max();
 
   CacheShape shape() const { return {streams(), room()}; }
@@ -108,6 +126,15 @@ class StreamPool {
   std::optional<Move> gap() const;
   Stream& at(StreamId stream) { return streams_[static_cast<std::size_t>(stream)]; }
   std::vector<StreamView> views() const;
+  // What a file has of the prompt, if that is worth reading where `held` tokens are at hand.
+  struct FromDisk {
+    StateBlob blob;
+    Position length = 0;
+  };
+  std::optional<FromDisk> read_from_disk(std::span<const Token> prompt, Position held);
+  Position adopt(StreamId target, const FromDisk& from);
+  std::optional<StreamId> next_for_disk(bool is_end) const;
+  void offer(StreamId stream);
   // Saves what cutting the stream back to `keep` tokens would lose, if it is worth it.
   void save_tail(StreamId stream, Position keep);
   Position adopt(StreamId target, const StreamMatch& stream, const PrefixStore::Match& stored);
@@ -123,6 +150,8 @@ class StreamPool {
   // In the main memory, of the process's.
   const bool kv_in_main_memory_;
   std::unique_ptr<MemoryLedger::Share> promised_;
+  const std::shared_ptr<PrefixFiles> files_;
+  std::unique_ptr<PrefixWriter> writer_;  // Where there are files.
   std::vector<Stream> streams_;
   std::uint64_t clock_ = 0;
 };

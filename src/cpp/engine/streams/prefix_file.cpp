@@ -1,0 +1,119 @@
+#include "engine/streams/prefix_file.h"
+
+#include <array>
+#include <cstring>
+#include <limits>
+
+#include "base/checksum.h"
+
+namespace llmlocal {
+namespace {
+
+// Also tells the order of bytes: where it differs, these eight are not found.
+constexpr std::uint64_t kMagic = 0x31'58'46'50'4c'4c'4d'4c;  // "LMLLPFX1"
+constexpr std::uint32_t kVersion = 1;
+constexpr std::uint64_t kMostIdentityBytes = 1 << 16;
+constexpr std::uint64_t kMostTokens = std::numeric_limits<Position>::max();
+constexpr std::uint64_t kMostStateBytes = std::uint64_t{1} << 46;
+
+struct Fixed {
+  std::uint64_t magic = kMagic;
+  std::uint32_t version = kVersion;
+  std::int32_t floor = 0;
+  std::uint64_t identity_bytes = 0;
+  std::uint64_t tokens = 0;
+  std::uint64_t state_bytes = 0;
+  std::uint64_t state_sum = 0;
+  std::array<std::uint64_t, 5> reserved{};
+  std::uint64_t front_sum = 0;  // Of all before the state, with 0 in this place.
+};
+static_assert(sizeof(Fixed) == kPrefixHeaderBytes);
+
+std::string hex(std::uint64_t value) {
+  constexpr const char* kDigits = "0123456789abcdef";
+  std::string text(16, '0');
+  for (std::size_t i = text.size(); i-- > 0; value >>= 4) text[i] = kDigits[value & 15];
+  return text;
+}
+
+std::string name_of_identity(const std::string& identity) {
+  return hex(checksum(std::as_bytes(std::span(identity)))) + "-";
+}
+
+std::uint64_t front_sum(std::span<const std::byte> front) {
+  std::vector<std::byte> bytes(front.begin(), front.end());
+  constexpr std::uint64_t kNone = 0;
+  std::memcpy(bytes.data() + offsetof(Fixed, front_sum), &kNone, sizeof(kNone));
+  return checksum(bytes);
+}
+
+}  // namespace
+
+std::vector<std::byte> encode_front(const std::string& identity,
+                                    std::span<const Token> tokens,
+                                    Position floor,
+                                    std::span<const std::byte> state) {
+  Fixed fixed;
+  fixed.floor = floor;
+  fixed.identity_bytes = identity.size();
+  fixed.tokens = tokens.size();
+  fixed.state_bytes = state.size();
+  fixed.state_sum = checksum(state);
+  std::vector<std::byte> front(sizeof(fixed) + identity.size() + tokens.size_bytes());
+  std::byte* to = front.data();
+  const auto append = [&](const void* from, std::size_t bytes) {
+    if (bytes > 0) std::memcpy(to, from, bytes);
+    to += bytes;
+  };
+  append(&fixed, sizeof(fixed));
+  append(identity.data(), identity.size());
+  append(tokens.data(), tokens.size_bytes());
+  fixed.front_sum = front_sum(front);
+  std::memcpy(front.data(), &fixed, sizeof(fixed));
+  return front;
+}
+
+std::optional<PrefixHeader> decode_header(std::span<const std::byte> bytes,
+                                          std::uint64_t file_bytes) {
+  if (bytes.size() < sizeof(Fixed)) return std::nullopt;
+  Fixed fixed;
+  std::memcpy(&fixed, bytes.data(), sizeof(fixed));
+  if (fixed.magic != kMagic || fixed.version != kVersion) return std::nullopt;
+  if (fixed.identity_bytes > kMostIdentityBytes || fixed.tokens == 0 ||
+      fixed.tokens > kMostTokens || fixed.state_bytes > kMostStateBytes || fixed.floor < 0 ||
+      static_cast<std::uint64_t>(fixed.floor) > fixed.tokens) {
+    return std::nullopt;
+  }
+  const PrefixHeader header{fixed.identity_bytes,
+                            fixed.tokens,
+                            fixed.state_bytes,
+                            fixed.floor,
+                            fixed.state_sum,
+                            fixed.front_sum};
+  if (header.file_bytes() != file_bytes) return std::nullopt;
+  return header;
+}
+
+std::optional<PrefixFront> decode_front(const PrefixHeader& header,
+                                        std::span<const std::byte> bytes) {
+  if (bytes.size() != header.front_bytes() || front_sum(bytes) != header.front_sum) {
+    return std::nullopt;
+  }
+  PrefixFront front{header, std::string(header.identity_bytes, '\0'), Tokens(header.tokens)};
+  const std::span<const std::byte> rest = bytes.subspan(sizeof(Fixed));
+  std::memcpy(front.identity.data(), rest.data(), front.identity.size());
+  std::memcpy(front.tokens.data(),
+              rest.data() + front.identity.size(),
+              front.tokens.size() * sizeof(Token));
+  return front;
+}
+
+std::string prefix_file_name(const std::string& identity, std::span<const Token> tokens) {
+  return name_of_identity(identity) + hex(checksum(std::as_bytes(tokens))) + kPrefixEnding;
+}
+
+bool is_prefix_file(const std::string& name, const std::string& identity) {
+  return name.starts_with(name_of_identity(identity)) && name.ends_with(kPrefixEnding);
+}
+
+}  // namespace llmlocal

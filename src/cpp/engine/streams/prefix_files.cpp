@@ -1,0 +1,262 @@
+#include "engine/streams/prefix_files.h"
+
+#include <algorithm>
+#include <ctime>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "base/checksum.h"
+#include "base/common_prefix.h"
+#include "base/system_memory.h"
+#include "engine/streams/prefix_file.h"
+#include "engine/streams/stream_choice.h"
+
+namespace llmlocal {
+namespace {
+
+constexpr std::size_t kPiece = 1 << 20;              // What is read and summed at a time.
+constexpr std::chrono::seconds kAbandoned{60 * 60};  // A file that nobody writes on any more.
+constexpr std::uint64_t kLeftFree = 256ULL << 20;    // On the disk, for others.
+
+std::int64_t now_s() {
+  return static_cast<std::int64_t>(std::time(nullptr));
+}
+
+// The front of a file, read from its beginning.
+std::optional<PrefixFront> read_front(ReadableFile& file) {
+  std::vector<std::byte> bytes(kPrefixHeaderBytes);
+  if (file.read(bytes) != bytes.size()) return std::nullopt;
+  const auto header = decode_header(bytes, file.size());
+  if (!header) return std::nullopt;
+  bytes.resize(header->front_bytes());
+  const std::span<std::byte> rest = std::span(bytes).subspan(kPrefixHeaderBytes);
+  if (file.read(rest) != rest.size()) return std::nullopt;
+  return decode_front(*header, bytes);
+}
+
+std::optional<StateBlob> read_state(ReadableFile& file, const PrefixHeader& header) {
+  StateBlob blob;
+  blob.size = header.state_bytes;
+  blob.length = static_cast<Position>(header.tokens);
+  blob.floor = header.floor;
+  // Not make_shared: that would write the memory once more.
+  blob.data.reset(new std::byte[blob.size]);  // NOLINT(*-owning-memory)
+  // In pieces, each summed while it is in the processor's cache.  Not mapped: a file that somebody
+  // cuts short meanwhile would end the process.
+  Checksum sum;
+  for (std::size_t done = 0; done < blob.size;) {
+    const std::span<std::byte> piece(blob.data.get() + done, std::min(kPiece, blob.size - done));
+    if (file.read(piece) != piece.size()) return std::nullopt;
+    sum.add(piece);
+    done += piece.size();
+  }
+  if (sum.value() != header.state_sum) return std::nullopt;
+  return blob;
+}
+
+}  // namespace
+
+PrefixFiles::PrefixFiles(std::unique_ptr<PrivateFolder> folder, PrefixFilesOptions options)
+    : folder_(std::move(folder)), options_(std::move(options)) {}
+
+// Learns of the files that came and went since the last time.  Called with the lock held; the
+// fronts of new files are small.
+void PrefixFiles::refresh() {
+  try {
+    const std::int64_t stamp = folder_->stamp();
+    if (stamp_ == stamp) return;
+    std::set<std::string> there;
+    for (const FileFacts& file : folder_->list()) {
+      if (!is_prefix_file(file.name, options_.identity)) continue;
+      there.insert(file.name);
+      if (!entries_.contains(file.name)) entries_[file.name] = index(file);
+    }
+    std::erase_if(entries_, [&](const auto& entry) { return !there.contains(entry.first); });
+    stamp_ = stamp;
+    said_unreadable_ = false;
+  } catch (const FileError& error) {
+    if (!std::exchange(said_unreadable_, true)) options_.log(error.what());
+  }
+}
+
+std::optional<PrefixFiles::Entry> PrefixFiles::index(const FileFacts& file) {
+  try {
+    const std::unique_ptr<ReadableFile> opened = folder_->open(file.name);
+    if (!opened) return std::nullopt;
+    std::optional<PrefixFront> front = read_front(*opened);
+    if (front && front->identity == options_.identity) {
+      return Entry{std::move(front->tokens), front->header.floor};
+    }
+    options_.log("the prefix file " + file.name + " is damaged or foreign, and is not used");
+  } catch (const FileError& error) {
+    options_.log(error.what());
+  }
+  return std::nullopt;
+}
+
+PrefixFiles::Match PrefixFiles::find(std::span<const Token> prompt, Position limit) {
+  const std::lock_guard lock(mutex_);
+  refresh();
+  Match best;
+  for (const auto& [name, entry] : entries_) {
+    if (!entry) continue;
+    const Position length = usable_prefix(entry->tokens, entry->floor, prompt, limit);
+    if (length > best.length) best = {name, length};
+  }
+  return best;
+}
+
+Position PrefixFiles::covered(std::span<const Token> tokens) {
+  return find(tokens, static_cast<Position>(tokens.size())).length;
+}
+
+std::optional<StateBlob> PrefixFiles::load(const Match& match, std::span<const Token> prompt) {
+  try {
+    const std::unique_ptr<ReadableFile> file = folder_->open(match.name);
+    if (!file) {
+      drop(match.name, "");  // Another process removed it.
+      return std::nullopt;
+    }
+    const std::optional<PrefixFront> front = read_front(*file);
+    const bool is_it =
+        front && front->identity == options_.identity &&
+        usable_prefix(front->tokens, front->header.floor, prompt, match.length) >= match.length;
+    if (is_it && !fits_in_memory(front->header.state_bytes, free_memory())) return std::nullopt;
+    std::optional<StateBlob> blob;
+    if (is_it) blob = read_state(*file, front->header);
+    if (!blob) {
+      drop(match.name, "the prefix file " + match.name + " is damaged and was removed");
+      folder_->remove(match.name);
+      return std::nullopt;
+    }
+    folder_->touch(match.name);
+    const std::lock_guard lock(mutex_);
+    read_bytes_ += front->header.file_bytes();
+    return blob;
+  } catch (const FileError& error) {
+    drop(match.name, error.what());
+    return std::nullopt;
+  }
+}
+
+void PrefixFiles::drop(const std::string& name, const std::string& why) {
+  {
+    const std::lock_guard lock(mutex_);
+    entries_.insert_or_assign(name, std::nullopt);
+  }
+  if (!why.empty()) options_.log(why);
+}
+
+bool PrefixFiles::write(std::span<const Token> tokens, const StateBlob& blob) {
+  const std::string name = prefix_file_name(options_.identity, tokens);
+  try {
+    write_file(name, tokens, blob);
+    remove_covered(name, tokens, blob.floor);
+    make_room(name);
+    return true;
+  } catch (const FileError& error) {
+    options_.log(std::string("an evaluated prefix was not kept: ") + error.what());
+    return false;
+  }
+}
+
+void PrefixFiles::write_file(const std::string& name,
+                             std::span<const Token> tokens,
+                             const StateBlob& blob) {
+  const std::span<const std::byte> state(blob.data.get(), blob.size);
+  const std::vector<std::byte> front = encode_front(options_.identity, tokens, blob.floor, state);
+  const std::uint64_t bytes = front.size() + state.size();
+  if (bytes > options_.most_bytes) throw FileError("it is larger than all may be together");
+  if (folder_->free_bytes() < bytes + kLeftFree) throw FileError("the disk is almost full");
+  // Two processes may write the same entry.
+  const std::string part =
+      name + "." +
+      std::to_string(reinterpret_cast<std::uintptr_t>(this) ^  // NOLINT
+                     static_cast<std::uintptr_t>(
+                         std::chrono::steady_clock::now().time_since_epoch().count())) +
+      kPartEnding;
+  try {
+    {
+      const std::unique_ptr<WritableFile> file = folder_->create(part);
+      file->write(front);
+      for (std::size_t done = 0; done < state.size(); done += kPiece) {
+        file->write(state.subspan(done, std::min(kPiece, state.size() - done)));
+      }
+      file->sync();
+    }
+    folder_->rename(part, name);
+  } catch (const FileError&) {
+    try {
+      folder_->remove(part);
+    } catch (const FileError&) {  // NOLINT(bugprone-empty-catch): make_room() will
+    }
+    throw;
+  }
+  const std::lock_guard lock(mutex_);
+  entries_.insert_or_assign(name, Entry{{tokens.begin(), tokens.end()}, blob.floor});
+  written_bytes_ += bytes;
+}
+
+// What could serve nothing that the new entry can't.
+void PrefixFiles::remove_covered(const std::string& name,
+                                 std::span<const Token> tokens,
+                                 Position floor) {
+  std::vector<std::string> covered;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [other, entry] : entries_) {
+      if (!entry || other == name) continue;
+      const auto length = static_cast<Position>(entry->tokens.size());
+      if (floor <= length && common_prefix(entry->tokens, tokens) == length) {
+        covered.push_back(other);
+      }
+    }
+  }
+  for (const std::string& other : covered) {
+    drop(other, "");
+    folder_->remove(other);
+  }
+}
+
+// All models share the folder, so all files count.
+void PrefixFiles::make_room(const std::string& newest) {
+  std::vector<FileFacts> files;
+  std::uint64_t bytes = 0;
+  const std::int64_t now = now_s();
+  for (FileFacts& file : folder_->list()) {
+    const std::chrono::seconds age(now - file.used_s);
+    const bool is_part = file.name.ends_with(kPartEnding);
+    if (!is_part && !file.name.ends_with(kPrefixEnding)) continue;  // Not ours to remove.
+    if (age > (is_part ? kAbandoned : options_.most_age)) {
+      folder_->remove(file.name);
+      continue;
+    }
+    bytes += file.bytes;
+    if (!is_part && file.name != newest) files.push_back(std::move(file));
+  }
+  std::ranges::sort(files, {}, &FileFacts::used_s);
+  for (const FileFacts& file : files) {
+    if (bytes <= options_.most_bytes) return;
+    folder_->remove(file.name);
+    bytes -= file.bytes;
+  }
+}
+
+void PrefixFiles::report(EngineStats& stats) const {
+  const std::lock_guard lock(mutex_);
+  stats.disk_entries = static_cast<std::size_t>(
+      std::ranges::count_if(entries_, [](const auto& entry) { return entry.second.has_value(); }));
+  stats.disk_hits = hits_;
+  stats.disk_tokens = hit_tokens_;
+  stats.disk_read_bytes = read_bytes_;
+  stats.disk_written_bytes = written_bytes_;
+}
+
+void PrefixFiles::count_hit(Position tokens) {
+  const std::lock_guard lock(mutex_);
+  ++hits_;
+  hit_tokens_ += static_cast<std::uint64_t>(tokens);
+}
+
+}  // namespace llmlocal

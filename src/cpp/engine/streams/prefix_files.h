@@ -1,0 +1,85 @@
+// Evaluated prefixes on disk: what this process and others keep for later ones.
+//
+// One file is one entry.  It is written beside its place and renamed, so that an entry is whole or
+// not there, and it is verified before it is adopted; a file that is damaged, foreign or gone costs
+// itself and a line in the log.  Several processes may share the folder: each finds what the others
+// wrote, and what any of them used lately is the last to be removed.
+// Any thread may call; files are read and written outside the lock.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/private_folder.h"
+#include "base/token.h"
+#include "engine/decoder.h"
+#include "engine/stats.h"
+
+namespace llmlocal {
+
+struct PrefixFilesOptions {
+  std::string identity;  // Of all that a state depends on but for the tokens.
+  std::uint64_t most_bytes = 0;
+  std::chrono::seconds most_age{0};  // Since its last use.
+  std::function<void(const std::string&)> log = [](const std::string&) {};
+};
+
+class PrefixFiles {
+ public:
+  PrefixFiles(std::unique_ptr<PrivateFolder> folder, PrefixFilesOptions options);
+
+  struct Match {
+    std::string name;
+    Position length = 0;  // Tokens of the prompt that it can stand for.
+  };
+  // The longest usable prefix of `prompt`, at most `limit` tokens.
+  Match find(std::span<const Token> prompt, Position limit);
+
+  // The state in this file, if its entry still begins with these tokens and is as it was written.
+  std::optional<StateBlob> load(const Match& match, std::span<const Token> prompt);
+
+  // How many of these tokens an entry can serve already.
+  Position covered(std::span<const Token> tokens);
+
+  // Keeps the state, and removes what it covers and what is too old or too much.  What fails is
+  // logged and leaves no trace; false then.
+  bool write(std::span<const Token> tokens, const StateBlob& blob);
+
+  void report(EngineStats& stats) const;
+  // A match was adopted: so many tokens did not have to be evaluated.
+  void count_hit(Position tokens);
+
+ private:
+  struct Entry {
+    Tokens tokens;
+    Position floor = 0;
+  };
+
+  void refresh();
+  std::optional<Entry> index(const FileFacts& file);
+  void drop(const std::string& name, const std::string& why);
+  void write_file(const std::string& name, std::span<const Token> tokens, const StateBlob& blob);
+  void remove_covered(const std::string& name, std::span<const Token> tokens, Position floor);
+  void make_room(const std::string& newest);
+
+  const std::unique_ptr<PrivateFolder> folder_;
+  const PrefixFilesOptions options_;
+  mutable std::mutex mutex_;                             // Guards everything below.
+  std::map<std::string, std::optional<Entry>> entries_;  // Nothing: looked at, and not ours.
+  std::optional<std::int64_t> stamp_;                    // Of the folder as it was indexed.
+  bool said_unreadable_ = false;
+  std::uint64_t hits_ = 0;
+  std::uint64_t hit_tokens_ = 0;
+  std::uint64_t read_bytes_ = 0;
+  std::uint64_t written_bytes_ = 0;
+};
+
+}  // namespace llmlocal
