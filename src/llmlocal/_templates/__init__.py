@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._marked import Segment
+from ._marked import Segment, own_text
 from ._messages import Message, check_list, checked_messages
 from ._prompt import ChatPrompt, SegmentEncoder, encode_prompt
 from ._reasoning import Part, ReasoningSplitter, ReasoningTags
@@ -20,4 +20,5 @@ __all__ = [
     "check_list",
     "checked_messages",
     "encode_prompt",
+    "own_text",
 ]

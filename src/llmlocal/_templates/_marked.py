@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, SupportsIndex
 
-__all__ = ["MarkedText", "Segment", "marked", "marks_of"]
+__all__ = ["MarkedText", "Segment", "marked", "marks_of", "own_text"]
 
 Segment = tuple[str, bool]
 """A run of text, and whether the template wrote it (and not the conversation)."""
@@ -26,6 +26,13 @@ _RUNS = re.compile(rb"\x00+|\x01+")
 def marks_of(text: str) -> bytes:
     """One byte for each character: 1 where it came from the conversation, else 0."""
     return text.marks if isinstance(text, MarkedText) else _OWN * len(text)
+
+
+def own_text(segments: Iterable[Segment]) -> str:
+    """Text for a message's content, of which some runs count as the template's."""
+    runs = list(segments)
+    marks = b"".join((_OWN if is_own else _FOREIGN) * len(text) for text, is_own in runs)
+    return MarkedText("".join(text for text, _ in runs), marks)
 
 
 def marked(value: Any) -> Any:

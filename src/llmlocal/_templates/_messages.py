@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from .._quote import quote
 from ..errors import ParameterError
+from ._marked import MarkedText
 
 __all__ = [
     "Message",
@@ -124,7 +125,7 @@ def _plain(value: Any, where: str, depth: int) -> Any:
         error = f"{where} is nested more than {_MAX_DEPTH} deep"
         raise ParameterError(error)
     if isinstance(value, str):
-        return "".join(value) if type(value) is not str else value
+        return value if type(value) in (str, MarkedText) else str.__str__(value)
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Mapping):

@@ -16,9 +16,14 @@ __all__ = ["Part", "ReasoningSplitter", "ReasoningTags", "reasoning_tags"]
 
 
 class Part(NamedTuple):
-    """A piece of what a model wrote."""
+    """A piece of what a model wrote.
 
-    kind: Literal["reasoning", "answer"]
+    Attributes:
+        kind: "reasoning", "answer"; for a call of a tool first "call", then "arguments".
+        text: The piece; for "call" the name of the tool.
+    """
+
+    kind: Literal["reasoning", "answer", "call", "arguments"]
     text: str
 
 

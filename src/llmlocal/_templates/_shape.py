@@ -157,10 +157,6 @@ class Shape:
         message = {"role": "assistant", "tool_calls": [call]}
         return [{"role": "user", "content": self._user()}, _with_content(message, content)]
 
-    def probe(self, messages: list[dict[str, Any]]) -> str:
-        """The output for any small conversation, adapted; nothing if the template fails."""
-        return self._probe(self.adapted(messages))
-
     def _probe(self, messages: list[dict[str, Any]]) -> str:
         """What the template makes of messages; nothing if it fails."""
         try:

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ParameterError, TemplateError
-from ._limits import Limits
+from ._limits import Limits, TemplateLimitError
 from ._marked import MarkedText, Segment, marked
 from ._messages import Message, as_text, checked_messages
 from ._prompt import ChatPrompt
@@ -137,7 +137,7 @@ class ChatTemplate:
     @cached_property
     def reasoning(self) -> ReasoningTags | None:
         """The tags that set reasoning apart: as the template shows them, else as it names them."""
-        return read_reasoning_tags(self._shape.probe) or reasoning_tags(self.source)
+        return read_reasoning_tags(self.try_out) or reasoning_tags(self.source)
 
     # -- what the template takes --------------------------------------------------------------
 
@@ -145,9 +145,22 @@ class ChatTemplate:
     def _shape(self) -> Shape:
         return Shape(self._probe)
 
-    def _probe(self, messages: list[dict[str, Any]]) -> str:
-        """The prompt of a small conversation, made to find out what the template does with it."""
-        given: dict[str, Any] = {"tools": None, "documents": None, "bos_token": "", "eos_token": ""}
+    def try_out(
+        self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None = None
+    ) -> str:
+        """What the template makes of a small conversation, to find out; nothing if it fails."""
+        try:
+            return self._probe(self._shape.adapted(messages), tools)
+        except TemplateLimitError:
+            raise
+        except TemplateError:
+            return ""
+
+    def _probe(
+        self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None = None
+    ) -> str:
+        given: dict[str, Any] = {"documents": None, "bos_token": "", "eos_token": ""}
+        given["tools"] = marked(tools)
         given["add_generation_prompt"] = messages[-1]["role"] != "assistant"
         return "".join(text for text, _ in self._run(messages, given, datetime.min))
 

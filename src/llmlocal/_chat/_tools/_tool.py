@@ -1,0 +1,171 @@
+"""A tool: what a model is told of a function, and how the function is reached.
+
+Tools come as Python functions, pydantic models and dataclasses, as OpenAI's dicts, and as an MCP
+client lists them; from here on they are all the same.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from llmlocal._chat._tools._signature import function_schema, plain_schema
+from llmlocal.errors import ParameterError
+
+__all__ = ["Tool", "ToolChoice", "ToolLike", "as_tools", "chosen", "tool_dicts"]
+
+ToolLike = Callable[..., Any] | type | Mapping[str, Any]
+"""A function, a class with fields, or a dict with a name and a schema."""
+
+ToolChoice = str | Mapping[str, Any]
+"""Whether tools are called: "auto" (as the model likes), "none", "required"; or a tool's name."""
+
+_NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
+_SCHEMAS = ("parameters", "inputSchema", "input_schema")
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One tool.
+
+    Attributes:
+        name: What the model calls it by.
+        description: What it does.
+        parameters: The JSON schema of its arguments.
+        function: What is called; None for a tool that is only described.
+        given: The dict that it was made of, if that was in OpenAI's form.
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    function: Callable[..., Any] | None = None
+    given: Mapping[str, Any] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """OpenAI's form, which templates read."""
+        if self.given is not None:
+            return copy.deepcopy(dict(self.given))
+        function: dict[str, Any] = {"name": self.name}
+        if self.description:
+            function["description"] = self.description
+        function["parameters"] = copy.deepcopy(dict(self.parameters))
+        return {"type": "function", "function": function}
+
+    def is_text(self, name: str) -> bool:
+        """Whether an argument is a string, whatever its value."""
+        schema = self.parameters.get("properties", {}).get(name)
+        return isinstance(schema, Mapping) and is_string(schema)
+
+
+def is_string(schema: Mapping[str, Any]) -> bool:
+    """Whether a schema allows strings, and nothing else."""
+    if "const" in schema:
+        return isinstance(schema["const"], str)
+    values = schema.get("enum")
+    if isinstance(values, list) and values:
+        return all(isinstance(value, str) for value in values)
+    return schema.get("type") == "string"
+
+
+def as_tools(tools: Sequence[ToolLike] | None) -> tuple[Tool, ...]:
+    """The tools in one form.
+
+    Raises:
+        ParameterError: One is none, has no usable name or schema, or two have the same name.
+    """
+    if tools is None:
+        return ()
+    if isinstance(tools, str | Mapping) or not isinstance(tools, Sequence):
+        raise ParameterError(f"tools must be a list, got {tools!r:.60}")
+    found = tuple(_tool(tool, f"tools[{i}]") for i, tool in enumerate(tools))
+    names = [tool.name for tool in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise ParameterError(f"two tools have the name {name!r}")
+    return found
+
+
+def tool_dicts(tools: Sequence[Tool]) -> list[dict[str, Any]] | None:
+    """What templates get; None where there are none."""
+    return [tool.as_dict() for tool in tools] or None
+
+
+def _tool(given: Any, where: str) -> Tool:
+    if isinstance(given, Tool):
+        return given
+    if isinstance(given, Mapping):
+        return _from_dict(given, where)
+    if not callable(given) and hasattr(given, "inputSchema"):  # an MCP client's own class
+        listed = {name: getattr(given, name, None) for name in ("name", "description")}
+        return _from_dict({**listed, "inputSchema": given.inputSchema}, where)
+    if isinstance(given, type):
+        description = inspect.cleandoc(given.__doc__ or "")
+        return _checked(Tool(given.__name__, description, plain_schema(given)), where)
+    if callable(given):
+        name = getattr(given, "__name__", type(given).__name__)
+        return _checked(Tool(name, *function_schema(given), given), where)
+    raise ParameterError(
+        f"{where} must be a function, a class with fields, or a dict with a name and a schema;"
+        f" got {given!r:.60}"
+    )
+
+
+def _from_dict(given: Mapping[str, Any], where: str) -> Tool:
+    inner = given.get("function", given)
+    if given.get("type", "function") != "function" or not isinstance(inner, Mapping):
+        raise ParameterError(f"{where} is no function: {given!r:.80}")
+    schema = next((inner[key] for key in _SCHEMAS if inner.get(key) is not None), None)
+    schema = {"type": "object", "properties": {}} if schema is None else schema
+    description = inner.get("description") or ""
+    if not isinstance(description, str):
+        raise ParameterError(f"{where} has the description {description!r:.60}, which is no text")
+    is_openai = "function" in given and "parameters" in inner
+    tool = Tool(
+        cast("str", inner.get("name")), description, schema, given=given if is_openai else None
+    )
+    return _checked(tool, where)
+
+
+def _checked(tool: Tool, where: str) -> Tool:
+    if not isinstance(cast("object", tool.name), str) or not _NAME.fullmatch(tool.name):
+        raise ParameterError(
+            f"{where} has the name {tool.name!r:.60}; a name is 1 to 128 letters, digits and _.:/-"
+        )
+    schema = cast("object", tool.parameters)
+    if not isinstance(schema, Mapping) or schema.get("type", "object") != "object":
+        raise ParameterError(
+            f"{where} ({tool.name}) has the parameters {schema!r:.60}; they must be the JSON schema"
+            " of an object"
+        )
+    return tool
+
+
+def chosen(choice: Any, tools: Sequence[Tool]) -> tuple[str, tuple[Tool, ...]]:
+    """The mode ("auto", "none" or "required") and the tools that may be called.
+
+    A tool that is named is called, and is called once.
+
+    Raises:
+        ParameterError: There is no such choice, or no tool to choose.
+    """
+    if isinstance(choice, Mapping):  # OpenAI's {"type": "function", "function": {"name": ...}}
+        function = choice.get("function", choice)
+        choice = function.get("name") if isinstance(function, Mapping) else None
+    names = [tool.name for tool in tools]
+    if choice in ("auto", "none"):
+        return (choice if tools else "none"), tuple(tools)
+    if not tools:
+        raise ParameterError(f"tool_choice is {choice!r:.60}, but there are no tools")
+    if choice == "required":
+        return "required", tuple(tools)
+    if choice in names:
+        return "required", (tools[names.index(choice)],)
+    raise ParameterError(
+        f"tool_choice must be 'auto', 'none', 'required' or the name of a tool"
+        f" ({', '.join(names)}), got {choice!r:.60}"
+    )

@@ -1,0 +1,1 @@
+"""Tools: formats, parsing, grammars, schemas, the loop."""
