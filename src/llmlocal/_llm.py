@@ -462,6 +462,29 @@ class LLM(LoadedModel):
         """CPU threads that it may use; fewer are used while other processes keep the CPU busy."""
         return self._generator.n_threads
 
+    def save_state(self, prompt: Prompt) -> bytes:
+        """What was evaluated of a prompt, to go on from it in another process or on another machine.
+
+        Args:
+            prompt: As in :meth:`generate`; the longest beginning of it that is held counts.
+
+        Returns:
+            Bytes for :meth:`load_state`: some ten thousand for each token of a small model.  They
+            tell what the prompt said.  Empty if nothing of it is held.
+        """
+        return self._generator.save_state(prompt_tokens(prompt, self.tokenize))
+
+    def load_state(self, state: bytes) -> int:
+        """Hold a state, so that prompts which begin with its tokens need not evaluate them again.
+
+        Args:
+            state: What :meth:`save_state` gave, from the same model, ``kv_type`` and build.
+
+        Returns:
+            The number of its tokens; 0 if it is damaged, or of another model or kind of state.
+        """
+        return self._generator.load_state(bytes(state))
+
     def stats(self) -> Stats:
         """What the engine holds now, and has done so far."""
         return self._generator.stats()

@@ -1,6 +1,7 @@
 #include "bindings/bindings.h"
 #include "bindings/process_bound.h"
 #include "engine/engine.h"
+#include "engine/streams/prefix_file.h"
 #include "engine/streams/prefix_files.h"
 #include "llama/llama_decoder.h"
 #include "llama/log.h"
@@ -22,6 +23,10 @@ struct PrefixFolder {
   std::chrono::seconds most_age{0};
 };
 
+std::string identity_with(const std::string& state, const std::string& model) {
+  return state + ", model " + model;
+}
+
 CacheOptions with_files(CacheOptions options,
                         const std::optional<PrefixFolder>& folder,
                         const LlamaDecoder& decoder) {
@@ -30,7 +35,7 @@ CacheOptions with_files(CacheOptions options,
     options.files = std::make_shared<PrefixFiles>(
         open_private_folder(folder->folder),
         PrefixFilesOptions{
-            decoder.state_identity() + ", model " + folder->model,
+            identity_with(decoder.state_identity(), folder->model),
             folder->most_bytes,
             folder->most_age,
             [](const std::string& line) { add_log_line(LogLevel::kWarning, line); }});
@@ -64,6 +69,22 @@ class PyEngine {
     for (std::shared_ptr<Request>& request : requests) request = held_by_caller(std::move(request));
     return requests;
   }
+  // Empty: nothing of these tokens is held.
+  std::vector<std::byte> save_state(const Tokens& tokens, const std::string& model) {
+    std::optional<PrefixStore::Entry> held;
+    engine_.get().perform([&](StreamPool& pool) { held = pool.take_out(tokens); });
+    return held ? encode_entry(identity_with(state_identity_, model), *held)
+                : std::vector<std::byte>();
+  }
+  // How many tokens it stands for; 0: it is damaged, or of another model or kind of state.
+  std::size_t load_state(std::string_view bytes, const std::string& model) {
+    std::optional<PrefixStore::Entry> entry =
+        decode_entry(identity_with(state_identity_, model), std::as_bytes(std::span(bytes)));
+    if (!entry) return 0;
+    const std::size_t length = entry->tokens.size();
+    engine_.get().perform([&](StreamPool& pool) { pool.put_in(std::move(*entry)); });
+    return length;
+  }
   EngineStats stats() const { return engine_.get().stats(); }
   BufferSizes context_sizes() const { return context_sizes_->get(); }
   void close() {
@@ -75,10 +96,12 @@ class PyEngine {
            const CacheOptions& cache_options,
            const std::optional<PrefixFolder>& folder)
       : context_sizes_(decoder->context_sizes()),
+        state_identity_(decoder->state_identity()),
         engine_(std::make_unique<Engine>(std::move(decoder),
                                          with_files(cache_options, folder, *decoder))) {}
 
   std::shared_ptr<const ContextSizes> context_sizes_;
+  std::string state_identity_;
   ProcessBound<Engine> engine_;
 };
 
@@ -164,6 +187,29 @@ void bind_engine(py::module_& module) {
            py::arg("store_bytes"),
            py::arg("prefix_files"))
       .def("submit", &PyEngine::submit, py::arg("specs"), ReleaseGil())
+      .def(
+          "save_state",
+          [](PyEngine& engine, const Tokens& tokens, const std::string& model) {
+            std::vector<std::byte> bytes;
+            {
+              const WithoutGil no_gil;
+              bytes = engine.save_state(tokens, model);
+            }
+            return py::bytes(reinterpret_cast<const char*>(bytes.data()), bytes.size());  // NOLINT
+          },
+          py::arg("tokens"),
+          py::kw_only(),
+          py::arg("model"))
+      .def(
+          "load_state",
+          [](PyEngine& engine, const py::bytes& state, const std::string& model) {
+            const std::string_view bytes = state;
+            const WithoutGil no_gil;
+            return engine.load_state(bytes, model);
+          },
+          py::arg("state"),
+          py::kw_only(),
+          py::arg("model"))
       .def("stats", &PyEngine::stats, ReleaseGil())
       .def("context_sizes", &PyEngine::context_sizes)
       .def("close", &PyEngine::close, ReleaseGil());

@@ -73,6 +73,18 @@ Chooser Engine::make_chooser(SamplerFactory& samplers, RequestSpec& spec) const 
   return Chooser(samplers.make(spec.sampling, spec.prompt), std::move(constraint));
 }
 
+void Engine::perform(Job::Work work) {
+  const auto job = std::make_shared<Job>(std::move(work));
+  Jobs arriving{job};
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopped_by_) std::rethrow_exception(stopped_by_);
+    jobs_.splice(jobs_.end(), arriving);
+  }
+  work_.notify_one();
+  job->wait();
+}
+
 void Engine::close() {
   closing_ = true;
   {
@@ -119,14 +131,26 @@ bool Engine::receive() {
     scheduler_.rest();
     evaluator_.rest();
   }
+  run_jobs(lock);
   scheduler_.add(inbox_);
   return !closing_;
+}
+
+// Those that wait now; the lock is not held while they run.
+void Engine::run_jobs(std::unique_lock<std::mutex>& lock) {
+  if (closing_ || jobs_.empty()) return;
+  Jobs jobs;
+  jobs.swap(jobs_);
+  lock.unlock();
+  for (const std::shared_ptr<Job>& job : jobs) job->run(scheduler_.pool());
+  publish_stats();
+  lock.lock();
 }
 
 // Nobody waits for an answer: the time to keep things for later.
 void Engine::wait_for_work(std::unique_lock<std::mutex>& lock) {
   constexpr std::chrono::milliseconds kUntilDiskIsAsked{50};
-  const auto has_work = [this] { return closing_ || !inbox_.empty(); };
+  const auto has_work = [this] { return this->has_work(); };
   while (!has_work()) {
     lock.unlock();
     const StreamPool::Kept kept = scheduler_.pool().keep_one();
@@ -160,13 +184,16 @@ void Engine::fail_all(const std::exception_ptr& error) noexcept {
 }
 
 void Engine::stop(const std::exception_ptr& error) noexcept {
+  Jobs jobs;
   {
     const std::lock_guard lock(mutex_);
     // An engine that failed says why; one that was closed has said so already.
     if (!stopped_by_) stopped_by_ = error;
     samplers_.reset();  // They hold the model.
     scheduler_.add(inbox_);
+    jobs.swap(jobs_);
   }
+  for (const std::shared_ptr<Job>& job : jobs) job->fail(error);
   fail_all(error);
 }
 

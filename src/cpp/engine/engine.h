@@ -11,6 +11,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -19,6 +20,7 @@
 #include "base/token.h"
 #include "engine/decoder.h"
 #include "engine/failures.h"
+#include "engine/job.h"
 #include "engine/queued.h"
 #include "engine/request.h"
 #include "engine/scheduler.h"
@@ -39,6 +41,10 @@ class Engine {
   // EngineClosedError, or the EngineError that stopped the engine.
   std::vector<std::shared_ptr<Request>> submit(std::vector<RequestSpec> specs);
 
+  // Has this done by the engine's thread between two steps, and waits for it.  Throws what it
+  // threw, or as submit() does.
+  void perform(Job::Work work);
+
   // Ends all requests with EngineClosedError, waits for the step in hand and
   // frees the decoder. May be called twice, and from several threads.
   void close();
@@ -46,11 +52,15 @@ class Engine {
   EngineStats stats() const;
 
  private:
+  using Jobs = std::list<std::shared_ptr<Job>>;
+
   std::shared_ptr<SamplerFactory> samplers_if_open() const;
   Chooser make_chooser(SamplerFactory& samplers, RequestSpec& spec) const;
   void run() noexcept;
   bool receive();  // Waits for work.  False: the engine is to close.
   void wait_for_work(std::unique_lock<std::mutex>& lock);
+  bool has_work() const { return closing_ || !inbox_.empty() || !jobs_.empty(); }
+  void run_jobs(std::unique_lock<std::mutex>& lock);
   void step();
   void retire_finished() noexcept;
   void fail_all(const std::exception_ptr& error) noexcept;
@@ -73,6 +83,7 @@ class Engine {
   std::condition_variable work_;
   std::shared_ptr<SamplerFactory> samplers_;  // Until it stops.
   Queue inbox_;
+  Jobs jobs_;
   std::exception_ptr stopped_by_;  // Set once no more requests are taken.
   EngineStats published_;
 

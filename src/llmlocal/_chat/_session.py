@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, cast, get_args, overload
 
 from llmlocal._chat._model import ChatModel, as_messages, control_texts, find_template, render
 from llmlocal._chat._overflow import Overflow, choose_first, room_for_answer, turn_starts
 from llmlocal._chat._reply import ChatReply
-from llmlocal._chat._saved import SavedSession, read_session, write_session
+from llmlocal._chat._saved import (
+    SavedSession,
+    read_file,
+    read_session,
+    write_file,
+    write_session,
+)
 from llmlocal._chat._stream import AsyncChatStream, ChatStream
 from llmlocal._chat._turn import Busy, Prompt, Turn
 from llmlocal._generation._options import Options, RequestOptions, check_names
@@ -295,6 +303,40 @@ class ChatSession:
         except (ValueError, TypeError, AttributeError) as exc:
             raise ParameterError(f"this is not a saved chat session: {exc}") from exc
         session.first = saved.first
+        return session
+
+    def save(self, path: str | os.PathLike[str], *, state: bool = False) -> None:
+        """Write the session to a file, which its user alone can read.
+
+        Args:
+            path: The file; what is there is replaced once the new one is whole.
+            state: Include what the model has evaluated of it, so that the next turn evaluates
+                nothing twice: on any machine with the same model and build.  Elsewhere the
+                conversation is loaded all the same, and evaluated anew.
+
+        Raises:
+            OSError: The file can't be written.
+        """
+        evaluated = b""
+        if state and self.history:
+            prompt = encode_prompt(self._model, self._render(self.history, self.variables))
+            evaluated = self._model.save_state(prompt)
+        write_file(Path(path), self.to_json(), evaluated)
+
+    @classmethod
+    def load(cls, model: ChatModel, path: str | os.PathLike[str]) -> ChatSession:
+        """The session that :meth:`save` wrote, to go on with ``model``.
+
+        A state that the model has no use for is left alone.
+
+        Raises:
+            OSError: The file can't be read.
+            ParameterError: It holds no session; says why.
+        """
+        text, evaluated = read_file(Path(path))
+        session = cls.from_json(model, text)
+        if evaluated:
+            model.load_state(evaluated)
         return session
 
     # --- How it works ----------------------------------------------------------------------------

@@ -82,6 +82,7 @@ class Generator:
     def __init__(
         self, loaded: Loaded, tokenizer: _core.Tokenizer, options: GeneratorOptions
     ) -> None:
+        self._path = loaded.path
         self.n_ctx = _context_for(loaded, options.n_ctx)
         self.n_threads = options.n_threads or default_threads()
         limit = options.kv_cache_bytes
@@ -137,6 +138,14 @@ class Generator:
             for place, request in zip(order, requests, strict=True)
         }
         return [replies[place] for place in range(len(prompts))]
+
+    def save_state(self, tokens: Sequence[int]) -> bytes:
+        """What is evaluated of these tokens, as bytes; none if nothing of them is held."""
+        return self._engine.save_state(tokens, model=fingerprint(self._path))
+
+    def load_state(self, state: bytes) -> int:
+        """Hold what :meth:`save_state` gave; return its tokens, 0 if it is of no use here."""
+        return self._engine.load_state(state, model=fingerprint(self._path))
 
     def stats(self) -> Stats:
         """What the engine holds now, and has done so far."""

@@ -108,6 +108,31 @@ std::optional<PrefixFront> decode_front(const PrefixHeader& header,
   return front;
 }
 
+std::vector<std::byte> encode_entry(const std::string& identity, const PrefixStore::Entry& entry) {
+  const std::span<const std::byte> state(entry.blob.data.get(), entry.blob.size);
+  std::vector<std::byte> bytes = encode_front(identity, entry.tokens, entry.blob.floor, state);
+  bytes.insert(bytes.end(), state.begin(), state.end());
+  return bytes;
+}
+
+std::optional<PrefixStore::Entry> decode_entry(const std::string& identity,
+                                               std::span<const std::byte> bytes) {
+  const auto header = decode_header(bytes, bytes.size());
+  if (!header) return std::nullopt;
+  std::optional<PrefixFront> front = decode_front(*header, bytes.first(header->front_bytes()));
+  const std::span<const std::byte> state = bytes.subspan(header->front_bytes());
+  if (!front || front->identity != identity || checksum(state) != header->state_sum) {
+    return std::nullopt;
+  }
+  StateBlob blob;
+  blob.data = std::make_unique<std::byte[]>(state.size());
+  std::memcpy(blob.data.get(), state.data(), state.size());
+  blob.size = state.size();
+  blob.length = static_cast<Position>(front->tokens.size());
+  blob.floor = header->floor;
+  return PrefixStore::Entry{std::move(front->tokens), std::move(blob)};
+}
+
 std::string prefix_file_name(const std::string& identity, std::span<const Token> tokens) {
   return name_of_identity(identity) + hex(checksum(std::as_bytes(tokens))) + kPrefixEnding;
 }

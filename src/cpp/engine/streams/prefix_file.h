@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/token.h"
+#include "engine/streams/prefix_store.h"
 
 namespace llmlocal {
 
@@ -55,6 +56,12 @@ std::optional<PrefixHeader> decode_header(std::span<const std::byte> bytes,
 // `bytes`: the whole front.  Nothing: it was damaged.
 std::optional<PrefixFront> decode_front(const PrefixHeader& header,
                                         std::span<const std::byte> bytes);
+
+// A whole entry in one piece, as a file would have it, and back.  Nothing: it was damaged, or is of
+// another identity.
+std::vector<std::byte> encode_entry(const std::string& identity, const PrefixStore::Entry& entry);
+std::optional<PrefixStore::Entry> decode_entry(const std::string& identity,
+                                               std::span<const std::byte> bytes);
 
 // Such as "1f0c...-83ab....prefix": first the identity's part, then the tokens'.
 std::string prefix_file_name(const std::string& identity, std::span<const Token> tokens);

@@ -198,6 +198,21 @@ void StreamPool::release(StreamId stream) {
   if (files_) works([&] { return (at(stream).on_disk = files_->covered(at(stream).tokens)) > 0; });
 }
 
+std::optional<PrefixStore::Entry> StreamPool::take_out(std::span<const Token> tokens) {
+  const auto limit = static_cast<Position>(tokens.size());
+  const StreamMatch stream = longest_to_copy(views(), tokens, limit);
+  const PrefixStore::Match stored = store_.find(tokens, limit);
+  if (stream.length == 0 && stored.length == 0) return std::nullopt;
+  if (stored.length >= stream.length) return *stored.entry;
+  std::optional<StateBlob> blob = decoder_.save(stream.stream);
+  if (!blob) return std::nullopt;
+  return PrefixStore::Entry{at(stream.stream).tokens, std::move(*blob)};
+}
+
+void StreamPool::put_in(PrefixStore::Entry entry) {
+  store_.insert(std::move(entry.tokens), std::move(entry.blob), true);
+}
+
 // A free stream with more tokens than any file has.  As a conversation grows, it is written anew
 // only when it has grown by an eighth: all its files together then are no more than a few times as
 // long as the last.  At the end all that is new counts.

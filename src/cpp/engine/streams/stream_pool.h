@@ -66,6 +66,12 @@ class StreamPool {
   // can't be had.
   void checkpoint(StreamId stream);
 
+  // What is held of these tokens, as far as it can serve a text that begins with them.  Nothing: it
+  // is not, or can't be had.
+  std::optional<PrefixStore::Entry> take_out(std::span<const Token> tokens);
+  // The other way: keeps a state in RAM, if it may take so much.
+  void put_in(PrefixStore::Entry entry);
+
   // Something that is worth keeping on disk was handed to its writer; or there is nothing; or the
   // writer has no place for it yet.  For moments in which nobody waits: it takes as long as saving
   // a stream.
