@@ -12,6 +12,7 @@ from benchmarks.scenarios.growth import GROWTH
 from benchmarks.scenarios.held import HELD
 from benchmarks.scenarios.memory import MEMORY
 from benchmarks.scenarios.overhead import OVERHEAD
+from benchmarks.scenarios.prefixes import DISK, HYBRID, TREE
 from benchmarks.scenarios.sampling import SAMPLING
 from benchmarks.scenarios.scenario import Scenario
 from benchmarks.scenarios.single import DECODE, PREFILL, STREAM
@@ -32,6 +33,9 @@ SCENARIOS: Mapping[str, Scenario] = {
         PREFIX,
         ARRIVAL,
         HELD,
+        DISK,
+        TREE,
+        HYBRID,
         COLD,
         IMPORT,
         LOAD,
