@@ -54,6 +54,12 @@ class FakeModel:
     def metadata(self) -> Mapping[str, str]:
         return {f"tokenizer.chat_template.{name}": text for name, text in self.named.items()}
 
+    def save_state(self, _prompt: Sequence[int], /) -> bytes:
+        return b""
+
+    def load_state(self, _state: bytes, /) -> int:
+        return 0
+
     def chat_template(self, name: str | None = None) -> str | None:
         return self.named.get(name) if name else self.template
 

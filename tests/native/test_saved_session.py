@@ -37,8 +37,8 @@ def test_with_its_state_nothing_is_evaluated_twice(
     loaded = ChatSession.load(open_tiny(name, n_ctx=2048), file)
     answer = loaded.generate(QUESTION, max_tokens=8, temp=0)
     assert answer == expected
-    # The end of the last answer may be encoded in another way than it was sampled.
-    assert answer.usage.cached_tokens >= expected.usage.cached_tokens - 12 > 200
+    # A state that can't be cut back is that of the last message's end.
+    assert answer.usage.cached_tokens >= expected.usage.cached_tokens - 4 > 150
 
 
 def test_without_it_the_talk_is_the_same(open_tiny: OpenTiny, file: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_state_of_no_use_is_left_alone(open_tiny: OpenTiny, file: Path) -> Non
     state = read_file(file)[1]
     llm = open_tiny(n_ctx=2048)
     assert llm.load_state(state[:-1]) == llm.load_state(b"") == llm.load_state(b"x" * 500) == 0
-    assert llm.load_state(state) > 200
+    assert llm.load_state(state) > 150
     assert llm.save_state([300, 301]) == b""
 
 

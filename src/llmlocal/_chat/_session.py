@@ -319,8 +319,12 @@ class ChatSession:
         """
         evaluated = b""
         if state and self.history:
-            prompt = encode_prompt(self._model, self._render(self.history, self.variables))
-            evaluated = self._model.save_state(prompt)
+            # What the next turn will begin with: the end of an answer may be encoded in another way
+            # then than it was sampled.
+            answered = self.history[-1]["role"] != "user"
+            coming: list[Message] = [{"role": "user", "content": "?"}] if answered else []
+            text = self._render([*self.history, *coming], self.variables)
+            evaluated = self._model.save_state(encode_prompt(self._model, text))
         write_file(Path(path), self.to_json(), evaluated)
 
     @classmethod
