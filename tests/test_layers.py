@@ -19,7 +19,7 @@ CPP = Path(__file__).parents[1] / "src" / "cpp"
 
 # From below; what stands nowhere is a leaf module.
 LAYERS = [
-    {"", "errors", "_progress", "_own_files", "_quote"},
+    {"", "errors", "_progress", "_own_files", "_quote", "_checks"},
     {"_core"},
     LEAVES := {"models", "_templates"},
     {"_generation"},

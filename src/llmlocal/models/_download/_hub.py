@@ -19,6 +19,7 @@ from .._report import Report
 __all__ = ["HubEntry", "choose", "list_files", "missing_message"]
 
 MAX_PAGES = 50
+MAX_COMPARED = 200
 _NEXT = re.compile(r'<([^>]+)>;\s*rel="next"')
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -89,7 +90,9 @@ def missing_message(file: HubFile, answer: str, report: Report) -> str:
     if file.path in paths:
         return answer
     models = [path for path in paths if path.lower().endswith(".gguf")]
-    close = difflib.get_close_matches(file.path, models, n=3, cutoff=0.5)
+    # Comparing takes as long as the lengths multiplied, and a repository may list anything.
+    near = [path for path in models[:MAX_COMPARED] if len(path) <= MAX_COMPARED]
+    close = difflib.get_close_matches(file.path[:MAX_COMPARED], near, n=3, cutoff=0.5)
     there = ", ".join(close or models[:5]) or "no .gguf file"
     verb = "did you mean" if close else "it has"
     return f"{file.repository} has no file {file.path}; {verb} {there}{'?' if close else ''}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ...errors import DownloadError
 from .._names._url import shown
 from ._exchange import Linked, Reply, Request, make_client
+from ._offline import require_online
 from ._retry import PassingError, Policy, Retrying, sorted_errors
 from ._token import advice, token_for
 from ._transfer import Transfer, is_encoded
@@ -70,6 +71,7 @@ class Client:
         self._client: httpx.Client | None = None
 
     def __enter__(self) -> Client:
+        require_online(shown(self._url))
         self._client = make_client(self._policy)
         return self
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from ._exchange import Reply
 
-__all__ = ["Complete", "Refuse", "Retry", "Verdict", "Write", "judge", "retry_after_s"]
+__all__ = ["WEB_PAGE", "Complete", "Refuse", "Retry", "Verdict", "Write", "judge", "retry_after_s"]
 
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 _PASSING = frozenset({408, 425, 429})
@@ -67,6 +67,11 @@ class Refuse:
     is_denied: bool = False
 
 
+WEB_PAGE = (
+    "a web page came instead of the file; a proxy or a log-in may be in the way, or the address is "
+    "that of a page: open it in a browser to see"
+)
+
 Verdict: TypeAlias = Write | Complete | Retry | Refuse
 
 
@@ -79,6 +84,8 @@ def judge(reply: Reply, have: int, known_total: int | None, *, is_encoded: bool)
         known_total: Bytes in the whole file, where that is known already.
         is_encoded: Whether the body is compressed, so that its sizes are not the file's.
     """
+    if reply.status == HTTPStatus.OK and _is_page(reply):
+        return Refuse(WEB_PAGE)
     if reply.status == HTTPStatus.OK:
         total = None if is_encoded else _number(reply.headers.get("content-length"))
         return Write(0, reply.linked.size or total, _validator(reply, is_encoded=is_encoded))
@@ -129,6 +136,10 @@ def _judge_failure(reply: Reply) -> Verdict:
         is_missing=reply.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE},
         is_denied=reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN},
     )
+
+
+def _is_page(reply: Reply) -> bool:
+    return reply.headers.get("content-type", "").partition(";")[0].strip().lower() == "text/html"
 
 
 def _said(reply: Reply) -> str:

@@ -20,6 +20,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..._checks import check_path
 from ._safe import safe_relative
 
 __all__ = ["Slot", "home", "models_folder"]
@@ -39,6 +40,7 @@ def home() -> Path:
 
 def models_folder(model_path: str | os.PathLike[str] | None = None) -> Path:
     """The folder that models are kept in; it need not exist yet."""
+    check_path("model_path", model_path)
     if model_path is not None:
         return Path(model_path).expanduser().absolute()
     return home() / "models"

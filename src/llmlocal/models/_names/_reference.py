@@ -25,10 +25,17 @@ __all__ = [
     "parse_reference",
 ]
 
+MAX_NAME_CHARACTERS = 4096
+"""As long as a path may be; what is done with a name takes longer than the name is long."""
 _HUB_PREFIX = "hf:"
-_REPOSITORY = re.compile(r"(?P<owner>[\w.-]+)/(?P<name>[\w.-]+?)(?:@(?P<revision>[\w.-]+))?")
+# A revision's slashes are written %2F, or as they are in the hub's own references.
+_REVISION = r"refs/(?:pr|convert)/[\w.-]+|[\w.%-]+"
+_REPOSITORY = re.compile(
+    rf"(?P<owner>[\w.-]+)/(?P<name>[\w.-]+?)(?:@(?P<revision>{_REVISION}))?(?:/(?P<path>.+))?",
+    re.DOTALL,
+)
 _QUANTISATION = re.compile(r"[\w.-]+")
-_HUB_PAGE = re.compile(r"/([^/]+)/([^/]+)/(?:resolve|blob)/([^/]+)/(.+)")
+_HUB_PAGE = re.compile(rf"/([^/]+)/([^/]+)/(?:resolve|blob)/({_REVISION}|[^/]+)/(.+)")
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,9 @@ class HubModel:
     @property
     def folder(self) -> str:
         """Where the repository's files go in a models folder."""
-        return self.repository if self.revision == "main" else f"{self.repository}@{self.revision}"
+        if self.revision == "main":
+            return self.repository
+        return f"{self.repository}@{percent_encoded(self.revision, safe='')}"
 
     @property
     def listing_url(self) -> str:
@@ -109,7 +118,17 @@ def parse_reference(name: str | os.PathLike[str]) -> Reference:
     Raises:
         ParameterError: It is empty, holds a NUL, or is an ``hf:`` name or URL of no valid form.
     """
-    text = os.fspath(name)
+    given: object = name
+    text = os.fspath(given) if isinstance(given, (str, os.PathLike)) else given
+    if not isinstance(text, str):  # A path may be of bytes.
+        message = f"the name of a model must be text or a path, got {quote(given)}"
+        raise ParameterError(message)
+    if len(text) > MAX_NAME_CHARACTERS:
+        message = (
+            f"{quote(text)} is not the name of a model: it has {len(text)} characters, and "
+            f"{MAX_NAME_CHARACTERS} are the most"
+        )
+        raise ParameterError(message)
     if not text.strip() or "\0" in text:
         message = f"{quote(text, 200)} is not the name of a model"
         raise ParameterError(message)
@@ -127,18 +146,17 @@ def parse_reference(name: str | os.PathLike[str]) -> Reference:
 def _hub_reference(text: str) -> Reference:
     rest = text.removeprefix(_HUB_PREFIX)
     head, colon, quantisation = rest.partition(":")
-    pieces = head.split("/", 2)
-    match = _REPOSITORY.fullmatch("/".join(pieces[:2]))
-    is_whole = len(pieces) < 3 or not colon
+    match = _REPOSITORY.fullmatch(head)
+    is_whole = match is None or match["path"] is None or not colon
     if match is None or not is_whole or (colon and not _QUANTISATION.fullmatch(quantisation)):
         message = (
             f"{quote(text, 200)} is not of the form hf:OWNER/REPO/FILE.gguf or hf:OWNER/REPO:Q4_K_M"
         )
         raise ParameterError(message)
     repository = safe_relative(f"{match['owner']}/{match['name']}")
-    revision = match["revision"] or "main"
-    if len(pieces) == 3:
-        return _hub_file(repository, pieces[2], revision)
+    revision = unquote(match["revision"] or "main")
+    if match["path"] is not None:
+        return _hub_file(repository, match["path"], revision)
     return HubModel(repository, quantisation or None, revision)
 
 
@@ -153,8 +171,9 @@ def _hub_page(url: str) -> HubFile | None:
     """A file of the hub by its page's or its download's URL."""
     if not is_on_hub(url):
         return None
-    match = _HUB_PAGE.fullmatch(unquote(urlsplit(url).path))
+    match = _HUB_PAGE.fullmatch(urlsplit(url).path)
     if match is None:
         return None
-    owner, repository, revision, path = match.groups()
+    # Decoded piece by piece: a revision may have slashes.
+    owner, repository, revision, path = map(unquote, match.groups())
     return _hub_file(safe_relative(f"{owner}/{repository}"), path, revision)

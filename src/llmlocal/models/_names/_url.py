@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from ..._quote import quote
 from ...errors import ParameterError
+from ._pasted import right_form
 from ._safe import safe_filename
 
 __all__ = [
@@ -67,7 +68,9 @@ def filename_of(url: str) -> str:
     """
     name = unquote(_split(url).path.rpartition("/")[2])
     if not name.lower().endswith(".gguf"):
-        message = f"{shown(url)} does not end in the name of a .gguf file"
+        right = right_form(shown(url)) if is_on_hub(url) else None
+        hint = f"; for a repository write {right}" if right else ""
+        message = f"{quote(shown(url), 200)} does not end in the name of a .gguf file{hint}"
         raise ParameterError(message)
     return safe_filename(name)
 
