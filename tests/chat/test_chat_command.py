@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import select
@@ -68,26 +69,29 @@ def test_a_pipe_gets_the_answers_only(tiny_path: TinyPath) -> None:
     assert all(answers)
     assert ">>>" not in result.stdout + result.stderr
     assert "\x1b" not in result.stdout + result.stderr
-    assert "(cut" in result.stderr
+    assert "(stopped at --max-tokens)" in result.stderr
 
 
-def test_a_pipe_may_send_commands_and_many_lines(tiny_path: TinyPath, tmp_path: Path) -> None:
-    file = tmp_path / "chat.json"
-    text = f'/system Be terse.\none \\\ntwo\n"""\nthree\n\nfour"""\n/undo\n/save {file}\n'
-    result = pipe(tiny_path("llama"), text, "--max-tokens", "3")
+def test_a_pipe_sends_messages_only_and_may_keep_the_chat(
+    tiny_path: TinyPath, tmp_path: Path
+) -> None:
+    file, other = tmp_path / "chat.json", tmp_path / "secret"
+    text = f'one \\\ntwo\n"""\nthree\n\nfour"""\n/save {other}\n//etc\nexit\n'
+    options = ["--max-tokens", "3", "--system", "Be terse.", "--save", str(file)]
+    result = pipe(tiny_path("llama"), text, *options)
     assert result.returncode == 0
-    saved = file.read_text(encoding="utf-8")
-    assert '"one \\ntwo"' in saved
-    assert "Be terse." in saved
-    assert "took back: three four" in result.stderr
-    assert "three" not in saved
+    said = [
+        message["content"]
+        for message in json.loads(file.read_text(encoding="utf-8"))["messages"]
+        if message["role"] != "assistant"
+    ]
+    assert said == ["Be terse.", "one \ntwo", "three\n\nfour", f"/save {other}", "//etc", "exit"]
+    assert not other.exists()
 
-    again = pipe(
-        tiny_path("llama"), "/stats\nmore\n/stats\n", "--max-tokens", "3", "--load", str(file)
-    )
+    more = ["--max-tokens", "3", "--load", str(file), "--save", str(file)]
+    again = pipe(tiny_path("llama"), "more\n", *more)
     assert again.returncode == 0
-    assert "no answer yet" in again.stderr
-    assert "5 messages" in again.stderr
+    assert len(json.loads(file.read_text(encoding="utf-8"))["messages"]) == 13
 
 
 def test_a_pipe_ends_with_the_first_error(tiny_path: TinyPath, tmp_path: Path) -> None:
@@ -96,7 +100,7 @@ def test_a_pipe_ends_with_the_first_error(tiny_path: TinyPath, tmp_path: Path) -
     assert (result.returncode, result.stdout) == (1, "")
     assert "no chat template" in result.stderr
     result = pipe(tiny_path("llama"), "", "--load", "/absent")
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert "/absent can't be read" in result.stderr
     assert "Traceback" not in result.stderr
 

@@ -11,7 +11,7 @@ import pytest
 from llmlocal._chat import ChatSession
 from llmlocal.cli._chat_loop import ChatLoop
 from llmlocal.cli._terminal import Terminal
-from llmlocal.errors import EngineError, ParameterError
+from llmlocal.errors import EngineError
 
 from .fake_model import THINKING, FakeModel
 
@@ -71,13 +71,21 @@ def test_messages_are_answered() -> None:
     assert terminal.all("note") == ""
 
 
+LEAVING = ("/exit", " /exit now", "/quit", "exit", " Quit ")
+
+
 @pytest.mark.parametrize(
     "lines",
-    [("one",), *(("one", word, "two") for word in ("/exit", " /exit now", "/quit"))],
+    [("one",), *(("one", word, "two") for word in LEAVING)],
 )
 def test_exit_and_the_end_leave(lines: tuple[str, ...]) -> None:
     _, session = talk(FakeModel("A"), *lines)
     assert said(session) == ["one", "A"]
+
+
+def test_a_sentence_about_leaving_is_a_message() -> None:
+    _, session = talk(FakeModel("A"), "exit now")
+    assert said(session) == ["exit now", "A"]
 
 
 def test_a_message_may_begin_with_a_slash() -> None:
@@ -182,11 +190,11 @@ def test_reasoning_goes_aside() -> None:
 
 def test_a_cut_answer_is_said_to_be_cut() -> None:
     terminal, _ = talk(FakeModel("A", finish_reason="length"), "q")
-    assert terminal.all("note") == "(cut: the limit of tokens was reached)\n"
+    assert terminal.all("note") == "(stopped at --max-tokens)\n"
     terminal, _ = talk(FakeModel("A" * 90, n_ctx=108, finish_reason="length"), "q")
-    assert terminal.all("note") == "(cut: the context is full)\n"
+    assert terminal.all("note") == "(stopped: the context is full)\n"
     terminal, _ = talk(FakeModel("A", finish_reason="timeout"), "q")
-    assert terminal.all("note") == "(cut: the time was up)\n"
+    assert terminal.all("note") == "(stopped at --timeout)\n"
 
 
 def test_what_was_left_out_is_said() -> None:
@@ -235,8 +243,12 @@ def test_ctrl_c_twice_at_the_prompt_leaves() -> None:
 def test_in_a_pipe_an_error_ends_it() -> None:
     with pytest.raises(EngineError, match="broken"):
         talk(FakeModel(EngineError("broken")), "one", "two", is_interactive=False)
-    with pytest.raises(ParameterError, match="can't be read"):
-        talk(FakeModel(), "/load /absent/file", is_interactive=False)
+
+
+@pytest.mark.parametrize("line", ["/load /absent/file", "/exit", "exit", "//x", "/etc is a folder"])
+def test_in_a_pipe_a_line_is_a_message_whatever_it_begins_with(line: str) -> None:
+    _, session = talk(FakeModel("A", "B"), line, "more", is_interactive=False)
+    assert said(session) == [line, "A", "more", "B"]
 
 
 def test_in_a_pipe_ctrl_c_ends_it() -> None:

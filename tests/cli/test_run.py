@@ -93,6 +93,42 @@ def test_the_prompt_may_come_through_a_pipe(tiny_path: TinyPath, llm: LLM) -> No
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{text}\n", "")
 
 
+@pytest.mark.parametrize("words", [["what is it?"], ["--", "what is it?"]])
+def test_the_pipe_comes_first_and_then_the_prompt(
+    words: list[str], tiny_path: TinyPath, llm: LLM
+) -> None:
+    text = llm.generate("a text\n\nwhat is it?", max_tokens=8, temp=0)
+    done = run(tiny_path("llama"), "--raw", *SHORT, *words, text="a text\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{text}\n", "")
+
+
+def test_a_dash_is_the_pipe(tiny_path: TinyPath, llm: LLM) -> None:
+    text = llm.generate("a text\n", max_tokens=8, temp=0)
+    done = run(tiny_path("llama"), "-", "--raw", *SHORT, text="a text\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{text}\n", "")
+
+
+@pytest.mark.parametrize("prompt", ["--help", "-", "-5 degrees"])
+def test_what_follows_two_dashes_is_the_prompt(prompt: str, tiny_path: TinyPath, llm: LLM) -> None:
+    text = llm.generate(prompt, max_tokens=8, temp=0)
+    sent = prompt if prompt == "-" else ""
+    done = run(tiny_path("llama"), "--raw", *SHORT, "--", prompt, text=sent)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{text}\n", "")
+
+
+def test_a_standard_input_that_says_nothing_is_not_waited_for(
+    tiny_path: TinyPath, llm: LLM
+) -> None:
+    text = llm.generate("hello", max_tokens=8, temp=0)
+    call = command(tiny_path("llama"), "hello", "--raw", *SHORT)
+    for shell in ('exec "$@" <&-', 'exec "$@" </dev/null'):
+        done = subprocess.run(
+            ["sh", "-c", shell, "sh", *call],
+            capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stdout) == (0, f"{text}\n")
+
+
 def test_python_m_is_the_same_command(tiny_path: TinyPath, llm: LLM) -> None:
     answer = llm.chat("hello", max_tokens=8, temp=0)
     call = [sys.executable, "-m", "llmlocal", "run", str(tiny_path("llama")), *LOADING, "hello"]

@@ -47,9 +47,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = _parser()
-    arguments, rest = parser.parse_known_args(argv)
+    words = [*(sys.argv[1:] if argv is None else argv)]
+    # Python's parsers differ in what they make of "--" before the last, optional word.
+    last = words.pop() if words[-2:-1] == ["--"] else None
+    arguments, rest = parser.parse_known_args(words[:-1] if last is not None else words)
+    if last is not None:
+        rest.append(last)
+        if getattr(arguments, "prompt", "") is None:
+            arguments.prompt = rest.pop()
     # Older Pythons take a prompt that may be absent for absent as soon as an option comes first.
-    if len(rest) == 1 and not rest[0].startswith("-") and getattr(arguments, "prompt", "") is None:
+    if (
+        len(rest) == 1
+        and (rest == ["-"] or not rest[0].startswith("-"))
+        and getattr(arguments, "prompt", "") is None
+    ):
         arguments.prompt = rest[0]
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")

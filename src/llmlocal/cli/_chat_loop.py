@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from llmlocal import LLM, ChatReply, ChatSession, ChatStream
     from llmlocal.cli._terminal import Terminal
 
-__all__ = ["ChatLoop", "read_file"]
+__all__ = ["ChatLoop", "read_file", "write_file"]
 
 _HELP = """\
 /system [TEXT]  show the system message, or set it; - for none
@@ -25,11 +25,12 @@ _HELP = """\
 /save FILE      write the conversation to a file
 /load FILE      continue a conversation from a file
 /stats          statistics for the last answer
-/exit           leave; Ctrl-D does too
+/exit           leave; exit, quit and Ctrl-D do too
 Ctrl-C stops an answer. A \\ at the end of a line continues it on the next; three double quotes begin
 and end a message of many lines; // begins a message with a slash."""
 
-_LEAVING = (["/exit"], ["/quit"])
+_LEAVING = ("/exit", "/quit")
+_LEAVING_ALONE = ("exit", "quit", *_LEAVING)
 
 
 class ChatLoop:
@@ -57,11 +58,16 @@ class ChatLoop:
             "/undo": lambda _: self._undo(),
         }
 
+    @property
+    def session(self) -> ChatSession:
+        """The conversation; ``/load`` begins another."""
+        return self._session
+
     def run(self) -> None:
         """Go on until the end of the input, ``/exit``, or Ctrl-C twice."""
         while True:
             message = self._read()
-            if message is None or message.split()[:1] in _LEAVING:
+            if message is None or self._is_leaving(message):
                 return
             if message.strip():
                 self._take(message)
@@ -77,10 +83,19 @@ class ChatLoop:
                 self._terminal.note(f"\n{hint}".rstrip("\n"))
         return None
 
+    def _is_leaving(self, message: str) -> bool:
+        words = message.lower().split()
+        is_meant = words[:1] in ([word] for word in _LEAVING) or words in (
+            [word] for word in _LEAVING_ALONE
+        )
+        return is_meant and self._terminal.is_interactive
+
     def _take(self, message: str) -> None:
-        """Do what a message says, or answer it."""
+        """Do what a message says, or answer it; what comes through a pipe is a message always."""
         try:
-            if message.startswith("//"):
+            if not self._terminal.is_interactive:
+                self._answer(message)
+            elif message.startswith("//"):
                 self._answer(message[1:])
             elif message.startswith("/"):
                 self._command(*message.split(maxsplit=1))
@@ -171,7 +186,7 @@ class ChatLoop:
         if not name:
             self._terminal.note("save to which file? /save FILE")
             return
-        _write_file(name, self._session.to_json())
+        write_file(name, self._session.to_json())
         self._terminal.note(f"saved {len(self._session.history)} messages to {name}")
 
     def _load(self, name: str) -> None:
@@ -213,7 +228,12 @@ def read_file(name: str) -> str:
         raise ParameterError(f"{name} can't be read: {_reason(exc)}") from exc
 
 
-def _write_file(name: str, text: str) -> None:
+def write_file(name: str, text: str) -> None:
+    """Make a file of this name anew.
+
+    Raises:
+        ParameterError: It can't be written; says why.
+    """
     path = Path(name).expanduser()
     if path.exists() and not path.is_file():
         raise ParameterError(f"{name} can't be written: it is not a regular file")

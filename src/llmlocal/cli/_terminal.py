@@ -9,14 +9,20 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from typing import TextIO
 
 from llmlocal._tokens import has_lone_surrogate
 from llmlocal.errors import ParameterError
 
-__all__ = ["Terminal"]
+__all__ = ["Terminal", "is_terminal"]
 
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 _BLOCK = '"""'
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person is at the other end; a stream that the shell closed is None."""
+    return stream is not None and stream.isatty()
 
 
 class Terminal:
@@ -27,8 +33,8 @@ class Terminal:
     """
 
     def __init__(self) -> None:
-        self.is_interactive = sys.stdin.isatty()
-        self._shows_output = sys.stdout.isatty()
+        self.is_interactive = is_terminal(sys.stdin)
+        self._shows_output = is_terminal(sys.stdout)
         has_colour = self._shows_output and not os.environ.get("NO_COLOR")
         self._has_colour = has_colour and os.environ.get("TERM") != "dumb"
         if self.is_interactive and self._shows_output:
@@ -70,7 +76,7 @@ class Terminal:
                 return None
         if self.is_interactive:
             self._tell(prompt)
-        line = sys.stdin.readline()
+        line = sys.stdin.readline() if sys.stdin is not None else ""
         if has_lone_surrogate(line):  # How Python reads bytes that are no text.
             raise ParameterError(f"a line of the input is not UTF-8 text: {line!r:.60}")
         return line.rstrip("\r\n") if line else None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from llmlocal import LLM, ChatSession
     from llmlocal.cli.models import SubParsers
 
-__all__ = ["register"]
+__all__ = ["register", "talk"]
 
 
 def register(subparsers: SubParsers) -> None:
@@ -30,16 +30,20 @@ def register(subparsers: SubParsers) -> None:
     parser.add_argument("--system", metavar="TEXT", help="instruction that comes first")
     parser.add_argument("--load", metavar="FILE", help="go on with a conversation from /save")
     parser.add_argument(
+        "--save", metavar="FILE", help="write the conversation to a file at the end"
+    )
+    parser.add_argument(
         "--template",
         metavar="NAME",
         help="chat template of this name in the file, or a file with one",
     )
     add_sampling_options(parser)
-    parser.set_defaults(run=_run)
+    parser.set_defaults(run=talk)
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    from llmlocal.cli._chat_loop import ChatLoop
+def talk(arguments: argparse.Namespace) -> int:
+    """Hold the conversation."""
+    from llmlocal.cli._chat_loop import ChatLoop, write_file
     from llmlocal.cli._terminal import Terminal
 
     if arguments.verbose:
@@ -50,7 +54,10 @@ def _run(arguments: argparse.Namespace) -> int:
         _require_template(llm, session)
         if terminal.is_interactive:
             terminal.note(f"{llm.path.name} on {llm.device}; /help lists the commands")
-        ChatLoop(llm, session, terminal).run()
+        loop = ChatLoop(llm, session, terminal)
+        loop.run()
+        if arguments.save:
+            write_file(arguments.save, loop.session.to_json())
     return 0
 
 

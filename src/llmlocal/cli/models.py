@@ -106,14 +106,19 @@ def _models(arguments: argparse.Namespace) -> int:
 
 
 def _pull(arguments: argparse.Namespace) -> int:
-    path = models.pull(
-        arguments.name,
-        model_path=arguments.model_path,
-        sha256=arguments.sha256,
-        md5=arguments.md5,
-        size=arguments.size,
-        progress=_progress(arguments),
-    )
+    try:
+        path = models.pull(
+            arguments.name,
+            model_path=arguments.model_path,
+            sha256=arguments.sha256,
+            md5=arguments.md5,
+            size=arguments.size,
+            progress=_progress(arguments),
+        )
+    except KeyboardInterrupt:
+        text = "stopped; what has arrived is kept, and the same command goes on from there"
+        print(f"\n{text}", end="", file=sys.stderr)
+        raise
     return _print_json({"path": str(path)}) if arguments.json else _print(str(path))
 
 
