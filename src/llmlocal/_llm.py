@@ -36,7 +36,15 @@ from llmlocal._log import pass_on_log
 from llmlocal._progress import ProgressOption
 from llmlocal._stats import Stats
 from llmlocal._templates import ChatPrompt, ChatTemplate, Message
-from llmlocal._tokens import Prompt, Prompts, TokenArray, check_prompt, is_token_ids, prompt_tokens
+from llmlocal._tokens import (
+    Prompt,
+    Prompts,
+    TokenArray,
+    check_prompt,
+    check_text,
+    is_token_ids,
+    prompt_tokens,
+)
 from llmlocal._typing import Unpack
 from llmlocal._weights import LoadedModel
 from llmlocal.errors import ParameterError
@@ -448,6 +456,8 @@ class LLM(LoadedModel):
 
     def chat_template(self, name: str | None = None) -> str | None:
         """The chat template in the model's file, or the one of this name; None if there is none."""
+        if name is not None:
+            check_text(name, "name")
         return self._open_model().chat_template(name or "")
 
     # --- Facts -----------------------------------------------------------------------------------

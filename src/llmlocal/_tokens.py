@@ -48,12 +48,12 @@ Prompts = Prompt | Sequence[str] | Sequence[Sequence[int]] | Sequence[TokenArray
 """One prompt or several."""
 
 
-def check_text(text: object) -> None:
+def check_text(text: object, name: str = "text") -> None:
     """Raise a ParameterError for what is no text, or can't be written as UTF-8."""
     if not isinstance(text, str):
-        raise ParameterError(f"text must be a str, got {quote(text)}")
+        raise ParameterError(f"{name} must be a str, got {quote(text)}")
     if has_lone_surrogate(text):
-        raise ParameterError(f"text must not contain a lone surrogate, got {quote(text)}")
+        raise ParameterError(f"{name} must not contain a lone surrogate, got {quote(text)}")
 
 
 def has_lone_surrogate(value: object) -> bool:

@@ -12,6 +12,7 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
 from llmlocal import _core
+from llmlocal._checks import check_bool
 from llmlocal._log import pass_on_log
 from llmlocal._memory_use import MemoryUse, memory_by_device
 from llmlocal._tokens import TokenArray, check_text, token_ids
@@ -57,6 +58,7 @@ class LoadedModel:
         Raises:
             ParameterError: It is not a str, or can't be written as UTF-8.
         """
+        check_bool("parse_special", parse_special)
         return self.encode_segments([(text, parse_special)], add_special=add_special)
 
     def encode_segments(
@@ -70,6 +72,7 @@ class LoadedModel:
         Raises:
             ParameterError: A text can't be written as UTF-8.
         """
+        check_bool("add_special", add_special)
         listed = list(segments)
         for text, _ in listed:
             check_text(text)
@@ -85,6 +88,7 @@ class LoadedModel:
         Raises:
             ParameterError: An id is not in the vocabulary.
         """
+        check_bool("special", special)
         text = self._open_tokenizer().decode(token_ids(tokens), special=special)
         return text.decode(errors="replace")
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
 
 from llmlocal._quote import quote
 from llmlocal._templates import (
@@ -144,6 +145,11 @@ def find_template(
                 " or use generate(), which needs none"
             )
         return _parsed(source)
+    if not isinstance(cast("object", template), str):
+        hint = "; read the file and pass its text" if isinstance(template, os.PathLike) else ""
+        raise ParameterError(
+            f"template must be a ChatTemplate, a text or a name, got {quote(template)}{hint}"
+        )
     if not template.strip():
         raise TemplateError("the chat template is empty; pass None to use the file's own")
     if "{" in template:

@@ -57,8 +57,8 @@ class GeneratorOptions:
         """Raise a ParameterError for what makes no sense whatever the model is."""
         check_whole("n_ctx", self.n_ctx, 1, 2**31 - 1)
         check_whole("n_threads", self.n_threads, 1, _MOST_THREADS)
-        check_whole("n_batch", self.n_batch, 1, _MOST_BATCH)
-        check_whole("n_parallel", self.n_parallel, 1, _MOST_PARALLEL)
+        check_whole("n_batch", self.n_batch, 1, _MOST_BATCH, is_optional=False)
+        check_whole("n_parallel", self.n_parallel, 1, _MOST_PARALLEL, is_optional=False)
         check_whole("kv_cache_bytes", self.kv_cache_bytes, 0, 2**63 - 1)
         check_whole("prefix_cache_bytes", self.prefix_cache_bytes, 0, 2**63 - 1)
         check_whole("prefix_cache_disk_bytes", self.prefix_cache_disk_bytes, 0, 2**63 - 1)

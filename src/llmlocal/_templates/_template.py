@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import ParameterError, TemplateError
 from ._limits import Limits, TemplateLimitError
@@ -200,7 +200,8 @@ def _given(value: Any) -> Any:
 def _plain_list(values: Sequence[Mapping[str, Any]] | None, name: str) -> list[Any] | None:
     if values is None:
         return None
-    if isinstance(values, str | Mapping) or not all(isinstance(value, Mapping) for value in values):
+    is_list = isinstance(cast("object", values), Sequence) and not isinstance(values, str)
+    if not is_list or not all(isinstance(value, Mapping) for value in values):
         message = f"{name} must be a list of dicts"
         raise ParameterError(message)
     return list(values)
