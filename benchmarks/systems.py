@@ -47,9 +47,9 @@ def options(system: str) -> dict[str, Any]:
     return {tool: str(tool_path(tool)) for tool in TOOLS_OF.get(system, ())}
 
 
-def start(system: str) -> Session:
+def start(system: str, environ: Mapping[str, str] | None = None) -> Session:
     """Start a system's process; nothing is loaded yet."""
-    return Session(system, command(system))
+    return Session(system, command(system), environ)
 
 
 @dataclass
@@ -60,6 +60,7 @@ class Entrant:
         label: Its name in the scenario.
         system: The system.
         settings: The common settings; what only this system understands is added.
+        environ: Variables for its process, beside those of this one.
         session: The process, while it is open.
         version: Known once it is open.
     """
@@ -67,12 +68,13 @@ class Entrant:
     label: str
     system: str
     settings: Mapping[str, Any]
+    environ: Mapping[str, str] = field(default_factory=dict)
     version: str = ""
     session: Session | None = field(default=None, init=False)
 
     def open(self) -> Session:
         """Start the process and load the model."""
-        self.session = start(self.system)
+        self.session = start(self.system, self.environ)
         opened = self.session.ask("open", settings=self.opening())
         self.version = str(opened["version"])
         return self.session

@@ -10,6 +10,7 @@ from benchmarks.scenarios.contended import CONTENDED
 from benchmarks.scenarios.download import DOWNLOAD
 from benchmarks.scenarios.growth import GROWTH
 from benchmarks.scenarios.held import HELD
+from benchmarks.scenarios.kernels import KERNELS
 from benchmarks.scenarios.memory import MEMORY
 from benchmarks.scenarios.overhead import OVERHEAD
 from benchmarks.scenarios.prefixes import DISK, HYBRID, TREE
@@ -43,6 +44,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         OVERHEAD,
         CONTENDED,
         MEMORY,
+        KERNELS,
         DOWNLOAD,
         *GROWTH,
     )
