@@ -17,7 +17,7 @@ from llmlocal._devices._placement import PlacementOptions, place
 from llmlocal._log import follow_log_level, pass_on_log
 from llmlocal._progress import Progress, ProgressCallback, ProgressOption, reporter
 from llmlocal._quote import quote
-from llmlocal.errors import ParameterError
+from llmlocal.errors import ModelLoadError, ParameterError
 
 if TYPE_CHECKING:
     from llmlocal._devices._placement import Placement
@@ -75,6 +75,7 @@ def load(options: LoadOptions, *, n_ctx: int | None, n_batch: int, kv_type: str)
         allow_download=options.allow_download,
         progress=options.progress,
     )
+    _require_no_other(path)
     placement = place(path, options.placement, n_ctx=n_ctx, n_batch=n_batch, kv_type=kv_type)
     follow_log_level(verbose=options.verbose)
     try:
@@ -82,6 +83,19 @@ def load(options: LoadOptions, *, n_ctx: int | None, n_batch: int, kv_type: str)
             return Loaded(path, _load_weights(path, options, placement, report), placement)
     finally:
         pass_on_log()
+
+
+def _require_no_other(path: Path) -> None:
+    """Raise a ModelLoadError for a file of a kind that people take for a model."""
+    from llmlocal.models._gguf._mistaken import BEGINNING_BYTES, what_else
+
+    try:
+        with path.open("rb") as file:
+            other = what_else(file.read(BEGINNING_BYTES))
+    except OSError:
+        return  # The load says why.
+    if other is not None:
+        raise ModelLoadError(f"{path} is not a GGUF model: {other}")
 
 
 def _load_weights(

@@ -180,7 +180,9 @@ def installed_at(path: Path) -> InstalledModel:
     model = _installed(whole_name(first.name), first, "path")
     if model is None:
         missing = [each for each in _parts(first) if file_size(each) is None]
-        message = f"{missing[0].absolute()} does not exist"
+        is_there = os.path.lexists(missing[0])
+        what = "is not a regular file that can be looked at" if is_there else "does not exist"
+        message = f"{missing[0].absolute()} {what}"
         raise ModelNotFoundError(message)
     return model
 
