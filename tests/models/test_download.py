@@ -134,7 +134,8 @@ REFUSED = [
     Refusal("wrong MD5", [Fault(body=WRONG)], "expected MD5 hash of", ChecksumError, Checks(md5=hashlib.md5(MODEL).hexdigest()), is_set_aside=True),
     Refusal("wrong bytes twice", [Fault(body=WRONG, cut_after=HALF), Fault(body=WRONG), Fault(body=WRONG)], "expected SHA-256", ChecksumError, PINNED, is_set_aside=True),
     Refusal("pieces that never fit", 2 * [Fault(cut_after=HALF), Fault(body=WRONG)], "expected SHA-256", ChecksumError, PINNED, is_set_aside=True),
-    Refusal("a page instead of a model", [Fault(body=b"<html>log in</html>")], "not a complete GGUF model", ChecksumError, is_set_aside=True),
+    Refusal("a page instead of a model", [Fault(body=b"<html>log in</html>")], "a web page came instead"),
+    Refusal("a text instead of a model", [Fault(body=b"log in")], "not a complete GGUF model", ChecksumError, is_set_aside=True),
     Refusal("an incomplete model", [Fault(body=MODEL[:-64])], "incomplete", ChecksumError, is_set_aside=True),
 ]  # fmt: skip
 

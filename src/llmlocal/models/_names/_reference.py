@@ -11,7 +11,7 @@ from urllib.parse import quote as percent_encoded
 from urllib.parse import unquote, urlsplit
 
 from ..._quote import quote
-from ...errors import ParameterError
+from ...errors import ModelNotFoundError, ParameterError
 from ._safe import safe_relative
 from ._url import filename_of, hub_endpoint, is_on_hub, is_url
 
@@ -116,6 +116,7 @@ def parse_reference(name: str | os.PathLike[str]) -> Reference:
     """What the name means.
 
     Raises:
+        ModelNotFoundError: It is longer than any name.
         ParameterError: It is empty, holds a NUL, or is an ``hf:`` name or URL of no valid form.
     """
     given: object = name
@@ -125,10 +126,10 @@ def parse_reference(name: str | os.PathLike[str]) -> Reference:
         raise ParameterError(message)
     if len(text) > MAX_NAME_CHARACTERS:
         message = (
-            f"{quote(text)} is not the name of a model: it has {len(text)} characters, and "
+            f"no file and no model is called {quote(text)}: it has {len(text)} characters, and "
             f"{MAX_NAME_CHARACTERS} are the most"
         )
-        raise ParameterError(message)
+        raise ModelNotFoundError(message)
     if not text.strip() or "\0" in text:
         message = f"{quote(text, 200)} is not the name of a model"
         raise ParameterError(message)
