@@ -38,9 +38,9 @@ class LLM(llmlocal.LLM):
         assert model in [card.name for card in llmlocal.models.catalog()]
         super().__init__(sys.argv[1], allow_download=False)
     def chat(self, *args, **options):
-        return super().chat(*args, max_tokens=20, **options)
+        return super().chat(*args, **options | {"max_tokens": 20})
     def chat_session(self, *args, **options):
-        return super().chat_session(*args, max_tokens=20, **options)
+        return super().chat_session(*args, **options | {"max_tokens": 20})
 
 llmlocal.LLM = llmlocal._llm.LLM = LLM
 gpt4all.DEFAULT_MODEL_DIRECTORY = sys.argv[2]
