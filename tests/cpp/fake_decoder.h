@@ -84,6 +84,7 @@ struct FakeOptions {
   Position window = 8;
   Position context_length = 256;
   std::size_t batch_capacity = 32;
+  std::size_t outputs = 8;  // Or as many as there are streams.
   StreamId streams = 1;
   std::optional<Position> room;  // Of the first stream; nothing = context_length.
   // More than this is out of memory.
@@ -163,6 +164,9 @@ class FakeDecoder : public Decoder {
 
   Position context_length() const override { return options_.context_length; }
   std::size_t batch_capacity() const override { return options_.batch_capacity; }
+  std::size_t output_capacity() const override {
+    return std::min(std::max(options_.outputs, streams_.size()), options_.batch_capacity);
+  }
   StreamId streams() const override { return static_cast<StreamId>(streams_.size()); }
   Position room() const override { return room_; }
   std::size_t stream_bytes(Position room) const override {
@@ -372,6 +376,8 @@ class FakeDecoder : public Decoder {
 
   void check_batch(const Batch& batch) {
     require(!batch.empty() && batch.size() <= options_.batch_capacity, "batch of a wrong size");
+    const auto outputs = std::ranges::count(batch.wants_logits, 1);
+    require(static_cast<std::size_t>(outputs) <= output_capacity(), "too many rows with logits");
     std::vector<Position> next;
     for (const Stream& stream : streams_) next.push_back(length_of(stream));
     for (std::size_t row = 0; row < batch.size(); ++row) {

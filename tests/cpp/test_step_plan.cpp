@@ -19,7 +19,7 @@ RunState prompting(StreamId stream, const Tokens& prompt, Position evaluated = 0
   return run;
 }
 
-RunState answering(StreamId stream, Token next, Position evaluated) {
+RunState answering(StreamId stream, std::span<const Token> next, Position evaluated) {
   RunState run;
   run.stream = stream;
   run.evaluated = evaluated;
@@ -28,10 +28,19 @@ RunState answering(StreamId stream, Token next, Position evaluated) {
   return run;
 }
 
+constexpr std::size_t kAnyOutputs = 1000;
+
+StepPlan plan_step(const std::vector<RunState>& runs, Position budget, std::size_t rows) {
+  return llmlocal::plan_step(runs, {budget, rows, kAnyOutputs});
+}
+
+const Tokens k51 = {51};
+const Tokens k52 = {52};
+
 TEST_CASE("plan: answers come first, in the order of their streams") {
   const Tokens prompt = {1, 2, 3};
   const std::vector<RunState> runs = {
-      prompting(0, prompt), answering(2, 52, 20), answering(1, 51, 10)};
+      prompting(0, prompt), answering(2, k52, 20), answering(1, k51, 10)};
   const StepPlan plan = plan_step(runs, 100, 100);
   CHECK(plan.batch.tokens == Tokens{51, 52, 1, 2, 3});
   CHECK(plan.batch.positions == std::vector<Position>{10, 20, 0, 1, 2});
@@ -42,12 +51,12 @@ TEST_CASE("plan: answers come first, in the order of their streams") {
 
 TEST_CASE("plan: answers and the last token of a prompt ask for logits, and nothing else") {
   const Tokens prompt = {1, 2, 3};
-  const std::vector<RunState> runs = {prompting(0, prompt, 1), answering(1, 51, 10)};
+  const std::vector<RunState> runs = {prompting(0, prompt, 1), answering(1, k51, 10)};
   const StepPlan plan = plan_step(runs, 100, 100);
   CHECK(plan.batch.wants_logits == std::vector<std::int8_t>{1, 0, 1});
   REQUIRE(plan.parts.size() == 2);
-  CHECK(plan.parts[0].logits_row == 0);
-  CHECK(plan.parts[1].logits_row == 2);
+  CHECK(plan.parts[0].output_row(0) == 0);
+  CHECK(plan.parts[1].output_row(0) == 2);
 }
 
 TEST_CASE("plan: a piece that does not end its prompt has no logits") {
@@ -56,7 +65,7 @@ TEST_CASE("plan: a piece that does not end its prompt has no logits") {
   const StepPlan plan = plan_step(runs, 2, 100);
   CHECK(plan.batch.tokens == Tokens{1, 2});
   CHECK(plan.batch.wants_logits == std::vector<std::int8_t>{0, 0});
-  CHECK_FALSE(plan.parts[0].logits_row.has_value());
+  CHECK(plan.parts[0].outputs == 0);
 }
 
 Tokens counted(Position size) {
@@ -82,7 +91,9 @@ TEST_CASE("plan: a second prompt is not begun for a few tokens, unless they are 
       prompting(0, prompt, 10), prompting(1, prompt), prompting(2, prompt, 35)};
   const auto pieces = [&](Position budget) {
     std::vector<Position> lengths(runs.size());
-    for (const RunPart& part : plan_step(runs, budget, 100).parts) lengths[part.run] = part.tokens;
+    for (const RunPart& part : plan_step(runs, budget, 100).parts) {
+      lengths[part.run] = static_cast<Position>(part.rows);
+    }
     return lengths;
   };
   CHECK(pieces(9) == std::vector<Position>{9, 0, 0});  // The first is begun in any case.
@@ -96,7 +107,7 @@ TEST_CASE("plan: a second prompt is not begun for a few tokens, unless they are 
 
 TEST_CASE("plan: the budget is for prompts only, the capacity for all") {
   const Tokens prompt = {1, 2, 3, 4};
-  const std::vector<RunState> runs = {answering(0, 51, 9), prompting(1, prompt)};
+  const std::vector<RunState> runs = {answering(0, k51, 9), prompting(1, prompt)};
   CHECK(plan_step(runs, 2, 100).batch.size() == 3);
   CHECK(plan_step(runs, 100, 3).batch.size() == 3);
 }
@@ -116,7 +127,7 @@ std::vector<Position> ends_of_pieces(Position start, std::size_t length, Positio
   RunState run = prompting(0, prompt, start);
   std::vector<Position> ends;
   while (run.evaluated < static_cast<Position>(length)) {
-    const StepPlan plan = plan_step({{run}}, rows, static_cast<std::size_t>(rows));
+    const StepPlan plan = plan_step({run}, rows, static_cast<std::size_t>(rows));
     REQUIRE(plan.prompt_tokens > 0);
     REQUIRE(plan.prompt_tokens <= rows);
     run.evaluated += plan.prompt_tokens;
@@ -140,8 +151,51 @@ TEST_CASE("plan: a short rest of a prompt goes in as few pieces as it can") {
 
 TEST_CASE("plan: beside answers a long prompt takes all of its budget") {
   const Tokens prompt(2000, 7);
-  const std::vector<RunState> runs = {prompting(0, prompt, 200), answering(1, 51, 10)};
+  const std::vector<RunState> runs = {prompting(0, prompt, 200), answering(1, k51, 10)};
   CHECK(plan_step(runs, 100, 128).prompt_tokens == 100);
+}
+
+TEST_CASE("plan: drafts are evaluated with the token that they follow, all with logits") {
+  const Tokens drafted = {51, 6, 7};
+  const Tokens prompt = {1, 2};
+  const std::vector<RunState> runs = {
+      prompting(2, prompt), answering(1, k52, 9), answering(0, drafted, 4)};
+  const StepPlan plan = plan_step(runs, 100, 100);
+  CHECK(plan.batch.tokens == Tokens{51, 6, 7, 52, 1, 2});
+  CHECK(plan.batch.positions == std::vector<Position>{4, 5, 6, 9, 0, 1});
+  CHECK(plan.batch.wants_logits == std::vector<std::int8_t>{1, 1, 1, 1, 0, 1});
+  CHECK(plan.answer_tokens == 4);
+  CHECK(plan.parts[0].output_row(2) == 2);
+  CHECK(plan.parts[1].first_row == 3);
+}
+
+TEST_CASE("plan: drafts take what is left of rows and outputs, one of each run is there for it") {
+  const Tokens drafted = {51, 6, 7, 8};
+  const Tokens prompt = {1, 2};
+  const std::vector<RunState> runs = {
+      answering(0, drafted, 4), answering(1, drafted, 4), prompting(2, prompt)};
+  const auto rows = [&](const StepLimits& limits) {
+    std::vector<std::size_t> found;
+    for (const RunPart& part : llmlocal::plan_step(runs, limits).parts) found.push_back(part.rows);
+    return found;
+  };
+  CHECK(rows({100, 100, 8}) == std::vector<std::size_t>{4, 3, 2});
+  CHECK(rows({100, 100, 3}) == std::vector<std::size_t>{1, 1, 2});
+  CHECK(rows({100, 5, 100}) == std::vector<std::size_t>{4, 1});
+}
+
+TEST_CASE("plan: of a prompt that is scored no more tokens are taken than may have logits") {
+  const Tokens prompt = counted(40);
+  std::vector<RunState> runs = {prompting(0, prompt), prompting(1, prompt)};
+  runs[0].logits_from = 10;
+  const StepPlan plan = llmlocal::plan_step(runs, {100, 100, 6});
+  REQUIRE(plan.parts.size() == 2);
+  CHECK(plan.parts[0].rows == 15);
+  CHECK(plan.parts[0].outputs == 5);
+  CHECK(plan.parts[0].output_row(0) == 10);
+  CHECK(plan.parts[1].outputs == 1);
+  runs[0].evaluated = 15;
+  CHECK(llmlocal::plan_step(runs, {100, 100, 6}).parts[0].outputs == 5);
 }
 
 TEST_CASE("plan: nobody running, nothing to do") {
@@ -162,6 +216,7 @@ TEST_CASE(
       runs.push_back(prompting(static_cast<StreamId>(runs.size()), prompt, random.below(length)));
       runs.back().pause_at = random.below(length + 1);
     }
+    std::vector<Tokens> next(runs.size());
     const std::size_t capacity = runs.size() + static_cast<std::size_t>(random.below(10));
     for (int step = 0; step < 200; ++step) {
       const Position budget = random.between(1, 20);
@@ -172,18 +227,19 @@ TEST_CASE(
       std::size_t row = 0;
       for (const RunPart& part : plan.parts) {
         RunState& run = runs[part.run];
-        right = right && part.tokens > 0;
-        for (Position i = 0; i < part.tokens; ++i, ++row) {
+        right = right && part.rows > 0 && part.first_row == row;
+        for (std::size_t i = 0; i < part.rows; ++i, ++row) {
           const Token expected =
-              run.decoding ? run.next : run.prompt[static_cast<std::size_t>(run.evaluated)];
+              run.decoding ? run.next[0] : run.prompt[static_cast<std::size_t>(run.evaluated)];
           right = right && plan.batch.streams[row] == run.stream &&
                   plan.batch.tokens[row] == expected && plan.batch.positions[row] == run.evaluated;
           ++run.evaluated;
         }
         run.decoding = run.evaluated >= static_cast<Position>(run.prompt.size());
-        right = right && part.logits_row.has_value() == run.decoding &&
-                part.logits_row.value_or(row - 1) == row - 1;
-        run.next = random.below(30);
+        right = right && part.outputs == (run.decoding ? 1U : 0U) &&
+                part.output_row(part.outputs) == row;
+        next[part.run] = {random.below(30)};
+        run.next = next[part.run];
       }
       REQUIRE((right && row == plan.batch.size()));
     }

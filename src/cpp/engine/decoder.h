@@ -43,6 +43,8 @@ class Decoder {
   // --- Facts -------------------------------------------------------------------------------------
   virtual Position context_length() const = 0;     // Tokens that one sequence may ever have.
   virtual std::size_t batch_capacity() const = 0;  // Rows that one decode() may have.
+  // How many of them may ask for logits; one for each stream, and a few more.
+  virtual std::size_t output_capacity() const = 0;
   virtual StreamId streams() const = 0;
   virtual Position room() const = 0;  // Tokens that each stream can hold now; see restart().
   // Memory that one stream takes if it has room for so many tokens.

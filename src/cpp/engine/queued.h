@@ -3,6 +3,7 @@
 
 #include <list>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "base/token.h"
@@ -20,6 +21,12 @@ struct Queued {
   // What is to be evaluated for it: its prompt, and what it has answered already.
   std::span<const Token> text() const {
     return run ? run->state().prompt : std::span<const Token>(request->spec().prompt);
+  }
+  // The part of it whose evaluation may be taken from elsewhere, but for its last token: from there
+  // on the logits are wanted.
+  std::span<const Token> reusable_text() const {
+    const std::optional<Position> score_from = request->spec().score_from;
+    return score_from ? text().first(static_cast<std::size_t>(*score_from)) : text();
   }
   Position text_length() const { return static_cast<Position>(text().size()); }
 };

@@ -15,6 +15,14 @@ void RequestSpec::validate(Position context_length, std::int32_t vocab_size) con
   if (timeout && !(timeout->count() > 0)) {
     throw ParameterError("timeout must be > 0 seconds, got " + std::to_string(timeout->count()));
   }
+  if (logprobs && (*logprobs < 0 || *logprobs > kMostLogprobs)) {
+    throw ParameterError("logprobs must be 0 to " + std::to_string(kMostLogprobs) + ", got " +
+                         std::to_string(*logprobs));
+  }
+  if (score_from && (*score_from < 1 || static_cast<std::size_t>(*score_from) >= prompt.size())) {
+    throw ParameterError("there is nothing to score: of " + std::to_string(prompt.size()) +
+                         " tokens, those from number " + std::to_string(*score_from));
+  }
   for (const std::string& stop : stops) {
     if (stop.empty()) throw ParameterError("stop must not hold an empty string");
   }

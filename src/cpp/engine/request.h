@@ -14,6 +14,8 @@
 #include "base/token.h"
 #include "engine/token_channel.h"
 #include "sampling/chooser.h"
+#include "sampling/drafter.h"
+#include "sampling/logprobs.h"
 #include "sampling/sampling_params.h"
 #include "sampling/token_mask.h"
 
@@ -29,6 +31,11 @@ struct RequestSpec {
   std::int32_t max_tokens = kUnlimited;  // >= 0; the context's end is a limit of its own.
   std::vector<std::string> stops;        // None of them empty.
   std::optional<std::chrono::duration<double>> timeout;  // From submission; > 0.
+  std::optional<std::int32_t> logprobs;  // 0 to 20: so many of the likeliest with each token.
+  // Nothing is answered: how likely are the prompt's tokens from this one on?  > 0.
+  std::optional<Position> score_from;
+  bool tells_prompt_done = false;    // While it is evaluated, as it takes several steps.
+  std::shared_ptr<Drafter> drafter;  // Of what the answer may go on with, if anything.
   std::shared_ptr<TokenMask> mask;  // What the answer is held to, if anything; of no other request.
 
   // Throws ParameterError for what is out of its range, ContextOverflowError for too long a prompt.

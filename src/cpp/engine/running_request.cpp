@@ -18,7 +18,14 @@ RunningRequest::RunningRequest(std::shared_ptr<Request> request, Clock::time_poi
       text_(request_->spec().stops),
       started_(now),
       last_token_(now) {
-  state_.prompt = request_->spec().prompt;
+  evaluate_prompt(request_->spec().prompt);
+}
+
+// The last token of a text that is scored need not be evaluated: nothing comes after it.
+void RunningRequest::evaluate_prompt(std::span<const Token> prompt) {
+  const std::optional<Position> score_from = request_->spec().score_from;
+  state_.prompt = score_from ? prompt.first(prompt.size() - 1) : prompt;
+  if (score_from) state_.logits_from = *score_from - 1 + scored_;
 }
 
 void RunningRequest::enter(StreamId stream, Position reused) {
@@ -34,8 +41,8 @@ void RunningRequest::pause_at(Position position) {
   state_.pause_at = pauses_.front();
 }
 
-void RunningRequest::advance(Position tokens) {
-  state_.evaluated += tokens;
+void RunningRequest::advance(std::size_t tokens) {
+  state_.evaluated += static_cast<Position>(tokens);
   if (pauses_.empty() || state_.evaluated < pauses_.front()) return;
   last_pause_ = pauses_.front();
   pauses_.erase(pauses_.begin());
@@ -49,12 +56,22 @@ void RunningRequest::start_over() {
   replay.insert(replay.end(), prompt.begin(), prompt.end());
   replay.insert(replay.end(), answer_.begin(), answer_.end());
   replay_ = std::move(replay);  // Not before it is whole: the state points into the old one.
-  state_.prompt = replay_;
+  evaluate_prompt(replay_);
   state_.evaluated = 0;
   state_.decoding = false;
   state_.pause_at = 0;
   pauses_.clear();
   last_pause_ = 0;
+}
+
+Token RunningRequest::choose(std::span<float> logits) {
+  const std::optional<std::int32_t> wanted = request_->spec().logprobs;
+  if (!wanted) return chooser_.choose(logits);
+  logits_.assign(logits.begin(), logits.end());
+  const Token token = chooser_.choose(logits);
+  logprobs_ = std::make_unique<const Logprobs>(
+      logprobs_of(logits_, token, static_cast<std::size_t>(*wanted)));
+  return token;
 }
 
 void RunningRequest::accept(Token token, const Decoder& decoder, Clock::time_point now) {
@@ -81,11 +98,39 @@ void RunningRequest::accept(Token token, const Decoder& decoder, Clock::time_poi
         if (!output.match && !complete) reason = FinishReason::kLength;
       }
     }
-    deliver(token, std::move(output.text));
+    deliver(token, std::move(output.text), std::move(logprobs_));
   }
   if (is_over) finish(reason, now).stop_match = std::move(output.match);
   state_.decoding = true;
-  state_.next = token;
+  next_.assign(1, token);
+  state_.next = next_;
+}
+
+void RunningRequest::draft(Position context_length) {
+  constexpr Position kMostDrafts = 16;
+  const RequestSpec& spec = request_->spec();
+  if (!spec.drafter || !state_.decoding) return;
+  // The token that fills the context, or the answer, is not evaluated.
+  const Position left = std::min(spec.max_tokens - generated(), context_length - state_.evaluated);
+  const Position most = std::clamp(left - 1, 0, kMostDrafts);
+  next_.resize(1 + static_cast<std::size_t>(most));
+  const std::size_t count = spec.drafter->draft(spec.prompt, answer_, std::span(next_).subspan(1));
+  next_.resize(1 + std::min(count, static_cast<std::size_t>(most)));
+  state_.next = next_;
+}
+
+void RunningRequest::score(std::span<const float> logits, Clock::time_point now) {
+  const RequestSpec& spec = request_->spec();
+  if (!first_token_) first_token_ = now;
+  const Token token = spec.prompt[static_cast<std::size_t>(*spec.score_from + scored_)];
+  const auto best = static_cast<std::size_t>(spec.logprobs.value_or(0));
+  deliver(token, "", std::make_unique<const Logprobs>(logprobs_of(logits, token, best)));
+  ++scored_;
+  if (*spec.score_from + scored_ == std::ssize(spec.prompt)) finish(FinishReason::kStop, now);
+}
+
+void RunningRequest::tell_prompt_done() {
+  if (request_->spec().tells_prompt_done) request_->channel().tell_prompt_done(state_.evaluated);
 }
 
 void RunningRequest::end(FinishReason reason, Clock::time_point now) {
@@ -100,8 +145,10 @@ void RunningRequest::fail(std::exception_ptr error, Clock::time_point now) noexc
   finish(FinishReason::kCancelled, now).error = std::move(error);
 }
 
-void RunningRequest::deliver(Token token, std::string text) {
-  request_->channel().push({token, std::move(text)});
+void RunningRequest::deliver(Token token,
+                             std::string text,
+                             std::unique_ptr<const Logprobs> logprobs) {
+  request_->channel().push({token, std::move(text), std::move(logprobs)});
 }
 
 void RunningRequest::deliver_rest(std::string text) {

@@ -3,6 +3,7 @@
 // Used by the engine's thread only; the caller's side of the same request is Request.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <iterator>
@@ -37,7 +38,7 @@ class RunningRequest {
   // The evaluation of its prompt makes a stop there, unless it is past that.
   void pause_at(Position position);
   // So many of its tokens were evaluated.
-  void advance(Position tokens);
+  void advance(std::size_t tokens);
   // It has just come to one of its stops.
   bool is_at_pause() const { return last_pause_ == state_.evaluated; }
   Position last_pause() const { return last_pause_; }  // 0: there was none.
@@ -52,9 +53,17 @@ class RunningRequest {
     return std::nullopt;
   }
   // The next token of its answer, by these logits, which may be overwritten.
-  Token choose(std::span<float> logits) { return chooser_.choose(logits); }
+  Token choose(std::span<float> logits);
   // Takes the chosen token; the request may be over then.
   void accept(Token token, const Decoder& decoder, Clock::time_point now);
+  // Adds drafts to what is evaluated next.
+  void draft(Position context_length);
+  // Whether it asks how likely its text is, and not for an answer.
+  bool is_scored() const { return request_->spec().score_from.has_value(); }
+  // How likely the next of its tokens is, by these logits; the request may be over then.
+  void score(std::span<const float> logits, Clock::time_point now);
+  // Tells its consumer how much of the prompt is there, where that is wanted.
+  void tell_prompt_done();
   // These end it, unless it is over already.
   void end(FinishReason reason, Clock::time_point now);
   void fail(std::exception_ptr error, Clock::time_point now) noexcept;
@@ -67,7 +76,8 @@ class RunningRequest {
 
  private:
   std::int32_t generated() const { return static_cast<std::int32_t>(answer_.size()); }
-  void deliver(Token token, std::string text);
+  void evaluate_prompt(std::span<const Token> prompt);
+  void deliver(Token token, std::string text, std::unique_ptr<const Logprobs> logprobs = nullptr);
   void deliver_rest(std::string text);
   // The outcome, for what only the caller knows.
   Outcome& finish(FinishReason reason, Clock::time_point now) noexcept;
@@ -80,6 +90,10 @@ class RunningRequest {
   Position last_pause_ = 0;
   std::optional<Position> cached_;  // Of the prompt, when it first entered a stream.
   Tokens answer_;
+  Tokens next_;                               // What is evaluated next: the state points into it.
+  std::unique_ptr<const Logprobs> logprobs_;  // Of what was chosen, if they are asked for.
+  std::vector<float> logits_;                 // As they were; reused.
+  Position scored_ = 0;
   Tokens replay_;  // What is evaluated again after start_over().
   Clock::time_point started_;
   std::optional<Clock::time_point> first_token_;

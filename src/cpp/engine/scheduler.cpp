@@ -19,7 +19,8 @@ constexpr int kStepsBeforeClosingGap = 8;
 
 // Tokens that its stream holds after its next step, at most.
 Position room_needed(const RunState& state) {
-  return std::max(static_cast<Position>(state.prompt.size()), state.evaluated + 1);
+  const auto next = static_cast<Position>(std::max<std::size_t>(state.next.size(), 1));
+  return std::max(static_cast<Position>(state.prompt.size()), state.evaluated + next);
 }
 
 bool arrived_later(const RunningRequest& run, const RunningRequest& other) {
@@ -178,7 +179,7 @@ bool Scheduler::restart_for(Queue::iterator queued) {
 // Leaves it where it is if it must wait for a stream or for a leader.
 Scheduler::Admission Scheduler::admit_one(Queue::iterator queued, bool has_stream) {
   if (!has_stream && !decoder_.copies_whole_only()) return Admission::kWaits;
-  const std::span<const Token> text = queued->text();
+  const std::span<const Token> text = queued->reusable_text();
   const std::vector<RunState> runs = states_of(running_);
   if (const auto leader = find_leader(runs, text, pool_.held_prefix(text))) {
     // Where a state can be adopted only as a whole, the leader makes a stop there, also for those

@@ -16,6 +16,19 @@ void TokenChannel::push(TokenEvent event) {
   if (wake) changed_.notify_one();
 }
 
+void TokenChannel::tell_prompt_done(Position tokens) {
+  bool wake = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_over_) return;
+    prompt_done_ = tokens;
+    prompt_has_news_ = true;
+    wake = wake_for_tokens_;
+    announce_locked();
+  }
+  if (wake) changed_.notify_one();
+}
+
 void TokenChannel::finish(Outcome outcome) noexcept {
   {
     const std::lock_guard lock(mutex_);
@@ -30,11 +43,12 @@ void TokenChannel::finish(Outcome outcome) noexcept {
 TokenChannel::Read TokenChannel::read(std::chrono::milliseconds timeout, Until until) {
   std::unique_lock lock(mutex_);
   wake_for_tokens_ = until == Until::kNews;
-  changed_.wait_for(
-      lock, timeout, [&] { return is_over_ || (wake_for_tokens_ && !events_.empty()); });
+  const auto has_news = [this] { return !events_.empty() || prompt_has_news_; };
+  changed_.wait_for(lock, timeout, [&] { return is_over_ || (wake_for_tokens_ && has_news()); });
   wake_for_tokens_ = false;
+  prompt_has_news_ = false;
   if (ready_ && announcement_.empty()) announcement_.push_back(ready_id_);
-  return {std::exchange(events_, {}), is_over_ ? outcome_ : nullptr};
+  return {std::exchange(events_, {}), prompt_done_, is_over_ ? outcome_ : nullptr};
 }
 
 void TokenChannel::announce_on(std::shared_ptr<ReadyQueue> queue, RequestId id, Until until) {
@@ -44,7 +58,7 @@ void TokenChannel::announce_on(std::shared_ptr<ReadyQueue> queue, RequestId id, 
   ready_id_ = id;
   announcement_.swap(announcement);
   announce_until_ = until;
-  if (is_over_ || !events_.empty()) announce_locked();
+  if (is_over_ || !events_.empty() || prompt_has_news_) announce_locked();
 }
 
 void TokenChannel::announce_locked() noexcept {

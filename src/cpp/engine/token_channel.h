@@ -17,6 +17,7 @@
 #include "base/token.h"
 #include "engine/outcome.h"
 #include "engine/ready_queue.h"
+#include "sampling/logprobs.h"
 
 namespace llmlocal {
 
@@ -27,6 +28,8 @@ struct TokenEvent {
   Token token = kNoToken;
   // The text that it released; empty while a character or stop is open.
   std::string text;
+  // How likely it was; nothing unless that is asked for.
+  std::unique_ptr<const Logprobs> logprobs = nullptr;
 };
 
 class TokenChannel {
@@ -35,11 +38,14 @@ class TokenChannel {
 
   struct Read {
     std::vector<TokenEvent> events;
+    Position prompt_done = 0;  // Tokens of the prompt that are there, as far as it was told.
     std::shared_ptr<const Outcome> outcome;  // Set once, with or after the last event.
   };
 
   // --- The engine's side -------------------------------------------------------------------------
   void push(TokenEvent event);
+  // So many tokens of the prompt are there.  News, but no event: only the last counts.
+  void tell_prompt_done(Position tokens);
   // The first call counts; later ones are ignored.
   void finish(Outcome outcome) noexcept;
 
@@ -55,6 +61,8 @@ class TokenChannel {
   std::mutex mutex_;  // Guards everything below.
   std::condition_variable changed_;
   std::vector<TokenEvent> events_;
+  Position prompt_done_ = 0;
+  bool prompt_has_news_ = false;
   std::shared_ptr<Outcome> outcome_ = std::make_shared<Outcome>();  // Of use once it is over.
   bool is_over_ = false;
   bool wake_for_tokens_ = false;  // The consumer waits, and not only for the end.

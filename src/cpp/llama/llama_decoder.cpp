@@ -17,6 +17,10 @@ namespace {
 // to 8 % slower on two threads (SmolLM2-135M; contexts of 1,280 to 8,192, 64 to 512 rows at once).
 constexpr StreamId kFewestOutputs = 16;
 
+std::uint32_t outputs_of(StreamId streams) {
+  return static_cast<std::uint32_t>(std::max(streams, kFewestOutputs));
+}
+
 }  // namespace
 
 LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model,
@@ -73,7 +77,7 @@ Context LlamaDecoder::make_context(StreamId streams, Position room) {
   params.n_ubatch = std::min(params.n_batch,
                              attention_.rows_at_once(padded, llama_model_n_head(model_->handle())));
   params.n_seq_max = static_cast<std::uint32_t>(streams);
-  params.n_outputs_max = static_cast<std::uint32_t>(std::max(streams, kFewestOutputs));
+  params.n_outputs_max = outputs_of(streams);
   params.type_k = attention_.type();
   params.type_v = params.type_k;
   params.flash_attn_type = attention_.kernel();
@@ -90,6 +94,10 @@ std::unique_ptr<Sequences> LlamaDecoder::make_sequences(StreamId streams, Positi
 std::size_t LlamaDecoder::batch_capacity() const {
   return sequences_ ? llama_n_batch(sequences_->context())
                     : static_cast<std::size_t>(options_.batch);
+}
+
+std::size_t LlamaDecoder::output_capacity() const {
+  return std::min<std::size_t>(outputs_of(streams()), batch_capacity());
 }
 
 void LlamaDecoder::set_threads(int n) {

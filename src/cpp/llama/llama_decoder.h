@@ -46,6 +46,7 @@ class LlamaDecoder final : public Decoder {
 
   Position context_length() const override { return options_.context_length; }
   std::size_t batch_capacity() const override;
+  std::size_t output_capacity() const override;
   StreamId streams() const override { return sequences_ ? sequences_->streams() : 1; }
   Position room() const override { return sequences_ ? sequences_->room() : 0; }
   std::size_t stream_bytes(Position room) const override {

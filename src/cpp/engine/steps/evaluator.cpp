@@ -43,8 +43,10 @@ void Evaluator::step(Running running, Clock::time_point start) {
   const bool answering =
       std::ranges::any_of(running, [](const auto& run) { return run->state().decoding; });
   const double spent_s = std::chrono::duration<double>(Clock::now() - start).count();
-  const Position prompt_budget = answering ? pacer_.prompt_budget(spent_s) : capacity;
-  const StepPlan plan = plan_step(states_of(running), prompt_budget, decoder_.batch_capacity());
+  const StepLimits limits{.prompt_tokens = answering ? pacer_.prompt_budget(spent_s) : capacity,
+                          .rows = decoder_.batch_capacity(),
+                          .outputs = decoder_.output_capacity()};
+  const StepPlan plan = plan_step(states_of(running), limits);
   if (!plan.batch.empty()) evaluate(plan, running);
 }
 
@@ -87,26 +89,60 @@ DecodeStatus Evaluator::decode(const StepPlan& plan, Running running) {
 // Books what was evaluated, samples where there are logits, and delivers.
 void Evaluator::harvest(const StepPlan& plan, Running running) {
   prompt_tokens_ += static_cast<std::uint64_t>(plan.prompt_tokens);
-  std::size_t row = 0;
   for (const RunPart& part : plan.parts) {
     RunningRequest& run = *running[part.run];
-    const auto count = static_cast<std::size_t>(part.tokens);
-    pool_.extend(run.stream(), std::span(plan.batch.tokens).subspan(row, count));
-    row += count;
-    run.advance(part.tokens);
-    if (is_worth_a_checkpoint(run)) pool_.checkpoint(run.stream());
-    if (!part.logits_row) continue;
-    const Clock::time_point now = Clock::now();
-    if (const auto reason = run.reason_to_be_silent()) {
-      run.end(*reason, now);
-      continue;
+    pool_.extend(run.stream(), plan.tokens_of(part));
+    if (run.state().decoding) {
+      harvest_answer(part, plan.tokens_of(part), run);
+    } else {
+      harvest_prompt(part, run);
     }
-    failures_.attempt(run, [&] {
-      const Token token = run.choose(decoder_.logits(*part.logits_row));
-      ++completion_tokens_;
-      run.accept(token, decoder_, now);
-    });
+    if (!run.is_over()) failures_.attempt(run, [&] { run.draft(decoder_.context_length()); });
   }
+}
+
+void Evaluator::harvest_prompt(const RunPart& part, RunningRequest& run) {
+  run.advance(part.rows);
+  if (is_worth_a_checkpoint(run)) pool_.checkpoint(run.stream());
+  failures_.attempt(run, [&] {
+    run.tell_prompt_done();
+    if (run.is_scored()) {
+      for (std::size_t i = 0; i < part.outputs; ++i) {
+        run.score(decoder_.logits(part.output_row(i)), Clock::now());
+      }
+    } else if (part.outputs > 0) {
+      answer(run, part.output_row(0));
+    }
+  });
+}
+
+// Drafts hold as far as they are what is chosen; the rest is given up.
+void Evaluator::harvest_answer(const RunPart& part,
+                               std::span<const Token> tokens,
+                               RunningRequest& run) {
+  std::size_t kept = 0;
+  failures_.attempt(run, [&] {
+    std::optional<Token> chosen;
+    do {
+      run.advance(1);
+      ++kept;
+      chosen = answer(run, part.output_row(kept - 1));
+    } while (!run.is_over() && kept < part.rows && chosen == tokens[kept]);
+  });
+  pool_.cut(run.stream(), part.rows - kept);
+}
+
+// The next token of the answer; nothing if there is none.
+std::optional<Token> Evaluator::answer(RunningRequest& run, std::size_t row) {
+  const Clock::time_point now = Clock::now();
+  if (const auto reason = run.reason_to_be_silent()) {
+    run.end(*reason, now);
+    return std::nullopt;
+  }
+  const Token token = run.choose(decoder_.logits(row));
+  ++completion_tokens_;
+  run.accept(token, decoder_, now);
+  return token;
 }
 
 // The one moment at which this prefix can be kept for others: at a stop that was made for it, and

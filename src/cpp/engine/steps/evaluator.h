@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -43,6 +44,9 @@ class Evaluator {
   void evaluate(const StepPlan& plan, Running running);
   DecodeStatus decode(const StepPlan& plan, Running running);
   void harvest(const StepPlan& plan, Running running);
+  void harvest_prompt(const RunPart& part, RunningRequest& run);
+  void harvest_answer(const RunPart& part, std::span<const Token> tokens, RunningRequest& run);
+  std::optional<Token> answer(RunningRequest& run, std::size_t row);
   bool is_worth_a_checkpoint(const RunningRequest& run) const;
   void fail_step(const StepPlan& plan, Running running, const std::exception_ptr& error);
   bool is_pointless(const StepPlan& plan, Running running) const;

@@ -47,34 +47,50 @@ Position even_piece(Position start, Position most) {
 
 }  // namespace
 
-StepPlan plan_step(std::span<const RunState> runs, Position prompt_budget, std::size_t capacity) {
+StepPlan plan_step(std::span<const RunState> runs, const StepLimits& limits) {
   StepPlan plan;
-  for (const std::size_t i : decoding_by_stream(runs)) {
+  const std::vector<std::size_t> decoding = decoding_by_stream(runs);
+  // Beyond one of each run.
+  std::size_t spare_outputs = limits.outputs - std::min(limits.outputs, runs.size());
+  std::size_t spare_rows = limits.rows - std::min(limits.rows, decoding.size());
+  for (const std::size_t i : decoding) {
     const RunState& run = runs[i];
-    plan.parts.push_back({i, 1, plan.batch.add(run.next, run.evaluated, run.stream, true)});
-    ++plan.answer_tokens;
+    const std::size_t drafts = std::min({run.next.size() - 1, spare_outputs, spare_rows});
+    spare_outputs -= drafts;
+    spare_rows -= drafts;
+    plan.parts.push_back({i, plan.batch.size(), drafts + 1, drafts + 1});
+    for (std::size_t row = 0; row <= drafts; ++row) {
+      const Position position = run.evaluated + static_cast<Position>(row);
+      plan.batch.add(run.next[row], position, run.stream, true);
+      ++plan.answer_tokens;
+    }
   }
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const RunState& run = runs[i];
     if (run.decoding) continue;
-    const auto free_rows = static_cast<Position>(capacity - plan.batch.size());
-    const Position room = prompt_budget - plan.prompt_tokens;
+    const auto free_rows = static_cast<Position>(limits.rows - plan.batch.size());
+    const Position room = limits.prompt_tokens - plan.prompt_tokens;
     const Position left = tokens_left(run);
     const Position wanted = left <= room + room / 4 ? left : room;
-    Position length = std::min(wanted, free_rows);
+    const Position last = static_cast<Position>(run.prompt.size()) - 1;
+    const Position logits_from = std::min(run.logits_from, last);
+    const auto outputs = static_cast<Position>(spare_outputs) + 1;
+    const Position until_full = std::max(logits_from - run.evaluated, 0) + outputs;
+    Position length = std::min({wanted, free_rows, until_full});
     const bool is_long = left > std::max(length, kLongPrompt);
     if (is_long && length > 0 && plan.answer_tokens == 0) {
       length = even_piece(run.evaluated, length);
     }
     const bool is_sliver = length < kSmallestBeginning && length < left;
     if (length <= 0 || (plan.prompt_tokens > 0 && is_sliver)) continue;
-    RunPart part{i, length, std::nullopt};
+    RunPart part{i, plan.batch.size(), static_cast<std::size_t>(length), 0};
     for (Position position = run.evaluated; position < run.evaluated + length; ++position) {
-      const auto index = static_cast<std::size_t>(position);
-      const bool last = index + 1 == run.prompt.size();
-      const std::size_t row = plan.batch.add(run.prompt[index], position, run.stream, last);
-      if (last) part.logits_row = row;
+      const bool wants_logits = position >= logits_from;
+      const Token token = run.prompt[static_cast<std::size_t>(position)];
+      plan.batch.add(token, position, run.stream, wants_logits);
+      part.outputs += wants_logits ? 1 : 0;
     }
+    spare_outputs -= part.outputs - std::min<std::size_t>(part.outputs, 1);
     plan.prompt_tokens += length;
     plan.parts.push_back(part);
   }

@@ -4,7 +4,7 @@
 #pragma once
 
 #include <cstddef>
-#include <optional>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -17,17 +17,22 @@ namespace llmlocal {
 struct RunState {
   StreamId stream = -1;
   std::span<const Token> prompt;
-  Position evaluated = 0;  // Tokens of the prompt and the answer that are in the stream.
-  bool decoding = false;   // The prompt is done, and `next` is to be evaluated.
-  Token next = 0;
-  Position pause_at = 0;  // A piece of the prompt must end here, so that others can adopt it.
+  Position evaluated = 0;       // Tokens of the prompt and the answer that are in the stream.
+  bool decoding = false;        // The prompt is done, and `next` is to be evaluated.
+  std::span<const Token> next;  // The answer's last token, and then drafts of what may follow it.
+  Position pause_at = 0;        // A piece of the prompt must end here, so that others can adopt it.
+  // The logits of the prompt's tokens from here on are wanted; those of its last one always are.
+  Position logits_from = std::numeric_limits<Position>::max();
 };
 
 // A request's part in the step.
 struct RunPart {
-  std::size_t run = 0;  // Its index in the list that was given.
-  Position tokens = 0;  // How many of its tokens are in the batch.
-  std::optional<std::size_t> logits_row;
+  std::size_t run = 0;        // Its index in the list that was given.
+  std::size_t first_row = 0;  // Of the batch.
+  std::size_t rows = 0;
+  std::size_t outputs = 0;  // So many rows have logits, the last ones.
+
+  std::size_t output_row(std::size_t i) const { return first_row + rows - outputs + i; }
 };
 
 struct StepPlan {
@@ -35,11 +40,21 @@ struct StepPlan {
   std::vector<RunPart> parts;
   Position prompt_tokens = 0;
   Position answer_tokens = 0;
+
+  std::span<const Token> tokens_of(const RunPart& part) const {
+    return std::span(batch.tokens).subspan(part.first_row, part.rows);
+  }
 };
 
-// `runs` in the order of their admission.  `prompt_budget`: tokens of prompts that the step may
-// take, and up to a quarter more where that ends a prompt; `capacity`: rows that the batch may
-// have, at least one per run.
-StepPlan plan_step(std::span<const RunState> runs, Position prompt_budget, std::size_t capacity);
+struct StepLimits {
+  // Tokens of prompts that the step may take, and up to a quarter more where that ends a prompt.
+  Position prompt_tokens = 0;
+  // Rows that the batch may have, and how many of them may have logits; at least one per run.
+  std::size_t rows = 0;
+  std::size_t outputs = 0;
+};
+
+// `runs` in the order of their admission.
+StepPlan plan_step(std::span<const RunState> runs, const StepLimits& limits);
 
 }  // namespace llmlocal

@@ -187,6 +187,12 @@ void StreamPool::roll_back(StreamId stream) {
   if (!kept) clear(stream);
 }
 
+void StreamPool::cut(StreamId stream, std::size_t count) {
+  if (count == 0) return;
+  at(stream).tokens.resize(at(stream).tokens.size() - count);
+  roll_back(stream);
+}
+
 void StreamPool::clear(StreamId stream) {
   at(stream).tokens.clear();
   decoder_.clear(stream);

@@ -57,6 +57,9 @@ class StreamPool {
   void extend(StreamId stream, std::span<const Token> tokens);
   // A step was cut short: cuts the stream back to what was there before it, or to nothing.
   void roll_back(StreamId stream);
+  // The last `count` tokens that were evaluated are not wanted.  Where the stream can't be cut, it
+  // is empty then.
+  void cut(StreamId stream, std::size_t count);
   // Forgets the stream's content.
   void clear(StreamId stream);
   // The stream's request is done; its content stays for reuse.
