@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from llmlocal._generation._completion import Completion as Completion
     from llmlocal._generation._completion import Timings as Timings
     from llmlocal._generation._completion import Usage as Usage
+    from llmlocal._generation._logprobs import TokenLogprob as TokenLogprob
     from llmlocal._generation._options import Options as Options
+    from llmlocal._generation._score import Score as Score
     from llmlocal._generation._stream import Stream as Stream
     from llmlocal._llm import LLM as LLM
     from llmlocal._memory_use import MemoryUse as MemoryUse
@@ -67,9 +69,11 @@ _HOMES = {
     "ModelPool": "_pool",
     "Options": "_generation._options",
     "Progress": "_progress",
+    "Score": "_generation._score",
     "Stats": "_stats",
     "Stream": "_generation._stream",
     "Timings": "_generation._completion",
+    "TokenLogprob": "_generation._logprobs",
     "Usage": "_generation._completion",
     "devices": "_devices._choice",
     "models": "",

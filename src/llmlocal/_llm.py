@@ -27,9 +27,16 @@ from llmlocal._devices._placement import PlacementOptions
 from llmlocal._generation._async import AsyncStream
 from llmlocal._generation._completion import Completion
 from llmlocal._generation._generator import Generator, GeneratorOptions
+from llmlocal._generation._infill import infill_prompt
 from llmlocal._generation._map import answers_as_they_end
-from llmlocal._generation._options import Options, RequestOptions, recommended_options
+from llmlocal._generation._options import (
+    MOST_ANSWERS,
+    Options,
+    RequestOptions,
+    recommended_options,
+)
 from llmlocal._generation._reply import Reply, TokenCallback
+from llmlocal._generation._score import Score, scored_text
 from llmlocal._generation._stream import Stream, wait_for
 from llmlocal._loading import LoadOptions, load
 from llmlocal._log import pass_on_log
@@ -186,6 +193,18 @@ class LLM(LoadedModel):
     # --- Generating ------------------------------------------------------------------------------
 
     @overload
+    def generate(  # type: ignore[overload-overlap]  # as below
+        self, prompt: str, *, n: int, **options: Unpack[Options]
+    ) -> list[Completion]: ...
+    @overload
+    def generate(
+        self,
+        prompt: Sequence[str] | Sequence[Sequence[int]],
+        *,
+        n: int,
+        **options: Unpack[Options],
+    ) -> list[list[Completion]]: ...
+    @overload
     def generate(  # type: ignore[overload-overlap]  # a str is a Sequence[str] to the type checker
         self,
         prompt: str,
@@ -225,15 +244,18 @@ class LLM(LoadedModel):
         self,
         prompt: Prompts,
         *,
+        n: int | None = None,
         streaming: bool = False,
         callback: TokenCallback | None = None,
         **options: Unpack[Options],
-    ) -> Completion | list[Completion] | Stream:
+    ) -> Completion | list[Completion] | list[list[Completion]] | Stream:
         """Continue a prompt, as it is: no chat template is applied (that is :meth:`chat`).
 
         Args:
             prompt: Text (control tokens such as ``<|im_end|>`` in it are recognised), or token ids
                 as a sequence or a numpy array; or a list of these, which are evaluated together.
+            n: So many answers to the prompt, which is evaluated once for all of them, 1 to 256.
+                With a ``seed`` the first answer has it, the next one the next.
             streaming: Return the text piece by piece while it is generated.
             callback: Called as ``callback(token_id, text)`` for each token, in this thread;
                 returning False ends the generation.  ``text`` is empty while a character or a
@@ -245,7 +267,8 @@ class LLM(LoadedModel):
 
         Returns:
             A :class:`llmlocal.Completion`, which is a ``str``; for a list of prompts a list of
-            them in the same order, whatever the order in which they are evaluated; with ``streaming`` a :class:`llmlocal.Stream`.
+            them in the same order, whatever the order in which they are evaluated; with ``n`` a
+            list of the answers in place of each; with ``streaming`` a :class:`llmlocal.Stream`.
 
         Raises:
             ContextOverflowError: The prompt has more tokens than ``n_ctx``.
@@ -261,14 +284,20 @@ class LLM(LoadedModel):
         is_many = not isinstance(prompt, str) and not is_token_ids(prompt)
         if is_many and (streaming or callback is not None):
             raise ParameterError("streaming and callback take one prompt, got a list of them")
+        check_whole("n", n, 1, MOST_ANSWERS)
+        if n is not None and (streaming or callback is not None):
+            raise ParameterError("streaming and callback take one answer, and n= asks for several")
         prompts = cast("Sequence[Prompt]", prompt if is_many else [prompt])
-        replies = self._submit(prompts, callback, options)
+        replies = self._submit(prompts, callback, options, answers=n or 1)
         if streaming:
             return Stream(replies[0])
         try:
             completions = wait_for(replies)
         finally:
             pass_on_log()
+        if n is not None:
+            grouped = [completions[i : i + n] for i in range(0, len(completions), n)]
+            return grouped if is_many else grouped[0]
         return completions if is_many else completions[0]
 
     def map(
@@ -336,16 +365,86 @@ class LLM(LoadedModel):
             lambda: self._submit([prompt], callback, options)[0], self._generator.waker
         )
 
+    def infill(self, prefix: str, suffix: str, **options: Unpack[Options]) -> Completion:
+        r"""What goes between two texts, for models that were trained to fill in (mostly for code).
+
+        Args:
+            prefix: What stands before the gap; text of control tokens in it is mere text.
+            suffix: What stands after it.
+            **options: As in :meth:`generate`.
+
+        Raises:
+            RequestError: The model has no tokens for this.
+
+        Example:
+            >>> llm.infill("def add(a, b):\n    return ", "\n\nprint(add(1, 2))", max_tokens=16)
+            'a + b'
+        """
+        tokenizer = self._open_tokenizer()
+        tokens = infill_prompt(tokenizer, prefix, suffix)
+        return wait_for(self._submit([tokens], None, options))[0]
+
+    @overload
+    def score(  # type: ignore[overload-overlap]  # as above
+        self, text: str, *, after: Prompt = ""
+    ) -> Score: ...
+    @overload
+    def score(self, text: Sequence[str], *, after: Prompt | Sequence[str] = "") -> list[Score]: ...
+    def score(
+        self, text: str | Sequence[str], *, after: Prompt | Sequence[str] = ""
+    ) -> Score | list[Score]:
+        """How likely the model finds a text: the logprob of each of its tokens.
+
+        Args:
+            text: A text, or a list of texts, which are evaluated together; a beginning that they
+                share is evaluated once.
+            after: What comes before the text and is not scored itself: text, or token ids; for a
+                list of texts, one for all or one for each.  Without it, the first token is scored
+                where the model's texts begin with a token of their own (BOS), and else left out:
+                it has nothing to come after.
+
+        Raises:
+            ContextOverflowError: Both together have more tokens than ``n_ctx``.
+            ParameterError: There is nothing to score.
+
+        Example:
+            >>> llm.score(" Paris", after="The capital of France is").sum
+            -1.1
+        """
+        check_prompt(text)
+        check_prompt(after)
+        texts = [text] if isinstance(text, str) else list(text)
+        is_shared = isinstance(after, str) or is_token_ids(after)
+        befores = [after] * len(texts) if is_shared else list(cast("Sequence[Prompt]", after))
+        if len(befores) != len(texts):
+            raise ParameterError(f"there are {len(texts)} texts, but {len(befores)} of after=")
+        tokenizer = self._open_tokenizer()
+        asked = [
+            scored_text(tokenizer, each, cast("Prompt", before))
+            for each, before in zip(texts, befores, strict=True)
+        ]
+        scores = self._generator.score(asked)
+        return scores[0] if isinstance(text, str) else scores
+
     def _submit(
-        self, prompts: Sequence[Prompt], callback: TokenCallback | None, options: Options
+        self,
+        prompts: Sequence[Prompt],
+        callback: TokenCallback | None,
+        options: Options,
+        *,
+        answers: int = 1,
     ) -> list[Reply]:
         checked = RequestOptions(self._defaults, **options)
         self._open_model()
         tokens = [prompt_tokens(prompt, self.tokenize) for prompt in prompts]
-        return self._generator.submit(tokens, checked, callback, model=self)
+        return self._generator.submit(tokens, checked, callback, answers=answers, model=self)
 
     # --- Chatting --------------------------------------------------------------------------------
 
+    @overload
+    def chat(
+        self, messages: str | Sequence[Message], *, n: int, **options: Unpack[ChatOptions]
+    ) -> list[ChatReply]: ...
     @overload
     def chat(
         self,
@@ -368,10 +467,11 @@ class LLM(LoadedModel):
         self,
         messages: str | Sequence[Message],
         *,
+        n: int | None = None,
         streaming: bool = False,
         callback: TokenCallback | None = None,
         **options: Unpack[ChatOptions],
-    ) -> ChatReply | ChatStream:
+    ) -> ChatReply | list[ChatReply] | ChatStream:
         """Answer a question, or a conversation, through the model's own chat template.
 
         Nothing is remembered from call to call; for that there is :meth:`chat_session`.
@@ -379,6 +479,7 @@ class LLM(LoadedModel):
         Args:
             messages: What the user says; or a conversation, as dicts with ``role`` and ``content``.
                 A last message of the assistant is continued.
+            n: So many answers, as in :meth:`generate`.
             streaming: Return the answer piece by piece while it is generated.
             callback: As in :meth:`generate`.
             **options: ``system``, ``template``, ``tools``, ``documents``, ``variables`` and
@@ -386,8 +487,8 @@ class LLM(LoadedModel):
                 ``max_tokens`` is None by default: until the model ends its answer.
 
         Returns:
-            A :class:`llmlocal.ChatReply`, which is a ``str``; with ``streaming`` a
-            :class:`llmlocal.ChatStream`.
+            A :class:`llmlocal.ChatReply`, which is a ``str``; with ``n`` a list of them; with
+            ``streaming`` a :class:`llmlocal.ChatStream`.
 
         Raises:
             TemplateError: The model has no chat template, or it refuses these messages.
@@ -396,7 +497,12 @@ class LLM(LoadedModel):
         Example:
             >>> llm.chat("Name three colors.", system="You are terse.", max_tokens=20)
         """
+        check_whole("n", n, 1, MOST_ANSWERS)
+        if n is not None and (streaming or callback is not None):
+            raise ParameterError("streaming and callback take one answer, and n= asks for several")
         session = self._one_off(messages, options)
+        if n is not None:
+            return session.answers(n)
         if streaming:
             return session.generate(streaming=True, callback=callback)
         return session.generate(callback=callback)

@@ -56,6 +56,7 @@ def test_it_knows_its_facts() -> None:
         "timings": Timings(0.1, 0.2, 0.3, 0.4, 0.5),
         "seed": 2**64 - 1,
         "tokens": (7, 8, 9),
+        "logprobs": None,
     }
 
 

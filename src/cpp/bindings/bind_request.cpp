@@ -1,3 +1,5 @@
+#include <pybind11/numpy.h>
+
 #include "bindings/bindings.h"
 #include "engine/request.h"
 #include "sampling/token_mask.h"
@@ -10,7 +12,10 @@ RequestSpec make_spec(Tokens prompt,
                       std::optional<std::int32_t> max_tokens,
                       std::vector<std::string> stops,
                       std::optional<double> timeout,
-                      std::shared_ptr<TokenMask> mask) {
+                      std::shared_ptr<TokenMask> mask,
+                      std::optional<std::int32_t> logprobs,
+                      std::optional<Position> score_from,
+                      bool tells_prompt_done) {
   RequestSpec spec;
   spec.prompt = std::move(prompt);
   spec.sampling = std::move(sampling);
@@ -18,6 +23,9 @@ RequestSpec make_spec(Tokens prompt,
   spec.stops = std::move(stops);
   if (timeout) spec.timeout = std::chrono::duration<double>(*timeout);
   spec.mask = std::move(mask);
+  spec.logprobs = logprobs;
+  spec.score_from = score_from;
+  spec.tells_prompt_done = tells_prompt_done;
   return spec;
 }
 
@@ -25,7 +33,22 @@ TokenChannel::Until until_of(bool until_end) {
   return until_end ? TokenChannel::Until::kEnd : TokenChannel::Until::kNews;
 }
 
-// The events as (token, text) pairs, and the outcome once there is one.
+// (chosen logprob, whether it is the best, ids of the best, their logprobs)
+py::object as_python(const Logprobs* logprobs) {
+  if (logprobs == nullptr) return py::none();
+  const auto size = static_cast<py::ssize_t>(logprobs->best.size());
+  py::array_t<Token> tokens(size);
+  py::array_t<float> values(size);
+  for (py::ssize_t i = 0; i < size; ++i) {
+    const TokenLogprob& each = logprobs->best[static_cast<std::size_t>(i)];
+    tokens.mutable_at(i) = each.token;
+    values.mutable_at(i) = each.logprob;
+  }
+  return py::make_tuple(logprobs->chosen.logprob, logprobs->is_best, tokens, values);
+}
+
+// The events as (token, text, logprobs), the outcome once there is one, and how much of the prompt
+// is there.
 py::tuple read(Request& request, std::int32_t timeout_ms, bool until_end) {
   TokenChannel::Read news;
   {
@@ -34,9 +57,10 @@ py::tuple read(Request& request, std::int32_t timeout_ms, bool until_end) {
   }
   py::list events(news.events.size());
   for (std::size_t i = 0; i < news.events.size(); ++i) {
-    events[i] = py::make_tuple(news.events[i].token, news.events[i].text);
+    const TokenEvent& event = news.events[i];
+    events[i] = py::make_tuple(event.token, event.text, as_python(event.logprobs.get()));
   }
-  return py::make_tuple(events, news.outcome);
+  return py::make_tuple(events, news.outcome, news.prompt_done);
 }
 
 }  // namespace
@@ -81,7 +105,10 @@ void bind_request(py::module_& module) {
            py::arg("max_tokens"),
            py::arg("stops"),
            py::arg("timeout"),
-           py::arg("mask") = nullptr);
+           py::arg("mask") = nullptr,
+           py::arg("logprobs") = py::none(),
+           py::arg("score_from") = py::none(),
+           py::arg("tells_prompt_done") = false);
 
   py::class_<ReadyQueue, std::shared_ptr<ReadyQueue>>(module, "ReadyQueue")
       .def(py::init<>())

@@ -1,3 +1,4 @@
+#include "base/errors.h"
 #include "bindings/bindings.h"
 #include "bindings/text.h"
 #include "llama/tokenizer.h"
@@ -56,6 +57,24 @@ void bind_tokenizer(py::module_& module) {
           "token_text",
           [](const Tokenizer& self, Token token) { return text_of(self.token_text(token)); },
           py::arg("token"))
+      .def(
+          "token_bytes",
+          [](const Tokenizer& self, Token token) {
+            if (token < 0 || token >= self.vocab_size()) {
+              throw ParameterError("there is no token " + std::to_string(token));
+            }
+            return py::bytes(std::string(self.text(token)));
+          },
+          py::arg("token"),
+          "What one token is spelled like, in running text.")
+      .def(
+          "fill_in_tokens",
+          [](const Tokenizer& self) {
+            const auto [before, after, middle] = self.fill_in_tokens();
+            return py::make_tuple(before, after, middle);
+          },
+          "What stands before the text, before what follows it, and before what goes between; -1 "
+          "where the model has none.")
       .def("is_end", &Tokenizer::is_end, py::arg("token"))
       .def_property_readonly("vocab_size", &Tokenizer::vocab_size)
       .def_property_readonly("bos", &Tokenizer::bos)

@@ -328,6 +328,11 @@ Token Tokenizer::bos() const {
 Token Tokenizer::eos() const {
   return in_vocabulary(llama_vocab_eos(model_->vocab()), vocab_size());
 }
+
+Tokenizer::FillInTokens Tokenizer::fill_in_tokens() const {
+  const llama_vocab* vocab = model_->vocab();
+  return {llama_vocab_fim_pre(vocab), llama_vocab_fim_suf(vocab), llama_vocab_fim_mid(vocab)};
+}
 bool Tokenizer::adds_bos() const {
   return llama_vocab_get_add_bos(model_->vocab());
 }

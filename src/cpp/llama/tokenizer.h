@@ -50,6 +50,12 @@ class Tokenizer : public TokenTexts {
   std::int32_t vocab_size() const override { return static_cast<std::int32_t>(pieces_.size()); }
   Token bos() const;  // -1 where the model has none; likewise below.
   Token eos() const;
+  struct FillInTokens {
+    Token before = -1;  // Stands before the text.
+    Token after = -1;   // Before what follows it.
+    Token middle = -1;  // Before what goes between.
+  };
+  FillInTokens fill_in_tokens() const;
   std::string token_text(Token token) const;  // As the vocabulary spells it.
   bool adds_bos() const;
   bool adds_eos() const;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal, cast, get_args, overload
 
@@ -21,6 +22,7 @@ from llmlocal._chat._saved import (
 from llmlocal._chat._stream import AsyncChatStream, ChatStream
 from llmlocal._chat._turn import Busy, Prompt, Turn
 from llmlocal._generation._options import Options, RequestOptions, check_names
+from llmlocal._generation._reasoning import Reasoning
 from llmlocal._generation._reply import TokenCallback
 from llmlocal._quote import quote
 from llmlocal._templates import (
@@ -195,6 +197,23 @@ class ChatSession:
         turn.feed_end(completion)
         return turn.finish(completion)
 
+    def answers(self, n: int, **options: Unpack[Options]) -> list[ChatReply]:
+        """Several answers to the history as it is, which stays so; the prompt is evaluated once.
+
+        Args:
+            n: How many, >= 1.
+            **options: As in :meth:`generate`; with a ``seed`` the first answer has it, the next one
+                the next.
+        """
+        request: Options = {**self.options, **options}
+        seeds = RequestOptions({}, **request).seeds(1, n)
+        asked: list[Options] = [{**options, "seed": seed} for seed in seeds]
+        with ExitStack() as stack:
+            streams = [
+                stack.enter_context(self.fork().generate(streaming=True, **each)) for each in asked
+            ]
+            return [stream.result for stream in streams]
+
     async def agenerate(
         self,
         prompt: str | Message | None = None,
@@ -288,7 +307,8 @@ class ChatSession:
             "variables": self.variables,
             "overflow": self.overflow,
         }
-        return write_session(SavedSession(settings, dict(self.options), self.first))
+        options = {name: value for name, value in self.options.items() if name != "on_prompt"}
+        return write_session(SavedSession(settings, options, self.first))
 
     @classmethod
     def from_json(cls, model: ChatModel, text: str) -> ChatSession:
@@ -362,7 +382,12 @@ class ChatSession:
         if not self.history and not added:
             raise ParameterError("there is nothing to answer: the history is empty")
         together = {**self.variables, **(variables or {})}
-        return request, self._compose(added, together, request["max_tokens"])
+        prompt_to_send = self._compose(added, together, request["max_tokens"])
+        if prompt_to_send.reasoning is None:
+            request.pop("reasoning_budget", None)  # There is nothing to end.
+        else:
+            request["reasoning"] = prompt_to_send.reasoning
+        return request, prompt_to_send
 
     def _compose(
         self, added: list[dict[str, Any]], variables: Mapping[str, Any], max_tokens: int | None
@@ -388,8 +413,8 @@ class ChatSession:
         text, tokens = encoded[first]
         if not tokens:
             raise TemplateError("the chat template makes an empty prompt of these messages")
-        splitter, texts = self._splitter(text, messages[-1])
-        return Prompt(text, tokens, splitter, first - n_head, texts)
+        splitter, texts, reasoning = self._splitter(text, messages[-1])
+        return Prompt(text, tokens, splitter, first - n_head, texts, reasoning)
 
     def _render(self, messages: Sequence[Message], variables: Mapping[str, Any]) -> ChatPrompt:
         return render(
@@ -403,16 +428,17 @@ class ChatSession:
 
     def _splitter(
         self, prompt: ChatPrompt, last: Message
-    ) -> tuple[ReasoningSplitter, Mapping[int, str]]:
-        """What tells reasoning from answer, and the control tokens that it must see."""
+    ) -> tuple[ReasoningSplitter, Mapping[int, str], Reasoning | None]:
+        """What tells reasoning from answer, the control tokens that it must see, and the tags."""
         tags = find_template(self._model, self.template, with_tools=bool(self.tools)).reasoning
         is_begun = last["role"] == "assistant"
         if tags is None or (is_begun and last.get("content")):
-            return ReasoningSplitter(None), {}
+            return ReasoningSplitter(None), {}, None
         is_open = tags.is_open_in(prompt) or (is_begun and "reasoning_content" in last)
         return (
             ReasoningSplitter(tags, is_open=is_open),
             control_texts(self._model, tags.opening + tags.closing),
+            Reasoning(tags.opening, tags.closing, tags.direct, tags.pad, is_open),
         )
 
     def _record(self, added: list[dict[str, Any]], reply: ChatReply) -> None:

@@ -18,6 +18,7 @@ from llmlocal._templates import Part, ReasoningSplitter
 from llmlocal.errors import RequestError
 
 if TYPE_CHECKING:
+    from llmlocal._generation._reasoning import Reasoning
     from llmlocal._generation._reply import TokenCallback
 
 __all__ = ["Busy", "Prompt", "Turn"]
@@ -63,6 +64,7 @@ class Prompt:
         dropped_messages: Messages of the conversation that are not in it.
         control_texts: Texts of the control tokens that set reasoning apart, by id: generated text
             has no control tokens in it, and the splitter needs these.
+        reasoning: Where the answer begins, for the engine; None where it begins at once.
     """
 
     text: str
@@ -70,6 +72,7 @@ class Prompt:
     splitter: ReasoningSplitter
     dropped_messages: int
     control_texts: Mapping[int, str] = field(default_factory=dict)
+    reasoning: Reasoning | None = None
 
 
 class Turn:

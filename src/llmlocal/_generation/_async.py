@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from llmlocal import _core
 from llmlocal._generation._completion import Completion
+from llmlocal._generation._logprobs import TokenLogprob
 from llmlocal._generation._reply import Reply
 from llmlocal.errors import EngineError
 
@@ -179,7 +180,8 @@ class AsyncStream:
             assert self._reply is not None
             if self._news is None:
                 self._watch_id, self._news = self._waker.watch(
-                    self._reply.request, until_end=self._until_end
+                    self._reply.request,
+                    until_end=self._until_end and not self._reply.wants_news,
                 )
             if self._reply.is_complete:
                 self._reply.completion()  # Raises what ended it, if that was an error.
@@ -203,6 +205,11 @@ class AsyncStream:
     def text(self) -> str:
         """The text received so far."""
         return self._reply.text if self._reply else ""
+
+    @property
+    def logprobs(self) -> tuple[TokenLogprob, ...] | None:
+        """How likely the tokens received so far are; None unless ``logprobs=`` asked for it."""
+        return self._reply.logprobs if self._reply else None
 
     async def result(self) -> Completion:
         """The whole answer with its facts; waits for the end.

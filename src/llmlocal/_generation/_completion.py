@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from llmlocal._generation._logprobs import TokenLogprob
+
 __all__ = ["Completion", "FinishReason", "Timings", "Usage"]
 
 FinishReason = Literal["stop", "length", "cancelled", "timeout"]
@@ -62,6 +64,7 @@ class Completion(str):  # noqa: SLOT000 - a subclass adds facts of its own
             the same text again.  Rounding decides between tokens that are almost equally likely:
             it differs with what else is in a step, and where a prefix was reused.
         tokens: The ids of the answer's tokens.
+        logprobs: How likely the model found each of them; None unless ``logprobs=`` asked for it.
     """
 
     finish_reason: FinishReason
@@ -70,6 +73,7 @@ class Completion(str):  # noqa: SLOT000 - a subclass adds facts of its own
     timings: Timings
     seed: int
     tokens: tuple[int, ...]
+    logprobs: tuple[TokenLogprob, ...] | None
 
     def __new__(
         cls,
@@ -81,6 +85,7 @@ class Completion(str):  # noqa: SLOT000 - a subclass adds facts of its own
         timings: Timings | None = None,
         seed: int = 0,
         tokens: tuple[int, ...] = (),
+        logprobs: tuple[TokenLogprob, ...] | None = None,
     ) -> Completion:
         self = super().__new__(cls, text)
         self.finish_reason = finish_reason
@@ -89,4 +94,5 @@ class Completion(str):  # noqa: SLOT000 - a subclass adds facts of its own
         self.timings = timings or Timings()
         self.seed = seed
         self.tokens = tokens
+        self.logprobs = logprobs
         return self

@@ -15,6 +15,8 @@ from llmlocal._checks import check_type, check_whole
 from llmlocal._generation._async import Waker
 from llmlocal._generation._order import prefix_order
 from llmlocal._generation._reply import Reply, TokenCallback, check_callback
+from llmlocal._generation._score import Score, ScoredText, read_score
+from llmlocal._generation._stream import SLICE_MS
 from llmlocal._log import pass_on_log
 from llmlocal._machine import spare_bytes
 from llmlocal._prefix_cache import (
@@ -25,9 +27,12 @@ from llmlocal._prefix_cache import (
 )
 from llmlocal._stats import Stats
 from llmlocal._threads import default_threads
+from llmlocal.errors import EngineClosedError, ParameterError
 
 if TYPE_CHECKING:
+    from llmlocal._generation._logprobs import RawLogprobs
     from llmlocal._generation._options import RequestOptions
+    from llmlocal._generation._reasoning import Reasoning
     from llmlocal._loading import Loaded
 
 __all__ = ["Generator", "GeneratorOptions"]
@@ -108,6 +113,8 @@ class Generator:
             )
         finally:
             pass_on_log()
+        self._tokenizer: _core.Tokenizer | None = tokenizer  # Holds the weights.
+        self._formats: dict[tuple[str, ...], _core.ReasoningFormat] = {}
         self.waker = Waker()
         # Also runs when the interpreter ends, before the extension is torn down.
         self._finalizer = weakref.finalize(self, _shut_down, self._engine, self.waker)
@@ -118,6 +125,7 @@ class Generator:
         options: RequestOptions,
         callback: TokenCallback | None,
         *,
+        answers: int = 1,
         model: object,
     ) -> list[Reply]:
         """Have prompts evaluated together, those with a common beginning one after the other.
@@ -126,18 +134,83 @@ class Generator:
             prompts: The token ids of each.
             options: Those of all.
             callback: Told of each token.
+            answers: To each prompt; they come in a row.
             model: Held until the answers are complete.
         """
         check_callback(callback)
-        seeds = options.seeds(len(prompts))
-        specs = [options.spec(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True)]
-        order = prefix_order(prompts)
+        seeds = options.seeds(len(prompts), answers)
+        asked = [prompt for prompt in prompts for _ in range(answers)]
+        specs = [
+            options.spec(prompt, seed, self._mask(options))
+            for prompt, seed in zip(asked, seeds, strict=True)
+        ]
+        token_bytes = None if options.logprobs is None else self._open_tokenizer().token_bytes
+        order = prefix_order(asked)
         requests = self._engine.submit([specs[place] for place in order])
         replies = {
-            place: Reply(request, seed=seeds[place], callback=callback, model=model)
+            place: Reply(
+                request,
+                seed=seeds[place],
+                callback=callback,
+                on_prompt=options.on_prompt,
+                token_bytes=token_bytes,
+                n_prompt=len(asked[place]),
+                model=model,
+            )
             for place, request in zip(order, requests, strict=True)
         }
-        return [replies[place] for place in range(len(prompts))]
+        return [replies[place] for place in range(len(asked))]
+
+    def score(self, texts: Sequence[ScoredText]) -> list[Score]:
+        """How likely texts are; they are evaluated together."""
+        sampling = _core.SamplingParams()
+        specs = [
+            _core.RequestSpec(
+                text.tokens,
+                sampling=sampling,
+                max_tokens=None,
+                stops=[],
+                timeout=None,
+                score_from=text.score_from,
+            )
+            for text in texts
+        ]
+        order = prefix_order([text.tokens for text in texts])
+        requests = self._engine.submit([specs[place] for place in order])
+        scores = {
+            place: _wait_for_score(request) for place, request in zip(order, requests, strict=True)
+        }
+        return [scores[place] for place in range(len(texts))]
+
+    def _mask(self, options: RequestOptions) -> _core.TokenMask | None:
+        """What one answer is held to, if anything."""
+        answer: _core.TokenMask | None = None
+        reasoning, budget = options.reasoning, options.reasoning_budget
+        if reasoning is None:
+            if budget is not None:
+                raise ParameterError(
+                    "reasoning_budget= is for chats: only a chat template says how a model reasons"
+                )
+            return answer
+        if answer is None and budget is None:
+            return None
+        return _core.ReasoningMask(
+            self._format(reasoning), answer, is_open=reasoning.is_open, budget=budget
+        )
+
+    def _format(self, reasoning: Reasoning) -> _core.ReasoningFormat:
+        if reasoning.tags not in self._formats:
+            opening, closing, direct, pad = reasoning.tags
+            self._formats[reasoning.tags] = _core.ReasoningFormat(
+                self._open_tokenizer(), opening=opening, closing=closing, direct=direct, pad=pad
+            )
+        return self._formats[reasoning.tags]
+
+    def _open_tokenizer(self) -> _core.Tokenizer:
+        tokenizer = self._tokenizer
+        if tokenizer is None:
+            raise EngineClosedError("the model was closed")
+        return tokenizer
 
     def save_state(self, tokens: Sequence[int]) -> bytes:
         """What is evaluated of these tokens, as bytes; none if nothing of them is held."""
@@ -164,6 +237,19 @@ class Generator:
         self._finalizer()
         # Another thread may be in the middle of that: whoever returns from here finds it done.
         self._engine.close()
+        self._tokenizer = None
+        self._formats.clear()
+
+
+def _wait_for_score(request: _core.Request) -> Score:
+    given: list[tuple[int, RawLogprobs]] = []
+    while True:
+        # In slices: Python sees Ctrl-C between two calls into the extension.
+        events, outcome, _ = request.read(SLICE_MS, until_end=True)
+        given += [(token, logprobs) for token, _, logprobs in events if logprobs is not None]
+        if outcome is not None:
+            outcome.raise_error()
+            return read_score(given)
 
 
 def _prefix_files(loaded: Loaded, options: GeneratorOptions) -> _core.PrefixFilesOptions | None:

@@ -14,12 +14,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict, cast
 
 from llmlocal import _core
+from llmlocal._generation._reasoning import Reasoning
+from llmlocal._generation._reply import PromptCallback, check_callback
 from llmlocal._quote import quote
 from llmlocal._tokens import has_lone_surrogate
 from llmlocal._typing import Unpack
 from llmlocal.errors import ParameterError
 
-__all__ = ["Options", "RequestOptions", "check_names", "recommended_options"]
+__all__ = ["MOST_ANSWERS", "Options", "RequestOptions", "check_names", "recommended_options"]
 
 
 class Options(TypedDict, total=False):
@@ -75,6 +77,17 @@ class Options(TypedDict, total=False):
     """Seed of the random choices, 0 to 2**64 - 1; None = a new one for each prompt. Default None."""
     timeout: float | None
     """Seconds after which the text ends as it is, > 0; None = never. Default None."""
+    logprobs: int | None
+    """Say how likely each token is, with this many of the likeliest, 0 to 20; None = don't.
+    Default None."""
+    reasoning_budget: int | None
+    """For chats: tokens of reasoning, >= 0, after which the model has to answer; None = any number.
+    Default None."""
+    reasoning: Reasoning | None
+    """How the model sets reasoning apart; chats know it from the template. Default None."""
+    on_prompt: PromptCallback | None
+    """Called as ``on_prompt(done, total)`` while the prompt is evaluated, in tokens; returning
+    False ends the request. Default None."""
 
 
 _FLOATS = (
@@ -94,7 +107,18 @@ _FLOATS = (
     "mirostat_eta",
 )
 _INTS = ("top_k", "repeat_last_n", "dry_allowed_length", "dry_last_n", "mirostat")
-_OTHERS = ("max_tokens", "dry_breakers", "logit_bias", "stop", "seed", "timeout")
+_OTHERS = (
+    "max_tokens",
+    "dry_breakers",
+    "logit_bias",
+    "stop",
+    "seed",
+    "timeout",
+    "logprobs",
+    "reasoning_budget",
+    "reasoning",
+    "on_prompt",
+)
 _NAMES = frozenset((*_FLOATS, *_INTS, *_OTHERS))
 # What these are called in other packages.
 _ELSEWHERE = {
@@ -107,6 +131,8 @@ _ELSEWHERE = {
 _INT32_MAX = 2**31 - 1
 _FLOAT32_MAX = 3.4e38
 _DEFAULT_MAX_TOKENS = 200
+_MOST_LOGPROBS = 20
+MOST_ANSWERS = 256
 
 # The names of these options in a GGUF's header (general.sampling.*).
 _RECOMMENDATIONS = {
@@ -152,19 +178,30 @@ class RequestOptions:
         self.stops = _strings("stop", merged.get("stop", ()))
         self._seed = _seed(merged.get("seed"))
         self.timeout = _timeout(merged.get("timeout"))
+        self.logprobs = _count("logprobs", merged.get("logprobs"), _MOST_LOGPROBS)
+        self.reasoning_budget = _count("reasoning_budget", merged.get("reasoning_budget"))
+        self.reasoning = merged.get("reasoning")
+        self.on_prompt = merged.get("on_prompt")
+        check_callback(self.on_prompt, "on_prompt")
         self._sampling = _sampling(merged)
 
     def check(self) -> None:
         """Raise the ParameterError that a request with these options would end with."""
         self._sampling.validate(_INT32_MAX)
 
-    def seeds(self, count: int) -> list[int]:
-        """One for each of so many prompts: the one that was given, or new ones."""
+    def seeds(self, count: int, answers: int = 1) -> list[int]:
+        """One for each answer to each of so many prompts, those of a prompt in a row.
+
+        Where a seed was given, the first answer to each prompt has it, the next one the next.
+        """
         if self._seed is not None:
-            return [self._seed] * count
+            return [(self._seed + i) % 2**64 for i in range(answers)] * count
+        count *= answers
         return [int.from_bytes(os.urandom(4), "little") for _ in range(count)]
 
-    def spec(self, prompt: Sequence[int], seed: int) -> _core.RequestSpec:
+    def spec(
+        self, prompt: Sequence[int], seed: int, mask: _core.TokenMask | None = None
+    ) -> _core.RequestSpec:
         self._sampling.seed = seed
         return _core.RequestSpec(
             prompt,
@@ -172,6 +209,9 @@ class RequestOptions:
             max_tokens=self.max_tokens,
             stops=self.stops,
             timeout=self.timeout,
+            mask=mask,
+            logprobs=self.logprobs,
+            tells_prompt_done=self.on_prompt is not None,
         )
 
 
@@ -232,6 +272,14 @@ def _whole(name: str, value: object, most: int = _INT32_MAX) -> int:
 
 def _max_tokens(value: int | None) -> int | None:
     return None if value is None else _whole("max_tokens", value)
+
+
+def _count(name: str, value: int | None, most: int = _INT32_MAX) -> int | None:
+    if value is None:
+        return None
+    if (count := _whole(name, value, most)) < 0:
+        raise ParameterError(f"{name} must be 0 to {most}, or None; got {value}")
+    return count
 
 
 def _timeout(value: float | None) -> float | None:

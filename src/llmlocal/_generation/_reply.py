@@ -9,17 +9,26 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from llmlocal import _core
 from llmlocal._generation._completion import Completion, FinishReason, Timings, Usage
+from llmlocal._generation._logprobs import TokenLogprob, read_logprob
 from llmlocal._log import pass_on_log
 from llmlocal._quote import quote
 from llmlocal.errors import EngineError, ParameterError
 
-__all__ = ["Reply", "TokenCallback", "check_callback"]
+if TYPE_CHECKING:
+    from llmlocal._generation._logprobs import RawLogprobs
+
+__all__ = ["PromptCallback", "Reply", "TokenCallback", "check_callback"]
 
 TokenCallback = Callable[[int, str], object]
 """Called as ``callback(token_id, text)`` for each token; returning False ends the generation."""
+
+PromptCallback = Callable[[int, int], object]
+"""Called as ``on_prompt(done, total)`` while a prompt is evaluated, in tokens; returning False ends
+the request."""
 
 _REASONS: dict[_core.FinishReason, FinishReason] = {
     _core.FinishReason.STOP: "stop",
@@ -29,13 +38,11 @@ _REASONS: dict[_core.FinishReason, FinishReason] = {
 }
 
 
-def check_callback(callback: object) -> None:
+def check_callback(callback: object, name: str = "callback") -> None:
     """Raise a ParameterError for what can't be called, or would have to be awaited."""
     if callback is None or (callable(callback) and not inspect.iscoroutinefunction(callback)):
         return
-    raise ParameterError(
-        f"callback must be a function, and not an async one; got {quote(callback)}"
-    )
+    raise ParameterError(f"{name} must be a function, and not an async one; got {quote(callback)}")
 
 
 def _is_false(answer: object) -> bool:
@@ -50,6 +57,9 @@ class Reply:
         request: What was submitted.
         seed: Its seed.
         callback: Told of each token.
+        on_prompt: Told how much of the prompt is evaluated.
+        token_bytes: What a token stands for; None unless logprobs were asked for.
+        n_prompt: Tokens of the prompt.
         model: Whose request it is; held until the reply is complete.
 
     Attributes:
@@ -63,12 +73,20 @@ class Reply:
         *,
         seed: int,
         callback: TokenCallback | None = None,
+        on_prompt: PromptCallback | None = None,
+        token_bytes: Callable[[int], bytes] | None = None,
+        n_prompt: int = 0,
         model: object = None,
     ) -> None:
         self.request = request
         self._seed = seed
         self._model = model  # Held: it closes when nothing refers to it.
         self._callback = callback
+        self._on_prompt = on_prompt
+        self._token_bytes = token_bytes
+        self._n_prompt = n_prompt
+        self._prompt_done = 0
+        self._logprobs: list[TokenLogprob] | None = None if token_bytes is None else []
         self._tokens: list[int] = []
         self._pieces: list[str] = []
         self._outcome: _core.Outcome | None = None
@@ -84,8 +102,14 @@ class Reply:
         return self._outcome is not None
 
     @property
-    def has_callback(self) -> bool:
-        return self._callback is not None
+    def wants_news(self) -> bool:
+        """Whether somebody is told of what comes before the end."""
+        return self._callback is not None or self._on_prompt is not None
+
+    @property
+    def logprobs(self) -> tuple[TokenLogprob, ...] | None:
+        """Of the tokens so far; None unless they were asked for."""
+        return None if self._logprobs is None else tuple(self._logprobs)
 
     def cancel(self) -> None:
         """Stop the request within a step.  Any thread may call it, any number of times."""
@@ -106,19 +130,35 @@ class Reply:
             Exception: What the callback raised; the request is cancelled then.
         """
         self.check_process()
-        events, outcome = self.request.read(timeout_ms, until_end=until_end)
-        pieces = [piece for token, text in events if (piece := self._take_one(token, text))]
+        events, outcome, prompt_done = self.request.read(timeout_ms, until_end=until_end)
+        if prompt_done != self._prompt_done:
+            self._prompt_done = prompt_done
+            self._tell_prompt()
+        pieces = [piece for event in events if (piece := self._take_one(*event))]
         if outcome is not None:
             self._outcome = outcome
-            self._model = None
+            self._model = self._token_bytes = None  # The second holds the weights.
             pass_on_log()
         return pieces
 
-    def _take_one(self, token: int, text: str) -> str:
+    def _tell_prompt(self) -> None:
+        if self._on_prompt is None or self._is_refused:
+            return
+        try:
+            is_wanted = not _is_false(self._on_prompt(self._prompt_done, self._n_prompt))
+        except BaseException:
+            self._refuse()
+            raise
+        if not is_wanted:
+            self._refuse()
+
+    def _take_one(self, token: int, text: str, logprobs: RawLogprobs | None) -> str:
         if self._is_refused:
             return ""  # Tokens that were generated before the engine knew.
         if token >= 0:
             self._tokens.append(token)
+            if logprobs and self._token_bytes is not None and self._logprobs is not None:
+                self._logprobs.append(read_logprob(token, logprobs, self._token_bytes))
         elif self._tokens:
             token = self._tokens[-1]  # The end released what this token and others had held back.
         self._pieces.append(text)
@@ -166,4 +206,5 @@ class Reply:
             ),
             seed=self._seed,
             tokens=tuple(self._tokens),
+            logprobs=self.logprobs,
         )

@@ -10,12 +10,13 @@ from collections import deque
 from types import TracebackType
 
 from llmlocal._generation._completion import Completion
+from llmlocal._generation._logprobs import TokenLogprob
 from llmlocal._generation._reply import Reply
 
-__all__ = ["Stream", "wait_for"]
+__all__ = ["SLICE_MS", "Stream", "wait_for"]
 
 # Python runs signal handlers, and so sees Ctrl-C, between two calls into the extension.
-_SLICE_MS = 100
+SLICE_MS = 100
 
 
 def wait_for(replies: list[Reply]) -> list[Completion]:
@@ -29,9 +30,9 @@ def wait_for(replies: list[Reply]) -> list[Completion]:
 
 
 def _wait_for_one(reply: Reply) -> Completion:
-    until_end = not reply.has_callback
+    until_end = not reply.wants_news
     while not reply.is_complete:
-        reply.read(_SLICE_MS, until_end=until_end)
+        reply.read(SLICE_MS, until_end=until_end)
     return reply.completion()
 
 
@@ -70,7 +71,7 @@ class Stream:
 
     def _take(self) -> None:
         try:
-            self._ready += self._reply.read(_SLICE_MS)
+            self._ready += self._reply.read(SLICE_MS)
         except BaseException:
             self.cancel()
             raise
@@ -79,6 +80,11 @@ class Stream:
     def text(self) -> str:
         """The text received so far."""
         return self._reply.text
+
+    @property
+    def logprobs(self) -> tuple[TokenLogprob, ...] | None:
+        """How likely the tokens received so far are; None unless ``logprobs=`` asked for it."""
+        return self._reply.logprobs
 
     @property
     def result(self) -> Completion:

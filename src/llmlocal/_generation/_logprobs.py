@@ -1,0 +1,61 @@
+"""How likely a model found the tokens of its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    # Of a token: its logprob, whether it is the best, and the ids and logprobs of the best.
+    RawLogprobs = tuple[float, bool, npt.NDArray[np.int32], npt.NDArray[np.float32]]
+
+__all__ = ["TokenLogprob", "read_logprob"]
+
+
+@dataclass(frozen=True)
+class TokenLogprob:
+    """A token, and how likely the model found it at its place.
+
+    That is the logarithm of the probability by the model's own figures, whatever temperature,
+    penalties, biases and constraints made of it when the token was chosen.
+
+    Attributes:
+        id: The token's id.
+        text: What it stands for; U+FFFD for part of a character.
+        bytes: The same as bytes, which is exact.
+        logprob: The natural logarithm of its probability, <= 0; ``-inf`` for none.
+        top: The likeliest tokens at this place, best first: as many as ``logprobs=`` asked for.
+            The chosen one is among them only if it is one of these.
+    """
+
+    id: int
+    text: str
+    bytes: bytes
+    logprob: float
+    top: tuple[TokenLogprob, ...] = ()
+
+
+def read_logprob(
+    token: int, given: RawLogprobs, token_bytes: Callable[[int], bytes]
+) -> TokenLogprob:
+    """What the engine says of one token, with the texts to the ids."""
+    logprob, _, ids, values = given
+    top = (
+        _of(each, value, token_bytes)
+        for each, value in zip(ids.tolist(), values.tolist(), strict=True)
+    )
+    return _of(token, logprob, token_bytes, tuple(top))
+
+
+def _of(
+    token: int,
+    logprob: float,
+    token_bytes: Callable[[int], bytes],
+    top: tuple[TokenLogprob, ...] = (),
+) -> TokenLogprob:
+    raw = token_bytes(token)
+    return TokenLogprob(token, raw.decode(errors="replace"), raw, logprob, top)

@@ -1,0 +1,120 @@
+"""How likely a model finds a text that it is given."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from llmlocal._tokens import Prompt, check_text, token_ids
+from llmlocal.errors import ParameterError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Ids = npt.NDArray[np.int32]
+    Numbers = npt.NDArray[np.float64]
+    Flags = npt.NDArray[np.bool_]
+
+    from llmlocal import _core
+    from llmlocal._generation._logprobs import RawLogprobs
+
+else:  # numpy is imported by those who score, and not by everybody who loads a model.
+    Ids = Numbers = Flags = Any
+
+__all__ = ["Score", "ScoredText", "read_score", "scored_text"]
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """How likely a model finds a text, token by token.
+
+    Attributes:
+        tokens: The ids of the text's tokens, ``(n,)``, int32.
+        logprobs: The natural logarithm of each one's probability after all that comes before it,
+            ``(n,)``, float64, <= 0.
+        is_greedy: Whether each is the likeliest at its place, ``(n,)``, bool: if all are, the model
+            would write this text at temperature 0.
+    """
+
+    tokens: Ids
+    logprobs: Numbers
+    is_greedy: Flags
+
+    @property
+    def sum(self) -> float:
+        """The logarithm of the whole text's probability."""
+        return float(self.logprobs.sum())
+
+    @property
+    def perplexity(self) -> float:
+        """``exp(-mean(logprobs))``: between how many tokens the model was undecided, on average."""
+        return math.exp(-float(self.logprobs.mean()))
+
+    def __repr__(self) -> str:
+        return f"<Score {len(self.tokens)} tokens, sum={self.sum:.3f}>"
+
+
+@dataclass(frozen=True)
+class ScoredText:
+    """Tokens of which the first are only there for the others to follow.
+
+    Attributes:
+        tokens: Ids.
+        score_from: The first token that is scored, >= 1.
+    """
+
+    tokens: list[int]
+    score_from: int
+
+
+def scored_text(tokenizer: _core.Tokenizer, text: str, after: Prompt) -> ScoredText:
+    """The tokens to evaluate.
+
+    A token that lies across the border of ``after`` and ``text`` belongs to the text.
+
+    Args:
+        tokenizer: The model's.
+        text: What is scored.
+        after: What comes before it: text, or the ids of its tokens.
+
+    Raises:
+        ParameterError: There is nothing to score, or it is no text.
+    """
+
+    def encode(given: str) -> list[int]:
+        check_text(given)
+        return tokenizer.encode([(given, True)], add_special=False)
+
+    before = encode(after) if isinstance(after, str) else token_ids(after)
+    if isinstance(after, str):
+        check_text(text)
+        tokens = encode(after + text)
+        shared = next(
+            (i for i, (a, b) in enumerate(zip(before, tokens, strict=False)) if a != b),
+            min(len(before), len(tokens)),
+        )
+    else:
+        tokens = [*before, *encode(text)]
+        shared = len(before)
+    if tokenizer.adds_bos and tokens[:1] != [tokenizer.bos]:
+        tokens, shared = [tokenizer.bos, *tokens], shared + 1
+    if len(tokens) <= max(shared, 1):
+        raise ParameterError(
+            f"there is nothing to score in the text {text!r:.60}: a token is scored after another"
+            " one; after= may be the token with which the model ends its texts"
+        )
+    return ScoredText(tokens, max(shared, 1))
+
+
+def read_score(given: Sequence[tuple[int, RawLogprobs]]) -> Score:
+    """What the engine says of the tokens of a text."""
+    import numpy as np
+
+    return Score(
+        np.array([token for token, _ in given], dtype=np.int32),
+        np.array([logprobs[0] for _, logprobs in given], dtype=np.float64),
+        np.array([logprobs[1] for _, logprobs in given], dtype=np.bool_),
+    )
