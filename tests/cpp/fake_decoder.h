@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "base/errors.h"
+#include "base/thread_group.h"
 #include "base/token.h"
 #include "engine/decoder.h"
 #include "fake_model.h"
@@ -157,7 +158,9 @@ class FakeDecoder : public Decoder {
   FakeDecoder(const FakeDecoder&) = delete;
   FakeDecoder& operator=(const FakeDecoder&) = delete;
 
-  bool keeps_threads_busy() const override { return options_.keeps_threads_busy; }
+  std::optional<double> cpu_seconds() const override {
+    return options_.keeps_threads_busy ? workers_.cpu_seconds() : std::nullopt;
+  }
 
   // The truth, for tests that drive the decoder themselves.
   const Tokens& tokens(StreamId stream) { return at(stream).tokens; }
@@ -393,6 +396,7 @@ class FakeDecoder : public Decoder {
 
   FakeOptions options_;
   std::shared_ptr<DecoderLog> log_;
+  ThreadGroup workers_ = ThreadGroup::started_by([] {});  // But for the engine's thread.
   Position room_;
   std::vector<Stream> streams_;
   Batch last_batch_;

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <functional>
@@ -316,6 +317,15 @@ TEST_CASE(
     "engine: a step whose threads get no time is done again with fewer, and nothing is lost") {
   FakeOptions fake;
   fake.keeps_threads_busy = true;  // But at the gate they get no time on CPUs.
+  // What other threads of the process get is not theirs.
+  std::atomic<bool> stops{false};
+  std::vector<std::thread> others;
+  for (int i = 0; i < 2; ++i) {
+    others.emplace_back([&] {
+      while (!stops) {
+      }
+    });
+  }
   EngineFixture fixture(std::move(fake));
   fixture.gate().shut();
   const auto request = fixture.submit(spec_of(some_tokens(20), 30));
@@ -324,6 +334,8 @@ TEST_CASE(
     REQUIRE(std::chrono::steady_clock::now() < deadline);
     fixture.gate().await_step();
   }
+  stops = true;
+  for (std::thread& other : others) other.join();
   fixture.gate().open();
   fixture.check_is_right(*request);
   const std::vector<Batch> batches = fixture.log().batches();

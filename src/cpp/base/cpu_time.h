@@ -1,4 +1,4 @@
-// How much time on CPUs this process has had.
+// How much time on CPUs this process has had, and what else it waited for.
 #pragma once
 
 #include <optional>
@@ -27,14 +27,6 @@ inline std::optional<CpuUse> process_cpu_use() {
   };
   return CpuUse{seconds(use.ru_utime) + seconds(use.ru_stime), use.ru_majflt};
 #endif
-}
-
-// Seconds on CPUs since then; nothing if that is not known, or if the process has waited for the
-// disk meanwhile, so that the time says nothing about the CPUs.
-inline std::optional<double> cpu_seconds_since(const std::optional<CpuUse>& start) {
-  const std::optional<CpuUse> now = process_cpu_use();
-  if (!start || !now || now->major_faults != start->major_faults) return std::nullopt;
-  return now->seconds - start->seconds;
 }
 
 }  // namespace llmlocal

@@ -63,8 +63,9 @@ class Decoder {
   // How many threads the next steps use, 1 to max_threads().
   virtual void set_threads(int n) = 0;
   virtual int max_threads() const = 0;
-  // Whether they compute from a step's begin to its end, and don't wait for other devices.
-  virtual bool keeps_threads_busy() const { return true; }
+  // Seconds on CPUs that they have had so far, with the calling one; nothing where that is not
+  // known, or says nothing, as they also wait for other devices.
+  virtual std::optional<double> cpu_seconds() const = 0;
   // Used by the threads that submit requests, also when the decoder is gone.
   virtual std::shared_ptr<SamplerFactory> samplers() const = 0;
 

@@ -11,7 +11,7 @@ ContextMaker::ContextMaker(std::shared_ptr<const Model> model, int threads, bool
     : model_(std::move(model)),
       threads_(threads),
       offload_(offload),
-      pool_(make_thread_pool(threads)) {}
+      workers_(ThreadGroup::started_by([&] { pool_ = make_thread_pool(threads); })) {}
 
 Context ContextMaker::make(llama_context_params params,
                            const std::string& what,

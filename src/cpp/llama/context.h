@@ -7,9 +7,11 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "base/thread_group.h"
 #include "llama/buffer_sizes.h"
 #include "llama/guard.h"
 #include "llama/model.h"
@@ -56,6 +58,11 @@ class ContextMaker {
   const Model& model() const { return *model_; }
   int threads() const { return threads_; }
   bool offloads() const { return offload_; }
+  // Seconds on CPUs of the threads that evaluate, with the calling one; nothing where they are
+  // started anew for each step.
+  std::optional<double> cpu_seconds() const {
+    return pool_ ? workers_.cpu_seconds() : std::nullopt;
+  }
   FusedGuard& guarded() { return guarded_; }
   std::shared_ptr<const ContextSizes> sizes() const { return sizes_; }  // Of the last one made.
 
@@ -77,6 +84,7 @@ class ContextMaker {
   std::function<bool()> abort_check_;
   FusedGuard guarded_;
   ThreadPool pool_;
+  ThreadGroup workers_;
 };
 
 // Such as "12 MB".

@@ -63,7 +63,9 @@ class LlamaDecoder final : public Decoder {
   }
   void set_threads(int n) override;
   int max_threads() const override { return options_.threads; }
-  bool keeps_threads_busy() const override { return !options_.offload; }
+  std::optional<double> cpu_seconds() const override {
+    return options_.offload ? std::nullopt : contexts_.cpu_seconds();
+  }
   std::shared_ptr<SamplerFactory> samplers() const override { return samplers_; }
 
   bool copies_whole_only() const override { return sequences_->copies_whole_only(); }

@@ -6,25 +6,33 @@
 #include <optional>
 
 #include "base/cpu_time.h"
+#include "engine/decoder.h"
 #include "engine/steps/thread_governor.h"
 
 namespace llmlocal {
 
 class StepWatch {
  public:
-  // `knows_cpu`: the threads compute all the time, so that time on CPUs says what they got.
-  StepWatch(const ThreadGovernor& governor, std::size_t rows, bool knows_cpu)
-      : governor_(governor), rows_(rows), knows_cpu_(knows_cpu) {
-    if (knows_cpu_) cpu_start_ = process_cpu_use();
-  }
+  StepWatch(const ThreadGovernor& governor, const Decoder& decoder, std::size_t rows)
+      : governor_(governor),
+        decoder_(decoder),
+        rows_(rows),
+        cpu_start_(decoder.cpu_seconds()),
+        faults_(major_faults()) {}
 
   double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
-  std::optional<double> cpu_seconds() const { return cpu_seconds_since(cpu_start_); }
+  // What the threads of steps have had on CPUs since it began; nothing if that is not known, or if
+  // the process has waited for the disk meanwhile, so that the time says nothing about the CPUs.
+  std::optional<double> cpu_seconds() const {
+    if (!cpu_start_ || major_faults() != faults_) return std::nullopt;
+    const std::optional<double> now = decoder_.cpu_seconds();
+    return now ? std::optional(*now - *cpu_start_) : std::nullopt;
+  }
 
   // Asked often while the step runs, so it looks only now and then.
   bool is_hopeless() {
     constexpr int kCallsBetweenLooks = 4;
-    if (!knows_cpu_ || ++calls_ % kCallsBetweenLooks != 0) return false;
+    if (!cpu_start_ || ++calls_ % kCallsBetweenLooks != 0) return false;
     const double passed = seconds();
     if (passed < next_look_) return false;
     next_look_ = passed + kSecondsBetweenLooks;
@@ -36,11 +44,17 @@ class StepWatch {
   using Clock = std::chrono::steady_clock;
   static constexpr double kSecondsBetweenLooks = 0.01;
 
+  static long major_faults() {
+    const std::optional<CpuUse> use = process_cpu_use();
+    return use ? use->major_faults : 0;
+  }
+
   const ThreadGovernor& governor_;
+  const Decoder& decoder_;
   std::size_t rows_;
-  bool knows_cpu_;
   Clock::time_point start_ = Clock::now();
-  std::optional<CpuUse> cpu_start_;
+  std::optional<double> cpu_start_;
+  long faults_;
   double next_look_ = kSecondsBetweenLooks;
   int calls_ = 0;
 };
