@@ -154,6 +154,10 @@ class FakeStream:
     def __next__(self) -> str:
         return next(self._iterator)
 
+    @property
+    def logprobs(self) -> None:
+        return None
+
     def cancel(self) -> None:
         self._is_cancelled = True
         self._model.cancelled.set()
@@ -176,6 +180,10 @@ class FakeAsyncStream:
 
     def __init__(self, stream: FakeStream) -> None:
         self._stream = stream
+
+    @property
+    def logprobs(self) -> None:
+        return None
 
     def __aiter__(self) -> FakeAsyncStream:
         return self

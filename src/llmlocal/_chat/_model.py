@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmlocal._generation._completion import Completion
+    from llmlocal._generation._logprobs import TokenLogprob
     from llmlocal._generation._options import Options
     from llmlocal._generation._reply import TokenCallback
 
@@ -41,6 +42,9 @@ class TextStream(Iterator[str], Protocol):
     """Text that arrives: :class:`llmlocal.Stream`."""
 
     @property
+    def logprobs(self) -> tuple[TokenLogprob, ...] | None: ...
+
+    @property
     def result(self) -> Completion: ...
 
     def cancel(self) -> None: ...
@@ -48,6 +52,9 @@ class TextStream(Iterator[str], Protocol):
 
 class AsyncTextStream(Protocol):
     """Text that arrives in an event loop: :class:`llmlocal.AsyncStream`."""
+
+    @property
+    def logprobs(self) -> tuple[TokenLogprob, ...] | None: ...
 
     def __aiter__(self) -> AsyncIterator[str]: ...
 

@@ -10,6 +10,7 @@ from llmlocal._chat._model import AsyncTextStream, TextStream
 from llmlocal._chat._reply import ChatReply
 from llmlocal._chat._turn import Prompt, Turn
 from llmlocal._generation._completion import Completion
+from llmlocal._generation._logprobs import TokenLogprob
 from llmlocal._generation._options import Options
 from llmlocal._templates import Part
 from llmlocal.errors import RequestError
@@ -86,6 +87,11 @@ class ChatStream:
     def reasoning(self) -> str:
         """The reasoning so far."""
         return self._turn.reasoning
+
+    @property
+    def logprobs(self) -> tuple[TokenLogprob, ...] | None:
+        """How likely the tokens received so far are, those of the reasoning included."""
+        return self._stream.logprobs
 
     @property
     def result(self) -> ChatReply:
@@ -218,6 +224,11 @@ class AsyncChatStream:
     def reasoning(self) -> str:
         """The reasoning so far."""
         return self._turn.reasoning if self._turn else ""
+
+    @property
+    def logprobs(self) -> tuple[TokenLogprob, ...] | None:
+        """How likely the tokens received so far are, those of the reasoning included."""
+        return self._stream.logprobs if self._stream else None
 
     async def result(self) -> ChatReply:
         """The whole answer with its facts; waits for the end.

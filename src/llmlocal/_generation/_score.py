@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from llmlocal._quote import quote
 from llmlocal._tokens import Prompt, check_text, token_ids
 from llmlocal.errors import ParameterError
 
@@ -103,7 +104,7 @@ def scored_text(tokenizer: _core.Tokenizer, text: str, after: Prompt) -> ScoredT
         tokens, shared = [tokenizer.bos, *tokens], shared + 1
     if len(tokens) <= max(shared, 1):
         raise ParameterError(
-            f"there is nothing to score in the text {text!r:.60}: a token is scored after another"
+            f"there is nothing to score in the text {quote(text)}: a token is scored after another"
             " one; after= may be the token with which the model ends its texts"
         )
     return ScoredText(tokens, max(shared, 1))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from llmlocal._own_files import replace_own
 from llmlocal.cli._errors import in_flags
+from llmlocal.cli._prompt_bar import PromptBar
 from llmlocal.errors import LLMLocalError, ParameterError
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class ChatLoop:
     def _answer(self, message: str | None) -> None:
         stream: ChatStream | None = None
         try:
-            stream = self._session.generate(message, streaming=True)
+            stream = self._session.generate(message, streaming=True, on_prompt=PromptBar())
             self._show(stream)
         except KeyboardInterrupt:
             if stream is not None:

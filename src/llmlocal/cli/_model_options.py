@@ -28,6 +28,7 @@ _SAMPLING: dict[str, tuple[type, str]] = {
     "repeat_last_n": (int, "how many tokens count as lately; 0 = off"),
     "seed": (int, "seed of the random choices"),
     "timeout": (float, "seconds after which the text ends as it is"),
+    "reasoning_budget": (int, "tokens of reasoning after which the model has to answer"),
 }
 
 

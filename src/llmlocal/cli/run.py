@@ -16,6 +16,7 @@ from llmlocal.cli._model_options import (
     open_model,
     sampling_options,
 )
+from llmlocal.cli._prompt_bar import PromptBar
 from llmlocal.cli._terminal import is_terminal
 from llmlocal.cli.chat import talk
 from llmlocal.errors import ParameterError
@@ -72,6 +73,7 @@ def _ask(llm: LLM, prompt: str, arguments: argparse.Namespace) -> Stream | ChatS
     from llmlocal._chat import has_template
 
     options = sampling_options(arguments)
+    options["on_prompt"] = PromptBar()
     if arguments.raw or not has_template(llm):
         if arguments.system:
             raise ParameterError("--system needs a chat template, and none is used here")
