@@ -41,7 +41,11 @@ MAY_INCLUDE = {
     "engine": (["base", "sampling", "engine"], ""),
     "kernels": (["kernels"], r"immintrin\.h|ggml[a-z/-]*\.h"),
     "llama": (["base", "sampling", "net", "engine", "llama"], r"llama\.h|ggml[a-z-]*\.h"),
-    "bindings": (["base", "sampling", "net", "engine", "llama", "bindings"], r"pybind11/.*"),
+    "guidance": (["base", "sampling", "guidance"], ""),
+    "bindings": (
+        ["base", "sampling", "net", "guidance", "engine", "llama", "bindings"],
+        r"pybind11/.*",
+    ),
 }
 SYSTEM = r"[a-z0-9_]+|[a-z0-9_/]+\.h"  # <vector>, <sys/socket.h>
 

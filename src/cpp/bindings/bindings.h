@@ -20,6 +20,7 @@ void bind_tokenizer(py::module_& module);
 void bind_sampling_params(py::module_& module);
 void bind_sampler(py::module_& module);
 void bind_reasoning(py::module_& module);
+void bind_guidance(py::module_& module);
 void bind_request(py::module_& module);
 void bind_engine(py::module_& module);
 

@@ -13,6 +13,7 @@ PYBIND11_MODULE(_core_bindings, module) {
   bind_sampling_params(module);
   bind_sampler(module);
   bind_reasoning(module);
+  bind_guidance(module);
   bind_request(module);
   bind_engine(module);
 }

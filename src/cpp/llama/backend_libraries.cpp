@@ -10,7 +10,7 @@
 
 #include "llama/guard.h"
 #include "llama/log.h"
-#include "llama/shared_library.h"
+#include "base/shared_library.h"
 
 namespace llmlocal {
 namespace {

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/errors.h"
-#include "llama/big_stack.h"
+#include "base/big_stack.h"
 #include "llama/guard.h"
 
 namespace llmlocal {

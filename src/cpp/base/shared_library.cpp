@@ -1,4 +1,4 @@
-#include "llama/shared_library.h"
+#include "base/shared_library.h"
 
 #ifdef _WIN32
 #include <windows.h>

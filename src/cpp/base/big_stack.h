@@ -1,6 +1,7 @@
 // Runs work that recurses deeply, away from the caller's stack.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 
@@ -9,5 +10,11 @@ namespace llmlocal {
 // Runs `work` on a thread of its own with a stack of `stack_bytes`, waits for it and rethrows what
 // it threw.  Throws OutOfMemoryError where such a thread can't be had.
 void run_on_big_stack(std::size_t stack_bytes, const std::function<void()>& work);
+
+// The same, but waits for so long at most.  False: the work, which must own all that it uses, still
+// goes on, and nobody will hear of its end.
+bool run_on_big_stack_for(std::chrono::milliseconds most,
+                          std::size_t stack_bytes,
+                          std::function<void()> work);
 
 }  // namespace llmlocal
