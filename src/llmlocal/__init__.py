@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from llmlocal.errors import OutOfMemoryError as OutOfMemoryError
     from llmlocal.errors import ParameterError as ParameterError
     from llmlocal.errors import RequestError as RequestError
+    from llmlocal.errors import SchemaError as SchemaError
     from llmlocal.errors import TemplateError as TemplateError
     from llmlocal.gpt4all import GPT4All as GPT4All
 
@@ -95,6 +96,7 @@ _HOMES = {
             "OutOfMemoryError",
             "ParameterError",
             "RequestError",
+            "SchemaError",
             "TemplateError",
         ),
         "errors",

@@ -12,6 +12,7 @@ The tree::
     │   └── DownloadCancelledError
     ├── RequestError                 (ValueError)
     │   ├── ConstraintError
+    │   │   └── SchemaError
     │   ├── ContextOverflowError
     │   ├── ParameterError
     │   └── TemplateError
@@ -44,6 +45,7 @@ __all__ = [
     "OutOfMemoryError",
     "ParameterError",
     "RequestError",
+    "SchemaError",
     "TemplateError",
 ]
 
@@ -86,6 +88,20 @@ class RequestError(LLMLocalError, ValueError):
 
 class ConstraintError(RequestError):
     """An answer could not be held to what it was asked to obey; says why."""
+
+
+class SchemaError(ConstraintError):
+    """A JSON schema is wrong or can't be enforced, or an answer breaks what could only be checked.
+
+    Attributes:
+        path: Where in the schema, such as ``$.items.not``; ``$`` is all of it.
+        answer: The answer, where there is one.
+    """
+
+    def __init__(self, message: str, *, path: str = "$", answer: str | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+        self.answer = answer
 
 
 class ContextOverflowError(RequestError):

@@ -6,6 +6,7 @@ import copy
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast, get_args, overload
 
@@ -21,7 +22,7 @@ from llmlocal._chat._saved import (
 )
 from llmlocal._chat._stream import AsyncChatStream, ChatStream
 from llmlocal._chat._turn import Busy, Prompt, Turn
-from llmlocal._generation._options import Options, RequestOptions, check_names
+from llmlocal._generation._options import Options, RequestOptions, check_names, merged_options
 from llmlocal._generation._reasoning import Reasoning
 from llmlocal._generation._reply import TokenCallback
 from llmlocal._quote import quote
@@ -376,18 +377,19 @@ class ChatSession:
         options: Options,
     ) -> tuple[Options, Prompt]:
         """What to ask the model for, and the prompt."""
-        request: Options = {"max_tokens": None, **self.options, **options}
-        RequestOptions({}, **request).check()
+        request = merged_options({"max_tokens": None, **self.options}, options)
+        checked = RequestOptions({}, **request)
+        checked.check()
         added = _added(prompt)
         if not self.history and not added:
             raise ParameterError("there is nothing to answer: the history is empty")
         together = {**self.variables, **(variables or {})}
-        prompt_to_send = self._compose(added, together, request["max_tokens"])
-        if prompt_to_send.reasoning is None:
+        sent = self._compose(added, together, request["max_tokens"])
+        if sent.reasoning is None:
             request.pop("reasoning_budget", None)  # There is nothing to end.
         else:
-            request["reasoning"] = prompt_to_send.reasoning
-        return request, prompt_to_send
+            request["reasoning"] = sent.reasoning
+        return request, replace(sent, constraint=checked.constraint)
 
     def _compose(
         self, added: list[dict[str, Any]], variables: Mapping[str, Any], max_tokens: int | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
+from typing import Any
 
 from llmlocal._chat._model import AsyncTextStream, TextStream
 from llmlocal._chat._reply import ChatReply
@@ -82,6 +83,11 @@ class ChatStream:
     def text(self) -> str:
         """The answer so far."""
         return self._turn.answer
+
+    @property
+    def partial(self) -> Any:
+        """What the answer so far stands for: as :attr:`llmlocal.Stream.partial`."""
+        return self._turn.partial
 
     @property
     def reasoning(self) -> str:
@@ -219,6 +225,11 @@ class AsyncChatStream:
     def text(self) -> str:
         """The answer so far."""
         return self._turn.answer if self._turn else ""
+
+    @property
+    def partial(self) -> Any:
+        """What the answer so far stands for: as :attr:`llmlocal.Stream.partial`."""
+        return self._turn.partial if self._turn else None
 
     @property
     def reasoning(self) -> str:

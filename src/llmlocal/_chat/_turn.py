@@ -10,10 +10,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llmlocal._chat._reply import ChatReply
 from llmlocal._generation._completion import Completion
+from llmlocal._generation._constraint import Constraint, Unread
 from llmlocal._templates import Part, ReasoningSplitter
 from llmlocal.errors import RequestError
 
@@ -65,6 +66,7 @@ class Prompt:
         control_texts: Texts of the control tokens that set reasoning apart, by id: generated text
             has no control tokens in it, and the splitter needs these.
         reasoning: Where the answer begins, for the engine; None where it begins at once.
+        constraint: What the answer obeys.
     """
 
     text: str
@@ -73,6 +75,7 @@ class Prompt:
     dropped_messages: int
     control_texts: Mapping[int, str] = field(default_factory=dict)
     reasoning: Reasoning | None = None
+    constraint: Constraint | None = None
 
 
 class Turn:
@@ -92,6 +95,7 @@ class Turn:
         self._record = record
         self._splitter = ReasoningSplitter(None)
         self._dropped_messages = 0
+        self._constraint: Constraint | None = None
         self._control_texts: Mapping[int, str] = {}
         self._heard: deque[str] = deque()
         self._parts: list[Part] = []
@@ -102,6 +106,7 @@ class Turn:
         """The prompt is about to be sent."""
         self._splitter = prompt.splitter
         self._dropped_messages = prompt.dropped_messages
+        self._constraint = prompt.constraint
         self._control_texts = prompt.control_texts
 
     def callback(self, told: TokenCallback | None) -> TokenCallback | None:
@@ -119,6 +124,11 @@ class Turn:
     def answer(self) -> str:
         """The answer so far."""
         return "".join(part.text for part in self._parts if part.kind == "answer")
+
+    @property
+    def partial(self) -> Any:
+        """What the answer so far stands for, where it has to obey a constraint."""
+        return self._constraint.read_so_far(self.answer) if self._constraint else None
 
     @property
     def reasoning(self) -> str:
@@ -153,17 +163,28 @@ class Turn:
         return heard
 
     def reply(self, completion: Completion) -> ChatReply:
-        """The text that came, with the facts of ``completion``."""
-        return ChatReply(
+        """The text that came, with the facts of ``completion``.
+
+        Raises:
+            SchemaError: The answer breaks what could only be checked, or its type refuses it.
+        """
+        reply = ChatReply(
             self.answer,
             reasoning=self.reasoning,
             dropped_messages=self._dropped_messages,
             **completion.__dict__,
         )
+        if isinstance(reply.parsed, Unread):
+            reply.parsed = reply.parsed.read(reply)
+        return reply
 
     def finish(self, completion: Completion) -> ChatReply:
         """The end: what came goes into the history."""
-        reply = self.reply(completion)
+        try:
+            reply = self.reply(completion)
+        except BaseException:
+            self.fail()
+            raise
         if not self.is_over:
             self._record(reply)
             self.fail()

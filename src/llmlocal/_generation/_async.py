@@ -15,7 +15,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llmlocal import _core
 from llmlocal._generation._completion import Completion
@@ -210,6 +210,15 @@ class AsyncStream:
     def logprobs(self) -> tuple[TokenLogprob, ...] | None:
         """How likely the tokens received so far are; None unless ``logprobs=`` asked for it."""
         return self._reply.logprobs if self._reply else None
+
+    @property
+    def partial(self) -> Any:
+        """What the text received so far stands for, where it has to obey a constraint.
+
+        With ``schema`` the JSON value as far as it has come, strings, lists and objects closed (no
+        instance of a type: it may not be complete enough for that); None until it begins.
+        """
+        return self._reply.partial if self._reply else None
 
     async def result(self) -> Completion:
         """The whole answer with its facts; waits for the end.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from llmlocal._generation._logprobs import TokenLogprob
 
@@ -65,6 +65,9 @@ class Completion(str):  # noqa: SLOT000 - a subclass adds facts of its own
             it differs with what else is in a step, and where a prefix was reused.
         tokens: The ids of the answer's tokens.
         logprobs: How likely the model found each of them; None unless ``logprobs=`` asked for it.
+        parsed: What the text stands for, where it had to obey a constraint and is whole: with
+            ``schema`` the value, or the instance of the type; with ``choices``, ``regex`` and
+            ``grammar`` the text. Else None: half a value is none.
     """
 
     finish_reason: FinishReason
@@ -74,6 +77,7 @@ class Completion(str):  # noqa: SLOT000 - a subclass adds facts of its own
     seed: int
     tokens: tuple[int, ...]
     logprobs: tuple[TokenLogprob, ...] | None
+    parsed: Any
 
     def __new__(
         cls,
@@ -86,6 +90,7 @@ class Completion(str):  # noqa: SLOT000 - a subclass adds facts of its own
         seed: int = 0,
         tokens: tuple[int, ...] = (),
         logprobs: tuple[TokenLogprob, ...] | None = None,
+        parsed: Any = None,
     ) -> Completion:
         self = super().__new__(cls, text)
         self.finish_reason = finish_reason
@@ -95,4 +100,5 @@ class Completion(str):  # noqa: SLOT000 - a subclass adds facts of its own
         self.seed = seed
         self.tokens = tokens
         self.logprobs = logprobs
+        self.parsed = parsed
         return self

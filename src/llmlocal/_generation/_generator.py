@@ -13,6 +13,7 @@ from llmlocal import _core
 from llmlocal._budget import choose_budget, choose_context
 from llmlocal._checks import check_type, check_whole
 from llmlocal._generation._async import Waker
+from llmlocal._generation._guide import Guide
 from llmlocal._generation._order import prefix_order
 from llmlocal._generation._reply import Reply, TokenCallback, check_callback
 from llmlocal._generation._score import Score, ScoredText, read_score
@@ -116,6 +117,7 @@ class Generator:
         self._tokenizer: _core.Tokenizer | None = tokenizer  # Holds the weights.
         self._formats: dict[tuple[str, ...], _core.ReasoningFormat] = {}
         self.waker = Waker()
+        self._guide = Guide(tokenizer)
         # Also runs when the interpreter ends, before the extension is torn down.
         self._finalizer = weakref.finalize(self, _shut_down, self._engine, self.waker)
 
@@ -138,10 +140,13 @@ class Generator:
             model: Held until the answers are complete.
         """
         check_callback(callback)
+        grammar, constraint = None, options.constraint
+        if constraint:
+            grammar, constraint = self._guide.compile(constraint)
         seeds = options.seeds(len(prompts), answers)
         asked = [prompt for prompt in prompts for _ in range(answers)]
         specs = [
-            options.spec(prompt, seed, self._mask(options))
+            options.spec(prompt, seed, self._mask(options, grammar))
             for prompt, seed in zip(asked, seeds, strict=True)
         ]
         token_bytes = None if options.logprobs is None else self._open_tokenizer().token_bytes
@@ -156,6 +161,8 @@ class Generator:
                 token_bytes=token_bytes,
                 n_prompt=len(asked[place]),
                 model=model,
+                constraint=constraint,
+                reasons=options.reasoning is not None,
             )
             for place, request in zip(order, requests, strict=True)
         }
@@ -182,9 +189,11 @@ class Generator:
         }
         return [scores[place] for place in range(len(texts))]
 
-    def _mask(self, options: RequestOptions) -> _core.TokenMask | None:
+    def _mask(
+        self, options: RequestOptions, grammar: _core.Grammar | None
+    ) -> _core.TokenMask | None:
         """What one answer is held to, if anything."""
-        answer: _core.TokenMask | None = None
+        answer = grammar.mask() if grammar else None
         reasoning, budget = options.reasoning, options.reasoning_budget
         if reasoning is None:
             if budget is not None:
@@ -237,6 +246,7 @@ class Generator:
         self._finalizer()
         # Another thread may be in the middle of that: whoever returns from here finds it done.
         self._engine.close()
+        self._guide.close()
         self._tokenizer = None
         self._formats.clear()
 

@@ -11,9 +11,10 @@ import math
 import numbers
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypedDict, cast
+from typing import Any, Literal, TypedDict, cast
 
 from llmlocal import _core
+from llmlocal._generation._constraint import CONSTRAINTS, constraint_of
 from llmlocal._generation._reasoning import Reasoning
 from llmlocal._generation._reply import PromptCallback, check_callback
 from llmlocal._quote import quote
@@ -21,7 +22,14 @@ from llmlocal._tokens import has_lone_surrogate
 from llmlocal._typing import Unpack
 from llmlocal.errors import ParameterError
 
-__all__ = ["MOST_ANSWERS", "Options", "RequestOptions", "check_names", "recommended_options"]
+__all__ = [
+    "MOST_ANSWERS",
+    "Options",
+    "RequestOptions",
+    "check_names",
+    "merged_options",
+    "recommended_options",
+]
 
 
 class Options(TypedDict, total=False):
@@ -88,6 +96,19 @@ class Options(TypedDict, total=False):
     on_prompt: PromptCallback | None
     """Called as ``on_prompt(done, total)`` while the prompt is evaluated, in tokens; returning
     False ends the request. Default None."""
+    schema: object
+    """What the answer obeys: a JSON schema, as a dict or text, or a type: a pydantic model,
+    dataclass, TypedDict, Enum, Literal, or lists and unions of these. At most one of this and the
+    next three. Default None."""
+    regex: str | None
+    """A regular expression that the whole answer matches (Rust's syntax: no look-around)."""
+    choices: Sequence[str] | None
+    """The answer is one of these texts."""
+    grammar: str | None
+    """A grammar that the answer obeys: GBNF as llama.cpp documents it, or Lark."""
+    unsupported: Literal["error", "validate"]
+    """What to do about a part of the schema that can't be enforced: ``"error"`` raises a SchemaError,
+    ``"validate"`` enforces the rest and checks the answer afterwards. Default "error"."""
 
 
 _FLOATS = (
@@ -119,7 +140,7 @@ _OTHERS = (
     "reasoning",
     "on_prompt",
 )
-_NAMES = frozenset((*_FLOATS, *_INTS, *_OTHERS))
+_NAMES = frozenset((*_FLOATS, *_INTS, *_OTHERS, *CONSTRAINTS, "unsupported"))
 # What these are called in other packages.
 _ELSEWHERE = {
     "temperature": "temp",
@@ -127,6 +148,11 @@ _ELSEWHERE = {
     "n_predict": "max_tokens",
     "repetition_penalty": "repeat_penalty",
     "stream": "streaming",
+    "json_schema": "schema",
+    "guided_json": "schema",
+    "guided_regex": "regex",
+    "guided_choice": "choices",
+    "guided_grammar": "grammar",
 }
 _INT32_MAX = 2**31 - 1
 _FLOAT32_MAX = 3.4e38
@@ -173,7 +199,7 @@ class RequestOptions:
 
     def __init__(self, defaults: Options, **options: Unpack[Options]) -> None:
         check_names(options)
-        merged: Options = {**defaults, **options}
+        merged = merged_options(defaults, options)
         self.max_tokens = _max_tokens(merged.get("max_tokens", _DEFAULT_MAX_TOKENS))
         self.stops = _strings("stop", merged.get("stop", ()))
         self._seed = _seed(merged.get("seed"))
@@ -184,6 +210,7 @@ class RequestOptions:
         self.on_prompt = merged.get("on_prompt")
         check_callback(self.on_prompt, "on_prompt")
         self._sampling = _sampling(merged)
+        self.constraint = constraint_of(merged)
 
     def check(self) -> None:
         """Raise the ParameterError that a request with these options would end with."""
@@ -202,6 +229,7 @@ class RequestOptions:
     def spec(
         self, prompt: Sequence[int], seed: int, mask: _core.TokenMask | None = None
     ) -> _core.RequestSpec:
+        """What to submit for a prompt; ``mask`` holds the answer to what it must obey."""
         self._sampling.seed = seed
         return _core.RequestSpec(
             prompt,
@@ -229,6 +257,14 @@ def check_names(options: Iterable[str], *, also: Sequence[str] = ()) -> None:
             near = _ELSEWHERE.get(name) or next(iter(nearest), None)
             hint = f"; did you mean {near!r}?" if near else ""
             raise TypeError(f"there is no option {quote(name)}{hint}")
+
+
+def merged_options(defaults: Options, options: Options) -> Options:
+    """The options of a call on top of defaults; a constraint of the call takes their place."""
+    if any(options.get(name) is not None for name in CONSTRAINTS):
+        kept = {name: value for name, value in defaults.items() if name not in CONSTRAINTS}
+        defaults = cast("Options", kept)
+    return {**defaults, **options}
 
 
 def _sampling(options: Options) -> _core.SamplingParams:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from llmlocal import _core
 from llmlocal._generation._completion import Completion, FinishReason, Timings, Usage
+from llmlocal._generation._constraint import Constraint, Unread
 from llmlocal._generation._logprobs import TokenLogprob, read_logprob
 from llmlocal._log import pass_on_log
 from llmlocal._quote import quote
@@ -61,6 +62,8 @@ class Reply:
         token_bytes: What a token stands for; None unless logprobs were asked for.
         n_prompt: Tokens of the prompt.
         model: Whose request it is; held until the reply is complete.
+        constraint: What the answer obeys, if anything.
+        reasons: Whether the text may begin with reasoning; then only the chat can read the answer.
 
     Attributes:
         request: Only to be watched; what it has to say is read here.
@@ -77,6 +80,8 @@ class Reply:
         token_bytes: Callable[[int], bytes] | None = None,
         n_prompt: int = 0,
         model: object = None,
+        constraint: Constraint | None = None,
+        reasons: bool = False,
     ) -> None:
         self.request = request
         self._seed = seed
@@ -92,10 +97,18 @@ class Reply:
         self._outcome: _core.Outcome | None = None
         self._is_refused = False
         self._process = os.getpid()
+        self._constraint = constraint
+        self._reasons = reasons
+        self._completion: Completion | None = None
 
     @property
     def text(self) -> str:
         return "".join(self._pieces)
+
+    @property
+    def partial(self) -> object:
+        """What the text stands for so far, where it has to obey a constraint."""
+        return self._constraint.read_so_far(self.text) if self._constraint else None
 
     @property
     def is_complete(self) -> bool:
@@ -185,12 +198,18 @@ class Reply:
 
         Raises:
             EngineError: The request failed, or the model was closed before it was done.
+            ConstraintError: The answer could not be held to what it must obey.
+            SchemaError: The answer breaks what could only be checked, or its type refuses it.
         """
         assert self._outcome is not None
-        outcome = self._outcome
         if not self._is_refused:
-            outcome.raise_error()
-        return Completion(
+            self._outcome.raise_error()
+        if self._completion is None:
+            self._completion = self._read(self._outcome)
+        return self._completion
+
+    def _read(self, outcome: _core.Outcome) -> Completion:
+        completion = Completion(
             self.text,
             finish_reason="cancelled" if self._is_refused else _REASONS[outcome.finish_reason],
             stop_match=None if self._is_refused else outcome.stop_match,
@@ -208,3 +227,8 @@ class Reply:
             tokens=tuple(self._tokens),
             logprobs=self.logprobs,
         )
+        is_whole = completion.finish_reason == "stop" and completion.stop_match is None
+        if self._constraint and is_whole:
+            unread = Unread(self._constraint)
+            completion.parsed = unread if self._reasons else unread.read(completion)
+        return completion

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from types import TracebackType
+from typing import Any
 
 from llmlocal._generation._completion import Completion
 from llmlocal._generation._logprobs import TokenLogprob
@@ -85,6 +86,15 @@ class Stream:
     def logprobs(self) -> tuple[TokenLogprob, ...] | None:
         """How likely the tokens received so far are; None unless ``logprobs=`` asked for it."""
         return self._reply.logprobs
+
+    @property
+    def partial(self) -> Any:
+        """What the text received so far stands for, where it has to obey a constraint.
+
+        With ``schema`` the JSON value as far as it has come, strings, lists and objects closed (no
+        instance of a type: it may not be complete enough for that); None until it begins.
+        """
+        return self._reply.partial
 
     @property
     def result(self) -> Completion:
