@@ -20,6 +20,13 @@ settings.register_profile(
 )
 settings.load_profile("any machine")
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--schemas", type=int, default=60, help="random schemas that answers are held to"
+    )
+
+
 TinyPath = Callable[[str], Path]
 OpenTiny = Callable[..., LLM]
 
