@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.adapters.adapter import GREEDY, Adapter, Sampling, Settings
@@ -39,6 +40,19 @@ class LlamaCppPython(Adapter):
     def complete(self, prompt: str, max_tokens: int, sampling: Sampling) -> tuple[str, int]:
         answer = self._llama.create_completion(prompt, max_tokens=max_tokens, **_renamed(sampling))
         return answer["choices"][0]["text"], answer["usage"]["completion_tokens"]
+
+    def complete_json(
+        self, prompts: Sequence[str], schema: Mapping[str, Any], max_tokens: int
+    ) -> list[int]:
+        module = importlib.import_module("llama_cpp")
+        grammar = module.LlamaGrammar.from_json_schema(json.dumps(schema), verbose=False)
+        answers = [
+            self._llama.create_completion(
+                prompt, max_tokens=max_tokens, grammar=grammar, **_renamed(GREEDY)
+            )
+            for prompt in prompts
+        ]
+        return [answer["usage"]["completion_tokens"] for answer in answers]
 
     def stream(self, prompt: str, max_tokens: int, sampling: Sampling) -> Iterator[str]:
         pieces = self._llama.create_completion(

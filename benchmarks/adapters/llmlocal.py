@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.adapters.adapter import GREEDY, Adapter, Sampling, Settings, UnsupportedError
@@ -48,6 +48,12 @@ class Llmlocal(Adapter):
     def complete_all(self, prompts: Sequence[str], max_tokens: int) -> list[tuple[str, int]]:
         answers = self._llm.generate(list(prompts), max_tokens=max_tokens, **GREEDY)
         return [(str(answer), answer.usage.completion_tokens) for answer in answers]
+
+    def complete_json(
+        self, prompts: Sequence[str], schema: Mapping[str, Any], max_tokens: int
+    ) -> list[int]:
+        answers = self._llm.generate(list(prompts), max_tokens=max_tokens, schema=schema, **GREEDY)
+        return [answer.usage.completion_tokens for answer in answers]
 
     def stream(self, prompt: str, max_tokens: int, sampling: Sampling) -> Iterator[str]:
         with self._llm.generate(prompt, streaming=True, max_tokens=max_tokens, **sampling) as own:
@@ -92,6 +98,27 @@ class Llmlocal(Adapter):
         else:
             _, count = self.complete(prompt, tokens, GREEDY)
         return {"cpu_us": (time.process_time() - before) / count * 1e6, "tokens": count}
+
+    def measure_schema_compile(self, schemas: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Milliseconds to make constraints of schemas that were never seen before."""
+        constraints = importlib.import_module("llmlocal._generation._constraint")
+        guide = self._llm._generator._guide  # Compiling alone is not public.
+        self._llm.generate("x", max_tokens=1, choices=["x"])
+        start = time.perf_counter()
+        for schema in schemas:
+            guide.compile(constraints.constraint_of({"schema": schema}))
+        return {"ms": (time.perf_counter() - start) * 1e3}
+
+    def measure_first_constrained(
+        self, prompt: str, schema: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        """Milliseconds to the first token, the prompt being held, with a schema or without."""
+        self._llm.generate("x", max_tokens=1, choices=["x"])
+        self._llm.generate(prompt, max_tokens=1, **GREEDY)
+        options = {} if schema is None else {"schema": schema}
+        start = time.perf_counter()
+        self._llm.generate(prompt, max_tokens=1, **options, **GREEDY)
+        return {"ms": (time.perf_counter() - start) * 1e3}
 
     def measure_sampling(
         self, sampling: Sampling, *, vocabulary: int, short_cuts: bool, count: int, seed: int

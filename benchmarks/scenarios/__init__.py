@@ -18,6 +18,7 @@ from benchmarks.scenarios.sampling import SAMPLING
 from benchmarks.scenarios.scenario import Scenario
 from benchmarks.scenarios.single import DECODE, PREFILL, STREAM
 from benchmarks.scenarios.startup import COLD, IMPORT, LOAD
+from benchmarks.scenarios.structured import SCHEMAS, STRUCTURED
 from benchmarks.scenarios.together import CONCURRENT, PREFIX
 
 __all__ = ["QUICK", "SCENARIOS"]
@@ -41,6 +42,8 @@ SCENARIOS: Mapping[str, Scenario] = {
         IMPORT,
         LOAD,
         SAMPLING,
+        STRUCTURED,
+        SCHEMAS,
         OVERHEAD,
         CONTENDED,
         MEMORY,

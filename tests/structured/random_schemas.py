@@ -72,7 +72,7 @@ class RandomSchemas:
         if depth > 0:
             kinds += [self._object, self._object, self._array, self._array, self._joined]
             kinds += [self._reference] if self._definitions else []
-        schema = self._pick(kinds)(depth)
+        schema: Schema = self._pick(kinds)(depth)
         if self._chance(0.1):
             schema |= {"title": "T", "description": "d", "default": None, "x-own": 1}
         return schema
@@ -176,7 +176,7 @@ def _is_multiple(
         yield jsonschema.ValidationError(f"{value} is not a multiple of {factor}")
 
 
-_VALIDATOR = jsonschema.validators.extend(
+_VALIDATOR = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
     jsonschema.Draft202012Validator, {"multipleOf": _is_multiple}
 )
 

@@ -101,8 +101,13 @@ def test_what_has_come_so_far(vocabulary_llm: LLM) -> None:
 
 
 def test_half_a_value_is_none(vocabulary_llm: LLM) -> None:
-    for options in ({"schema": SCHEMA}, {"regex": "[a-z]{50}"}, {"choices": ["a" * 50]}):
-        reply = vocabulary_llm.generate("A:", max_tokens=3, **options)
+    llm = vocabulary_llm
+    for reply in (
+        llm.generate("A:", schema=SCHEMA, max_tokens=3),
+        llm.generate("A:", regex="[a-z]{50}", max_tokens=3),
+        llm.generate("A:", choices=["a" * 50], max_tokens=3),
+        llm.chat("A", schema=SCHEMA, max_tokens=3),
+    ):
         assert reply.finish_reason == "length"
         assert reply.parsed is None
 
