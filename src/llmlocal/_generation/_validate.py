@@ -26,7 +26,7 @@ def require_validator(schema: Any, paths: list[str]) -> None:
             'unsupported="validate" needs the package jsonschema; pip install "llmlocal[validate]"',
             path=paths[0],
         ) from None
-    known = jsonschema.FormatChecker.checkers
+    known = jsonschema.Draft202012Validator.FORMAT_CHECKER.checkers
     for path in paths:
         if path.endswith(".format") and (name := _at(schema, path)) not in known:
             raise SchemaError(f"{path}: {name!r} can be neither enforced nor checked", path=path)
@@ -43,7 +43,7 @@ def check(schema: Any, value: Any, answer: str) -> None:
     import jsonschema
 
     kind = jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)
-    validator = kind(schema, format_checker=jsonschema.FormatChecker())
+    validator = kind(schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
     problem = jsonschema.exceptions.best_match(validator.iter_errors(value))
     if problem is not None:
         path = "$" + "".join(
