@@ -318,3 +318,20 @@ def test_a_disk_that_is_full(tiny_path: TinyPath) -> None:
         )
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "No space left on device" in done.stderr
+
+
+def test_what_the_answer_must_obey(tiny_path: TinyPath, tmp_path: Path) -> None:
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"enum": ["yes", 7]}')
+    grammar = tmp_path / "grammar.gbnf"
+    grammar.write_text('root ::= "a" [bc]')
+    model = tiny_path("llama")
+    assert run(model, "hello", "--schema", str(schema)).stdout in ('"yes"\n', "7\n")
+    assert run(model, "hello", "--grammar", str(grammar)).stdout in ("ab\n", "ac\n")
+    assert run(model, "hello", "--regex", "[0-9]{3}").stdout.strip().isdigit()
+    done = run(model, "hello", "--choice", "yes", "--choice", "no")
+    assert done.stdout in ("yes\n", "no\n")
+    assert_refused(run(model, "hello", "--schema", str(tmp_path / "no")), "can't be read", code=2)
+    schema.write_text('{"not": {}}')
+    assert_refused(run(model, "hello", "--schema", str(schema)), "$.not can't be enforced")
+    assert run(model, "hello", "--regex", "a", "--choice", "b").returncode == 2

@@ -18,6 +18,7 @@ std::array error_classes{
     ErrorClass{"LoadCancelledError"},
     ErrorClass{"ModelLoadError"},
     ErrorClass{"ContextOverflowError"},
+    ErrorClass{"ConstraintError"},
     ErrorClass{"ParameterError"},
     ErrorClass{"DeviceError"},
     ErrorClass{"EngineClosedError"},

@@ -1,5 +1,6 @@
 #include "base/errors.h"
 #include "bindings/bindings.h"
+#include "bindings/text.h"
 #include "guidance/grammar.h"
 #include "guidance/vocabulary.h"
 #include "llama/tokenizer.h"
@@ -55,7 +56,7 @@ void bind_guidance(py::module_& module) {
       .def("take_back", &GrammarMask::take_back, py::arg("count"))
       .def("may_stop", &GrammarMask::may_stop)
       .def("must_stop", &GrammarMask::must_stop)
-      .def("error", &GrammarMask::error);
+      .def("error", [](const GrammarMask& mask) { return text_of(mask.error()); });
 
   py::class_<Grammar, std::shared_ptr<Grammar>>(module, "Grammar")
       .def(py::init([](std::shared_ptr<Vocabulary> vocabulary,

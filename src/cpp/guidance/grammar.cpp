@@ -74,6 +74,7 @@ llg::Matcher* compile(const Vocabulary& vocabulary,
   init.log_buffer_level = 0;
   init.log_stderr_level = 0;
   init.limits.verbose_errors = false;
+  init.limits.step_max_items *= 5;  // For grammars that go character by character.
   return vocabulary.functions().new_matcher(&init, kind.c_str(), text.c_str());
 }
 

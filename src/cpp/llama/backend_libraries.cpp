@@ -8,9 +8,9 @@
 #include <system_error>
 #include <tuple>
 
+#include "base/shared_library.h"
 #include "llama/guard.h"
 #include "llama/log.h"
-#include "base/shared_library.h"
 
 namespace llmlocal {
 namespace {

@@ -8,8 +8,8 @@
 #include <stdexcept>
 #include <utility>
 
-#include "base/errors.h"
 #include "base/big_stack.h"
+#include "base/errors.h"
 #include "llama/guard.h"
 
 namespace llmlocal {

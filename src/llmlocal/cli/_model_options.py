@@ -72,6 +72,17 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--stop", action="append", metavar="TEXT", help="end before this text; may be repeated"
     )
+    obey = parser.add_argument_group("what the answer must obey").add_mutually_exclusive_group()
+    obey.add_argument("--schema", metavar="FILE", help="a JSON schema")
+    obey.add_argument("--regex", metavar="PATTERN", help="a regular expression for all of it")
+    obey.add_argument(
+        "--choice",
+        action="append",
+        dest="choices",
+        metavar="TEXT",
+        help="it is this text; may be repeated",
+    )
+    obey.add_argument("--grammar", metavar="FILE", help="a grammar in GBNF or Lark")
 
 
 def open_model(arguments: argparse.Namespace) -> LLM:
@@ -107,10 +118,19 @@ def _layers(value: str) -> int | Literal["auto"]:
 
 
 def sampling_options(arguments: argparse.Namespace) -> Options:
-    """What the command line says of the generation; what it leaves out keeps its default."""
+    """What the command line says of the generation; what it leaves out keeps its default.
+
+    Raises:
+        ParameterError: A file with a schema or a grammar can't be read.
+    """
+    from llmlocal.cli._chat_loop import read_file
+
     given: dict[str, Any] = {
         name: value
-        for name in (*_SAMPLING, "stop")
+        for name in (*_SAMPLING, "stop", "regex", "choices")
         if (value := getattr(arguments, name)) is not None
     }
+    for name in ("schema", "grammar"):
+        if getattr(arguments, name) is not None:
+            given[name] = read_file(getattr(arguments, name))
     return cast("Options", given)
