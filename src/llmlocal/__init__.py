@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from llmlocal import models as models
     from llmlocal._chat import AsyncChatStream as AsyncChatStream
+    from llmlocal._chat import CallPart as CallPart
     from llmlocal._chat import ChatReply as ChatReply
     from llmlocal._chat import ChatSession as ChatSession
     from llmlocal._chat import ChatStream as ChatStream
+    from llmlocal._chat import RunOptions as RunOptions
+    from llmlocal._chat import ToolCall as ToolCall
     from llmlocal._devices._choice import Device as Device
     from llmlocal._devices._choice import devices as devices
     from llmlocal._generation._async import AsyncStream as AsyncStream
@@ -58,6 +61,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "AsyncChatStream": "_chat",
     "AsyncStream": "_generation._async",
+    "CallPart": "_chat",
     "ChatReply": "_chat",
     "ChatSession": "_chat",
     "ChatStream": "_chat",
@@ -70,10 +74,12 @@ _HOMES = {
     "ModelPool": "_pool",
     "Options": "_generation._options",
     "Progress": "_progress",
+    "RunOptions": "_chat",
     "Score": "_generation._score",
     "Stats": "_stats",
     "Stream": "_generation._stream",
     "Timings": "_generation._completion",
+    "ToolCall": "_chat",
     "TokenLogprob": "_generation._logprobs",
     "Usage": "_generation._completion",
     "devices": "_devices._choice",

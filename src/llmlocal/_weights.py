@@ -96,6 +96,10 @@ class LoadedModel:
         """How many tokens a text has, with the beginning and end tokens that the model wants."""
         return len(self.tokenize(text))
 
+    def is_end_token(self, token: int) -> bool:
+        """Whether a token ends a text, such as ``<|im_end|>``."""
+        return self._open_tokenizer().is_end(token)
+
     @property
     def bos_token(self) -> str:
         """The text of the token that begins a text; empty if the model has none."""

@@ -78,6 +78,9 @@ class FakeModel:
     def control_id(self, text: str) -> int:
         return FIRST_CONTROL + self.control.index(text)
 
+    def is_end_token(self, token: int) -> bool:
+        return token >= FIRST_CONTROL and self.control[token - FIRST_CONTROL] == self.eos_token
+
     def detokenize(self, tokens: Sequence[int], *, special: bool = False) -> str:
         return "".join(
             chr(token)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-llguidance = pytest.importorskip("llguidance")
+import llguidance
 
 __all__ = ["accepts", "kind_of", "problem_of"]
 

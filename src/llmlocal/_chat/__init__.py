@@ -9,14 +9,23 @@ from llmlocal._chat._model import (
     has_template,
     render,
 )
-from llmlocal._chat._options import ChatOptions, ConversationOptions, RenderOptions
+from llmlocal._chat._options import (
+    AnswerOptions,
+    ChatOptions,
+    ConversationOptions,
+    RenderOptions,
+    RunOptions,
+)
+from llmlocal._chat._output import CallPart, ToolCall
 from llmlocal._chat._overflow import Overflow
 from llmlocal._chat._reply import ChatReply
 from llmlocal._chat._session import ChatSession
 from llmlocal._chat._stream import AsyncChatStream, ChatStream
 
 __all__ = [
+    "AnswerOptions",
     "AsyncChatStream",
+    "CallPart",
     "ChatModel",
     "ChatOptions",
     "ChatReply",
@@ -25,6 +34,8 @@ __all__ = [
     "ConversationOptions",
     "Overflow",
     "RenderOptions",
+    "RunOptions",
+    "ToolCall",
     "as_messages",
     "find_template",
     "has_template",

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequenc
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
 
+from llmlocal._chat._tools import ToolLike, ToolUse, as_tools, tool_use
 from llmlocal._quote import quote
 from llmlocal._templates import (
     ChatPrompt,
@@ -87,6 +88,8 @@ class ChatModel(SegmentEncoder, Protocol):
     def load_state(self, state: bytes, /) -> int: ...
 
     def detokenize(self, tokens: Sequence[int], *, special: bool = False) -> str: ...
+
+    def is_end_token(self, token: int) -> bool: ...
 
     @overload
     def generate(
@@ -199,15 +202,21 @@ def render(
     *,
     template: str | ChatTemplate | None = None,
     add_generation_prompt: bool = True,
-    tools: Sequence[Mapping[str, Any]] | None = None,
+    tools: Sequence[ToolLike] | ToolUse | None = None,
     documents: Sequence[Mapping[str, Any]] | None = None,
     variables: Mapping[str, Any] | None = None,
 ) -> ChatPrompt:
     """The prompt that the model would be given for ``messages``; see :meth:`ChatTemplate.render`."""
-    return find_template(model, template, with_tools=bool(tools)).render(
-        messages,
+    if isinstance(tools, ToolUse):
+        use, found = tools, find_template(model, template, with_tools=bool(tools.tools))
+    else:
+        listed = as_tools(tools)
+        found = find_template(model, template, with_tools=bool(listed))
+        use = tool_use(listed, "auto", is_parallel=True, template=found, messages=messages)
+    return found.render(
+        use.adapted(messages, found),
         add_generation_prompt=add_generation_prompt,
-        tools=tools,
+        tools=use.given,
         documents=documents,
         variables=variables,
         special_tokens={"bos_token": model.bos_token, "eos_token": model.eos_token},

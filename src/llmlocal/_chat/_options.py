@@ -2,23 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypedDict
 
+from llmlocal._chat._output import ToolCall
+from llmlocal._chat._overflow import Overflow
+from llmlocal._chat._tools import ToolChoice, ToolLike
 from llmlocal._generation._options import Options
+from llmlocal._templates import ChatTemplate, Part
 
-if TYPE_CHECKING:
-    from llmlocal._chat._overflow import Overflow
-    from llmlocal._templates import ChatTemplate
-
-__all__ = ["ChatOptions", "ConversationOptions", "RenderOptions"]
+__all__ = ["AnswerOptions", "ChatOptions", "ConversationOptions", "RenderOptions", "RunOptions"]
 
 
-class ConversationOptions(Options, total=False):
+class AnswerOptions(Options, total=False):
+    """What :meth:`llmlocal.ChatSession.generate` takes for one answer."""
+
+    tools: Sequence[ToolLike] | None
+    """What the model may call: functions, pydantic models, OpenAI's dicts, or an MCP listing."""
+    tool_choice: ToolChoice
+    """``"auto"`` (as the model likes), ``"none"``, ``"required"``, or a tool's name.  Default "auto"."""
+    parallel_tool_calls: bool
+    """Whether one answer may call several tools.  Default True."""
+
+
+class RunOptions(AnswerOptions, total=False):
+    """What :meth:`llmlocal.ChatSession.run` takes."""
+
+    max_rounds: int
+    """How often the model may call tools, >= 1; after that it has to answer.  Default 8."""
+    on_call: Callable[[ToolCall], object] | None
+    """Told of each call before it is made; returning False refuses it, which the model is told."""
+    on_result: Callable[[ToolCall, str], object] | None
+    """Told of each call, and of what the model is told of it."""
+    on_part: Callable[[Part], object] | None
+    """Told of each piece of each answer, as :meth:`llmlocal.ChatStream.parts` gives it."""
+    on_error: Literal["tell", "raise"]
+    """What becomes of an exception of a function: the model is told, or it is raised.
+    Default "tell"."""
+    execute: Callable[[ToolCall], Any] | None
+    """Makes the calls of tools that are only described, such as those of an MCP server."""
+    parallel: bool
+    """Whether the calls of one answer are made side by side, each in a thread.  Default False."""
+
+
+class ConversationOptions(AnswerOptions, total=False):
     """What :class:`llmlocal.ChatSession` takes besides messages, system and template."""
 
-    tools: Sequence[Mapping[str, Any]] | None
-    """JSON schemas of functions, for templates that describe them to the model."""
     documents: Sequence[Mapping[str, Any]] | None
     """Texts to answer from, for templates that take them."""
     variables: Mapping[str, Any] | None
@@ -43,8 +72,8 @@ class RenderOptions(TypedDict, total=False):
     """A chat template, its text, or its name in the model's file; None = the file's own."""
     add_generation_prompt: bool
     """Whether the assistant's turn is opened at the end.  Default True."""
-    tools: Sequence[Mapping[str, Any]] | None
-    """JSON schemas of functions, for templates that describe them to the model."""
+    tools: Sequence[ToolLike] | None
+    """What the model may call: functions, pydantic models, OpenAI's dicts, or an MCP listing."""
     documents: Sequence[Mapping[str, Any]] | None
     """Texts to answer from, for templates that take them."""
     variables: Mapping[str, Any] | None

@@ -10,9 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast, get_args, overload
 
-from llmlocal._chat._model import ChatModel, as_messages, control_texts, find_template, render
-from llmlocal._chat._overflow import Overflow, choose_first, room_for_answer, turn_starts
+from llmlocal._chat._compose import Setting, compose
+from llmlocal._chat._model import ChatModel, as_messages
+from llmlocal._chat._options import AnswerOptions, RunOptions
+from llmlocal._chat._overflow import Overflow, turn_starts
 from llmlocal._chat._reply import ChatReply
+from llmlocal._chat._run import arun_loop, run_loop
 from llmlocal._chat._saved import (
     SavedSession,
     read_file,
@@ -21,25 +24,28 @@ from llmlocal._chat._saved import (
     write_session,
 )
 from llmlocal._chat._stream import AsyncChatStream, ChatStream
+from llmlocal._chat._tools import Tool, ToolChoice, ToolLike, as_tools, tool_dicts
 from llmlocal._chat._turn import Busy, Prompt, Turn
 from llmlocal._generation._options import Options, RequestOptions, check_names, merged_options
-from llmlocal._generation._reasoning import Reasoning
 from llmlocal._generation._reply import TokenCallback
 from llmlocal._quote import quote
-from llmlocal._templates import (
-    ChatPrompt,
-    ChatTemplate,
-    Message,
-    ReasoningSplitter,
-    checked_messages,
-    encode_prompt,
-)
+from llmlocal._templates import ChatTemplate, Message, checked_messages
 from llmlocal._typing import Unpack
-from llmlocal.errors import ParameterError, TemplateError
+from llmlocal.errors import ParameterError
 
 __all__ = ["ChatSession"]
 
-_SETTINGS = ("system", "messages", "template", "tools", "documents", "variables", "overflow")
+_SETTINGS = (
+    "system",
+    "messages",
+    "template",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "documents",
+    "variables",
+    "overflow",
+)
 
 
 class ChatSession:
@@ -54,7 +60,10 @@ class ChatSession:
         system: An instruction that comes first; None for none (a template may have one of its own).
         messages: A conversation to go on with, as dicts with ``role`` and ``content``.
         template: A chat template, its text, or its name in the model's file; None for the file's.
-        tools: JSON schemas of functions, for templates that describe them to the model.
+        tools: What the model may call: functions, pydantic models, OpenAI's dicts, or what an MCP
+            client lists.  The reply has the calls; :meth:`run` makes them.
+        tool_choice: ``"auto"`` (as the model likes), ``"none"``, ``"required"``, or a tool's name.
+        parallel_tool_calls: Whether one answer may call several tools.
         documents: Texts to answer from, for templates that take them.
         variables: More variables of the template, such as ``{"enable_thinking": False}``.
         overflow: What to do when the conversation outgrows the context: ``"error"`` raises a
@@ -90,7 +99,9 @@ class ChatSession:
         system: str | None = None,
         messages: Sequence[Message] = (),
         template: str | ChatTemplate | None = None,
-        tools: Sequence[Mapping[str, Any]] | None = None,
+        tools: Sequence[ToolLike] | None = None,
+        tool_choice: ToolChoice = "auto",
+        parallel_tool_calls: bool = True,
         documents: Sequence[Mapping[str, Any]] | None = None,
         variables: Mapping[str, Any] | None = None,
         overflow: Overflow = "error",
@@ -106,6 +117,8 @@ class ChatSession:
         self.history = _checked(as_messages(messages, system))
         self.template = template
         self.tools = tools
+        self.tool_choice = tool_choice
+        self.parallel_tool_calls = parallel_tool_calls
         self.documents = documents
         self.variables = dict(variables or {})
         self.overflow: Overflow = overflow
@@ -121,53 +134,55 @@ class ChatSession:
     @overload
     def generate(
         self,
-        prompt: str | Message | None = None,
+        prompt: str | Message | Sequence[Message] | None = None,
         *,
         streaming: Literal[False] = False,
         callback: TokenCallback | None = None,
         variables: Mapping[str, Any] | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[AnswerOptions],
     ) -> ChatReply: ...
     @overload
     def generate(
         self,
-        prompt: str | Message | None = None,
+        prompt: str | Message | Sequence[Message] | None = None,
         *,
         streaming: Literal[True],
         callback: TokenCallback | None = None,
         variables: Mapping[str, Any] | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[AnswerOptions],
     ) -> ChatStream: ...
     @overload
     def generate(
         self,
-        prompt: str | Message | None = None,
+        prompt: str | Message | Sequence[Message] | None = None,
         *,
         streaming: bool,
         callback: TokenCallback | None = None,
         variables: Mapping[str, Any] | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[AnswerOptions],
     ) -> ChatReply | ChatStream: ...
     def generate(
         self,
-        prompt: str | Message | None = None,
+        prompt: str | Message | Sequence[Message] | None = None,
         *,
         streaming: bool = False,
         callback: TokenCallback | None = None,
         variables: Mapping[str, Any] | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[AnswerOptions],
     ) -> ChatReply | ChatStream:
         """Say something, and get the answer.  Both are in the history afterwards.
 
         A turn that fails, or is cut before the first word, leaves the history as it was.
 
         Args:
-            prompt: What the user says, or any message as a dict.  None: answer the history as it
-                is; a last message of the assistant is continued then.
+            prompt: What the user says, or any message as a dict, or several (the results of calls).
+                None: answer the history as it is; a last message of the assistant is continued
+                then.
             streaming: Return the answer piece by piece while the model writes it.
             callback: As in :meth:`llmlocal.LLM.generate`; sees the raw text, reasoning included.
             variables: Variables of the template for this answer, on top of the session's.
-            **options: As in :meth:`llmlocal.LLM.generate`.
+            **options: As in :meth:`llmlocal.LLM.generate`; and ``tools``, ``tool_choice`` and
+                ``parallel_tool_calls``, instead of the session's.
 
         Returns:
             A :class:`llmlocal.ChatReply`, which is a ``str``; with ``streaming`` a
@@ -178,7 +193,7 @@ class ChatSession:
             ContextOverflowError: The conversation, or with ``overflow="drop_oldest"`` its last turn,
                 does not fit in the context.
             TemplateError: The template is missing or broken, or refuses these messages.
-            ParameterError: An option is out of its range.
+            ParameterError: An option is out of its range, or a tool's schema can't be enforced.
         """
         turn = self._turn(prompt)
         try:
@@ -198,30 +213,13 @@ class ChatSession:
         turn.feed_end(completion)
         return turn.finish(completion)
 
-    def answers(self, n: int, **options: Unpack[Options]) -> list[ChatReply]:
-        """Several answers to the history as it is, which stays so; the prompt is evaluated once.
-
-        Args:
-            n: How many, >= 1.
-            **options: As in :meth:`generate`; with a ``seed`` the first answer has it, the next one
-                the next.
-        """
-        request: Options = {**self.options, **options}
-        seeds = RequestOptions({}, **request).seeds(1, n)
-        asked: list[Options] = [{**options, "seed": seed} for seed in seeds]
-        with ExitStack() as stack:
-            streams = [
-                stack.enter_context(self.fork().generate(streaming=True, **each)) for each in asked
-            ]
-            return [stream.result for stream in streams]
-
     async def agenerate(
         self,
-        prompt: str | Message | None = None,
+        prompt: str | Message | Sequence[Message] | None = None,
         *,
         callback: TokenCallback | None = None,
         variables: Mapping[str, Any] | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[AnswerOptions],
     ) -> ChatReply:
         """Say something, and get the answer, without blocking the event loop; see :meth:`generate`.
 
@@ -244,11 +242,11 @@ class ChatSession:
 
     def astream(
         self,
-        prompt: str | Message | None = None,
+        prompt: str | Message | Sequence[Message] | None = None,
         *,
         callback: TokenCallback | None = None,
         variables: Mapping[str, Any] | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[AnswerOptions],
     ) -> AsyncChatStream:
         """Say something, and get the answer piece by piece in an ``async for`` loop."""
         return AsyncChatStream(
@@ -259,7 +257,79 @@ class ChatSession:
             ),
         )
 
+    def answers(self, n: int, **options: Unpack[AnswerOptions]) -> list[ChatReply]:
+        """Several answers to the history as it is, which stays so; the prompt is evaluated once.
+
+        Args:
+            n: How many, >= 1.
+            **options: As in :meth:`generate`; with a ``seed`` the first answer has it, the next one
+                the next.
+        """
+        seed = options.get("seed", self.options.get("seed"))
+        seeds = RequestOptions({}, seed=seed).seeds(1, n)
+        asked: list[AnswerOptions] = [{**options, "seed": each} for each in seeds]
+        with ExitStack() as stack:
+            streams = [
+                stack.enter_context(self.fork().generate(streaming=True, **each)) for each in asked
+            ]
+            return [stream.result for stream in streams]
+
+    # --- Tools -----------------------------------------------------------------------------------
+
+    def run(
+        self,
+        prompt: str | Message | Sequence[Message] | None = None,
+        **options: Unpack[RunOptions],
+    ) -> ChatReply:
+        """Say something, call the functions that the model asks for, and get its final answer.
+
+        Calls and results are in the history, as messages.  Arguments that break a tool's schema
+        never reach its function.
+
+        Args:
+            prompt: As in :meth:`generate`.
+            **options: As in :meth:`generate`, where a ``tool_choice`` of ``"required"`` or a name
+                holds for the first answer; and ``max_rounds=8``, ``on_call``, ``on_result``,
+                ``on_part``, ``on_error="tell"``, ``execute`` and ``parallel=False``, which
+                ``llmlocal.RunOptions`` describes.
+
+        Raises:
+            ParameterError: There are no tools, or one that can't be called.
+
+        Example:
+            >>> def add(a: int, b: int) -> int:
+            ...     "The sum of two numbers."
+            ...     return a + b
+            >>> session.run("What is 2 + 3?", tools=[add])
+        """
+        return run_loop(self, prompt, options)
+
+    async def arun(
+        self,
+        prompt: str | Message | Sequence[Message] | None = None,
+        **options: Unpack[RunOptions],
+    ) -> ChatReply:
+        """The same without blocking the event loop; see :meth:`run`.
+
+        Async functions are awaited, others run in threads.
+        """
+        return await arun_loop(self, prompt, options)
+
+    @property
+    def own_tools(self) -> tuple[Tool, ...]:
+        """The session's tools, with their functions."""
+        return self._tools
+
     # --- The conversation ------------------------------------------------------------------------
+
+    @property
+    def tools(self) -> list[dict[str, Any]] | None:
+        """What the model may call, as OpenAI's dicts.  May be set, to all that ``tools=`` takes."""
+        return tool_dicts(self._tools)
+
+    @tools.setter
+    def tools(self, tools: Sequence[ToolLike] | None) -> None:
+        self._tools = as_tools(tools)
 
     @property
     def system(self) -> str | None:
@@ -344,8 +414,19 @@ class ChatSession:
             # then than it was sampled.
             answered = self.history[-1]["role"] != "user"
             coming: list[Message] = [{"role": "user", "content": "?"}] if answered else []
-            text = self._render([*self.history, *coming], self.variables)
-            evaluated = self._model.save_state(encode_prompt(self._model, text))
+            setting = Setting(
+                template=self.template,
+                tools=self._tools,
+                tool_choice=self.tool_choice,
+                is_parallel=self.parallel_tool_calls,
+                documents=self.documents,
+                variables=self.variables,
+                overflow="error",
+                first=0,
+                max_tokens=None,
+            )
+            sent, _ = compose(self._model, [*self.history, *coming], setting)
+            evaluated = self._model.save_state(sent.tokens)
         write_file(Path(path), self.to_json(), evaluated)
 
     @classmethod
@@ -366,85 +447,54 @@ class ChatSession:
 
     # --- How it works ----------------------------------------------------------------------------
 
-    def _turn(self, prompt: str | Message | None) -> Turn:
+    def _turn(self, prompt: str | Message | Sequence[Message] | None) -> Turn:
         added = _added(prompt)
         return Turn(self._busy, lambda reply: self._record(added, reply))
 
     def _prepare(
         self,
-        prompt: str | Message | None,
+        prompt: str | Message | Sequence[Message] | None,
         variables: Mapping[str, Any] | None,
-        options: Options,
+        options: AnswerOptions,
     ) -> tuple[Options, Prompt]:
         """What to ask the model for, and the prompt."""
-        request = merged_options({"max_tokens": None, **self.options}, options)
+        given: dict[str, Any] = {**options}
+        tools = given.pop("tools", None)
+        choice = given.pop("tool_choice", self.tool_choice)
+        is_parallel = given.pop("parallel_tool_calls", self.parallel_tool_calls)
+        request = merged_options({"max_tokens": None, **self.options}, cast("Options", given))
         checked = RequestOptions({}, **request)
         checked.check()
         added = _added(prompt)
         if not self.history and not added:
             raise ParameterError("there is nothing to answer: the history is empty")
-        together = {**self.variables, **(variables or {})}
-        sent = self._compose(added, together, request["max_tokens"])
-        if sent.reasoning is None:
-            request.pop("reasoning_budget", None)  # There is nothing to end.
-        else:
-            request["reasoning"] = sent.reasoning
-        return request, replace(sent, constraint=checked.constraint)
-
-    def _compose(
-        self, added: list[dict[str, Any]], variables: Mapping[str, Any], max_tokens: int | None
-    ) -> Prompt:
-        """The prompt for the history and what is added to it."""
-        messages = [*self.history, *added]
-        checked_messages(messages)  # somebody may have edited them
-        n_head = next((i for i, m in enumerate(messages) if m["role"] != "system"), len(messages))
-        encoded: dict[int, tuple[ChatPrompt, list[int]]] = {}
-
-        def count_from(first: int) -> int:
-            text = self._render([*messages[:n_head], *messages[first:]], variables)
-            encoded[first] = text, encode_prompt(self._model, text)
-            return len(encoded[first][1])
-
-        if self.overflow == "error":
-            first = n_head
-            count_from(first)
-        else:
-            starts = [n_head, *(i for i in turn_starts(messages) if i > n_head)]
-            room = self._model.n_ctx - room_for_answer(self._model.n_ctx, max_tokens)
-            first = self.first = choose_first(starts, self.first, room, count_from)
-        text, tokens = encoded[first]
-        if not tokens:
-            raise TemplateError("the chat template makes an empty prompt of these messages")
-        splitter, texts, reasoning = self._splitter(text, messages[-1])
-        return Prompt(text, tokens, splitter, first - n_head, texts, reasoning)
-
-    def _render(self, messages: Sequence[Message], variables: Mapping[str, Any]) -> ChatPrompt:
-        return render(
-            self._model,
-            messages,
+        setting = Setting(
             template=self.template,
-            tools=self.tools,
+            tools=self._tools if tools is None else as_tools(tools),
+            tool_choice=choice,
+            is_parallel=is_parallel,
             documents=self.documents,
-            variables=variables,
+            variables={**self.variables, **(variables or {})},
+            overflow=self.overflow,
+            first=self.first,
+            max_tokens=request["max_tokens"],
+            has_budget=checked.reasoning_budget is not None,
         )
+        sent = self._compose([*self.history, *added], setting)
+        if checked.constraint is not None and sent.calls is not None:
+            raise ParameterError(
+                f"{checked.constraint.option}= can't hold for an answer that may call tools; ask for"
+                " it in a turn of its own, or with tools=[]"
+            )
+        return _request(request, sent), replace(sent, constraint=checked.constraint)
 
-    def _splitter(
-        self, prompt: ChatPrompt, last: Message
-    ) -> tuple[ReasoningSplitter, Mapping[int, str], Reasoning | None]:
-        """What tells reasoning from answer, the control tokens that it must see, and the tags."""
-        tags = find_template(self._model, self.template, with_tools=bool(self.tools)).reasoning
-        is_begun = last["role"] == "assistant"
-        if tags is None or (is_begun and last.get("content")):
-            return ReasoningSplitter(None), {}, None
-        is_open = tags.is_open_in(prompt) or (is_begun and "reasoning_content" in last)
-        return (
-            ReasoningSplitter(tags, is_open=is_open),
-            control_texts(self._model, tags.opening + tags.closing),
-            Reasoning(tags.opening, tags.closing, tags.direct, tags.pad, is_open),
-        )
+    def _compose(self, messages: list[dict[str, Any]], setting: Setting) -> Prompt:
+        """The prompt for the history and what is added to it."""
+        sent, self.first = compose(self._model, messages, setting)
+        return sent
 
     def _record(self, added: list[dict[str, Any]], reply: ChatReply) -> None:
-        if reply.is_partial and not reply and not reply.reasoning:
+        if reply.is_partial and not (reply or reply.reasoning or reply.tool_calls):
             return
         if not added and self.history[-1]["role"] == "assistant":
             self.history[-1] = _joined(self.history[-1], reply.message)
@@ -452,10 +502,22 @@ class ChatSession:
             self.history += [*added, reply.message]
 
 
-def _added(prompt: str | Message | None) -> list[dict[str, Any]]:
+def _request(options: Options, sent: Prompt) -> Options:
+    """The options of the request for an answer to a prompt."""
+    request = options.copy()
+    if sent.calls is not None:
+        request["grammar"] = sent.calls
+    if sent.reasoning is None:
+        request.pop("reasoning_budget", None)  # There is nothing to end.
+    else:
+        request["reasoning"] = sent.reasoning
+    return request
+
+
+def _added(prompt: str | Message | Sequence[Message] | None) -> list[dict[str, Any]]:
     if prompt is None:
         return []
-    return _checked(as_messages(prompt if isinstance(prompt, str) else [prompt]))
+    return _checked(as_messages([prompt] if isinstance(prompt, Mapping) else prompt))
 
 
 def _checked(messages: Sequence[Message]) -> list[dict[str, Any]]:
@@ -469,5 +531,5 @@ def _joined(begun: dict[str, Any], rest: dict[str, Any]) -> dict[str, Any]:
     joined = {key: value for key, value in begun.items() if key != "partial"} | rest
     for key in ("content", "reasoning_content"):
         if begun.get(key):
-            joined[key] = begun[key] + rest.get(key, "")
+            joined[key] = begun[key] + (rest.get(key) or "")
     return joined

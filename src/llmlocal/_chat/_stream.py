@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from llmlocal._chat._model import AsyncTextStream, TextStream
+from llmlocal._chat._output import ToolCall
 from llmlocal._chat._reply import ChatReply
 from llmlocal._chat._turn import Prompt, Turn
 from llmlocal._generation._completion import Completion
@@ -48,7 +49,11 @@ class ChatStream:
         raise StopIteration
 
     def parts(self) -> Iterator[Part]:
-        """All that the model writes, as ``(kind, text)``; the kind is "reasoning" or "answer"."""
+        """All that the model writes, as ``(kind, text)``: "reasoning" or "answer" and a piece of it.
+
+        A call of a tool is a "call" with the tool's name, and then "arguments" with pieces of JSON
+        text; these are :class:`llmlocal.CallPart`, with ``id`` and ``number`` of the call.
+        """
         while (part := self._next_part()) is not None:
             yield part
 
@@ -98,6 +103,11 @@ class ChatStream:
     def logprobs(self) -> tuple[TokenLogprob, ...] | None:
         """How likely the tokens received so far are, those of the reasoning included."""
         return self._stream.logprobs
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The calls of tools that are complete so far."""
+        return self._turn.tool_calls
 
     @property
     def result(self) -> ChatReply:
@@ -175,7 +185,11 @@ class AsyncChatStream:
         raise StopAsyncIteration
 
     async def parts(self) -> AsyncIterator[Part]:
-        """All that the model writes, as ``(kind, text)``; the kind is "reasoning" or "answer"."""
+        """All that the model writes, as ``(kind, text)``: "reasoning" or "answer" and a piece of it.
+
+        A call of a tool is a "call" with the tool's name, and then "arguments" with pieces of JSON
+        text; these are :class:`llmlocal.CallPart`, with ``id`` and ``number`` of the call.
+        """
         while (part := await self._next_part()) is not None:
             yield part
 
@@ -240,6 +254,11 @@ class AsyncChatStream:
     def logprobs(self) -> tuple[TokenLogprob, ...] | None:
         """How likely the tokens received so far are, those of the reasoning included."""
         return self._stream.logprobs if self._stream else None
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The calls of tools that are complete so far."""
+        return self._turn.tool_calls if self._turn else ()
 
     async def result(self) -> ChatReply:
         """The whole answer with its facts; waits for the end.

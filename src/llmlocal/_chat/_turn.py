@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from llmlocal._chat._output import OutputParser, ToolCall
 from llmlocal._chat._reply import ChatReply
 from llmlocal._generation._completion import Completion
 from llmlocal._generation._constraint import Constraint, Unread
@@ -61,21 +62,23 @@ class Prompt:
     Attributes:
         text: The prompt.
         tokens: The same, encoded.
-        splitter: For the text that comes back.
+        output: For the text that comes back.
         dropped_messages: Messages of the conversation that are not in it.
-        control_texts: Texts of the control tokens that set reasoning apart, by id: generated text
-            has no control tokens in it, and the splitter needs these.
+        control_texts: Texts of the control tokens that set reasoning and calls apart, by id:
+            generated text has no control tokens in it, and ``output`` needs these.
         reasoning: Where the answer begins, for the engine; None where it begins at once.
         constraint: What the answer obeys.
+        calls: What an answer that may call tools is held to.
     """
 
     text: str
     tokens: list[int]
-    splitter: ReasoningSplitter
+    output: OutputParser
     dropped_messages: int
     control_texts: Mapping[int, str] = field(default_factory=dict)
     reasoning: Reasoning | None = None
     constraint: Constraint | None = None
+    calls: Constraint | None = None
 
 
 class Turn:
@@ -93,9 +96,10 @@ class Turn:
         busy.take()
         self._busy = busy
         self._record = record
-        self._splitter = ReasoningSplitter(None)
+        self._output = OutputParser(ReasoningSplitter(None))
         self._dropped_messages = 0
         self._constraint: Constraint | None = None
+        self._has_tools = False
         self._control_texts: Mapping[int, str] = {}
         self._heard: deque[str] = deque()
         self._parts: list[Part] = []
@@ -104,9 +108,10 @@ class Turn:
 
     def start(self, prompt: Prompt) -> None:
         """The prompt is about to be sent."""
-        self._splitter = prompt.splitter
+        self._output = prompt.output
         self._dropped_messages = prompt.dropped_messages
         self._constraint = prompt.constraint
+        self._has_tools = prompt.calls is not None
         self._control_texts = prompt.control_texts
 
     def callback(self, told: TokenCallback | None) -> TokenCallback | None:
@@ -135,6 +140,11 @@ class Turn:
         """The reasoning so far."""
         return "".join(part.text for part in self._parts if part.kind == "reasoning")
 
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The calls of tools that are complete."""
+        return tuple(self._output.calls)
+
     def feed(self, text: str) -> list[Part]:
         """Take text as it comes; return what is certain of it."""
         self._n_fed += len(text)
@@ -148,12 +158,12 @@ class Turn:
         """
         refused = self._take_heard() if self._control_texts else completion[self._n_fed :]
         self._split(refused)
-        parts = self._splitter.flush()
+        parts = self._output.flush()
         self._parts += parts
         return [] if refused else parts
 
     def _split(self, text: str) -> list[Part]:
-        parts = self._splitter.feed(text)
+        parts = self._output.feed(text)
         self._parts += parts
         return parts
 
@@ -168,11 +178,17 @@ class Turn:
         Raises:
             SchemaError: The answer breaks what could only be checked, or its type refuses it.
         """
+        facts = dict(completion.__dict__)
+        if self._has_tools:
+            facts["parsed"] = None  # The text with its calls is no value.
+        if self.tool_calls and completion.finish_reason == "stop":
+            facts["finish_reason"] = "tool_calls"
         reply = ChatReply(
             self.answer,
             reasoning=self.reasoning,
+            tool_calls=self.tool_calls,
             dropped_messages=self._dropped_messages,
-            **completion.__dict__,
+            **facts,
         )
         if isinstance(reply.parsed, Unread):
             reply.parsed = reply.parsed.read(reply)
@@ -193,7 +209,7 @@ class Turn:
     def cut(self) -> None:
         """End before the end: what came so far goes into the history, marked."""
         if not self.is_over:
-            self._parts += self._splitter.flush()
+            self._parts += self._output.flush()
             self.finish(Completion(finish_reason="cancelled"))
 
     def fail(self) -> None:

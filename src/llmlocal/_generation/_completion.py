@@ -9,12 +9,12 @@ from llmlocal._generation._logprobs import TokenLogprob
 
 __all__ = ["Completion", "FinishReason", "Timings", "Usage"]
 
-FinishReason = Literal["stop", "length", "cancelled", "timeout"]
+FinishReason = Literal["stop", "tool_calls", "length", "cancelled", "timeout"]
 """Why a generation ended.
 
-``"stop"``: the model ended its text, or a stop string came up. ``"length"``: ``max_tokens`` or the
-end of the context was reached. ``"cancelled"``: the caller or a callback stopped it. ``"timeout"``:
-the time limit passed.
+``"stop"``: the model ended its text, or a stop string came up. ``"tool_calls"``: the model ended a
+chat's answer by calling tools. ``"length"``: ``max_tokens`` or the end of the context was reached.
+``"cancelled"``: the caller or a callback stopped it. ``"timeout"``: the time limit passed.
 """
 
 

@@ -112,6 +112,8 @@ def constraint_of(options: Mapping[str, Any]) -> Constraint | None:
             f"an answer can obey one constraint, got {' and '.join(f'{name}=' for name in given)}"
         )
     name, value = given[0], options[given[0]]
+    if isinstance(value, Constraint):  # a chat's, of the tools that may be called
+        return value
     if name == "schema":
         return _from_schema(value, may_check=unsupported == "validate")
     if name == "regex":

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypedDict, cast
 
 from llmlocal import _core
-from llmlocal._generation._constraint import CONSTRAINTS, constraint_of
+from llmlocal._generation._constraint import CONSTRAINTS, Constraint, constraint_of
 from llmlocal._generation._reasoning import Reasoning
 from llmlocal._generation._reply import PromptCallback, check_callback
 from llmlocal._quote import quote
@@ -104,7 +104,7 @@ class Options(TypedDict, total=False):
     """A regular expression that the whole answer matches (Rust's syntax: no look-around)."""
     choices: Sequence[str] | None
     """The answer is one of these texts."""
-    grammar: str | None
+    grammar: str | Constraint | None
     """A grammar that the answer obeys: GBNF as llama.cpp documents it, or Lark."""
     unsupported: Literal["error", "validate"]
     """What to do about a part of the schema that can't be enforced: ``"error"`` raises a SchemaError,

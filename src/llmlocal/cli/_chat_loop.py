@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from llmlocal._own_files import replace_own
 from llmlocal.cli._errors import in_flags
 from llmlocal.cli._prompt_bar import PromptBar
+from llmlocal.cli._tool_file import call_text
 from llmlocal.errors import LLMLocalError, ParameterError
 
 if TYPE_CHECKING:
-    from llmlocal import LLM, ChatReply, ChatSession, ChatStream
+    from llmlocal import LLM, ChatReply, ChatSession, ChatStream, ToolCall
+    from llmlocal._templates import Part
     from llmlocal.cli._terminal import Terminal
 
 __all__ = ["ChatLoop", "read_file", "write_file"]
@@ -41,10 +43,15 @@ class ChatLoop:
         llm: The model.
         session: The conversation, which may have begun.
         terminal: Where messages come from and answers go to.
+        asks: Whether the person is asked before each call of a tool.
     """
 
-    def __init__(self, llm: LLM, session: ChatSession, terminal: Terminal) -> None:
+    def __init__(
+        self, llm: LLM, session: ChatSession, terminal: Terminal, *, asks: bool = True
+    ) -> None:
         self._llm = llm
+        self._asks = asks
+        self._was_reasoning = False
         self._session = session
         self._terminal = terminal
         self._last: ChatReply | None = None
@@ -109,9 +116,21 @@ class ChatLoop:
 
     def _answer(self, message: str | None) -> None:
         stream: ChatStream | None = None
+        self._was_reasoning = False
         try:
-            stream = self._session.generate(message, streaming=True, on_prompt=PromptBar())
-            self._show(stream)
+            if any(tool.function for tool in self._session.own_tools):
+                self._last = self._session.run(
+                    message,
+                    on_part=self._show,
+                    on_call=self._may_call,
+                    on_prompt=PromptBar(),
+                    on_result=lambda _, text: self._terminal.note(f"  = {_shortened(text)}"),
+                )
+            else:
+                stream = self._session.generate(message, streaming=True, on_prompt=PromptBar())
+                for part in stream.parts():
+                    self._show(part)
+                self._last = stream.result
         except KeyboardInterrupt:
             if stream is not None:
                 stream.close()
@@ -119,18 +138,25 @@ class ChatLoop:
                 raise
             self._terminal.note("\n(stopped)")
         else:
-            self._last = stream.result
+            self._terminal.write("\n")
             self._tell_how_it_ended(self._last)
 
-    def _show(self, stream: ChatStream) -> None:
-        was_reasoning = False
-        for kind, text in stream.parts():
-            is_reasoning = kind == "reasoning"
-            if is_reasoning != was_reasoning:
-                self._terminal.write_aside("[thinking]\n" if is_reasoning else "\n[answer]\n")
-            was_reasoning = is_reasoning
-            (self._terminal.write_aside if is_reasoning else self._terminal.write)(text)
-        self._terminal.write("\n")
+    def _show(self, part: Part) -> None:
+        kind, text = part
+        if kind in ("call", "arguments"):
+            return  # Shown whole, with the question.
+        is_reasoning = kind == "reasoning"
+        if is_reasoning != self._was_reasoning:
+            self._terminal.write_aside("[thinking]\n" if is_reasoning else "\n[answer]\n")
+        self._was_reasoning = is_reasoning
+        (self._terminal.write_aside if is_reasoning else self._terminal.write)(text)
+
+    def _may_call(self, call: ToolCall) -> bool:
+        """Tell of a call, and ask whether it may be made."""
+        if not self._asks:
+            self._terminal.note(f"[{call_text(call)}]")
+            return True
+        return self._terminal.ask(f"call {call_text(call)}? [y/N] ")
 
     def _tell_how_it_ended(self, reply: ChatReply) -> None:
         if reply.finish_reason == "length":

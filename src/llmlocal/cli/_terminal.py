@@ -59,6 +59,11 @@ class Terminal:
             lines.append(self._read_line("... ") or "")
         return "\n".join(lines)
 
+    def ask(self, question: str) -> bool:
+        """Whether a person says yes; no answer is a no."""
+        answer = self._read_line(question)
+        return answer is not None and answer.strip().lower() in ("y", "yes")
+
     def _read_block(self, line: str | None) -> str:
         lines: list[str] = []
         while line is not None and not line.rstrip().endswith(_BLOCK):

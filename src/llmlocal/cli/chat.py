@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llmlocal.cli._model_options import (
     add_model_options,
@@ -13,7 +13,7 @@ from llmlocal.cli._model_options import (
     open_model,
     sampling_options,
 )
-from llmlocal.errors import TemplateError
+from llmlocal.errors import ParameterError, TemplateError
 
 if TYPE_CHECKING:
     from llmlocal import LLM, ChatSession
@@ -37,6 +37,10 @@ def register(subparsers: SubParsers) -> None:
         metavar="NAME",
         help="chat template of this name in the file, or a file with one",
     )
+    parser.add_argument(
+        "--tools", metavar="FILE.py", help="Python file whose functions the model may call"
+    )
+    parser.add_argument("--yes", action="store_true", help="call them without asking each time")
     add_sampling_options(parser)
     parser.set_defaults(run=talk)
 
@@ -49,16 +53,30 @@ def talk(arguments: argparse.Namespace) -> int:
     if arguments.verbose:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
     terminal = Terminal()
+    tools = _tools(arguments, is_interactive=terminal.is_interactive)
     with open_model(arguments) as llm:
         session = _session(llm, arguments)
+        if tools:
+            session.tools = tools
         _require_template(llm, session)
         if terminal.is_interactive:
             terminal.note(f"{llm.path.name} on {llm.device}; /help lists the commands")
-        loop = ChatLoop(llm, session, terminal)
+        loop = ChatLoop(llm, session, terminal, asks=not arguments.yes)
         loop.run()
         if arguments.save:
             write_file(arguments.save, loop.session.to_json())
     return 0
+
+
+def _tools(arguments: argparse.Namespace, *, is_interactive: bool) -> list[Any]:
+    """The functions that the model may call."""
+    from llmlocal.cli._tool_file import load_tools
+
+    if arguments.tools is None:
+        return []
+    if not is_interactive and not arguments.yes:
+        raise ParameterError("--tools asks before each call, which a pipe can't answer; add --yes")
+    return load_tools(arguments.tools)
 
 
 def _session(llm: LLM, arguments: argparse.Namespace) -> ChatSession:

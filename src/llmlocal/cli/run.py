@@ -46,7 +46,7 @@ def register(subparsers: SubParsers) -> None:
     )
     parser.add_argument("--stats", action="store_true", help="print statistics for the answer")
     add_sampling_options(parser)
-    parser.set_defaults(run=_run, load=None, save=None, template=None)
+    parser.set_defaults(run=_run, load=None, save=None, template=None, tools=None, yes=False)
 
 
 def _run(arguments: argparse.Namespace) -> int:

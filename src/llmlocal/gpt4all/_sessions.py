@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from llmlocal._chat import ChatModel, ChatReply, ChatSession
+from llmlocal._chat._compose import Setting
+from llmlocal._chat._output import OutputParser
 from llmlocal._chat._overflow import choose_first, room_for_answer
 from llmlocal._chat._turn import Prompt
 from llmlocal._templates import ChatPrompt, Message, ReasoningSplitter, Segment, encode_prompt
@@ -34,15 +36,10 @@ class JinjaSession(ChatSession):
 
     _sent = ""  # the last prompt and its answer
 
-    def _render(self, messages: Sequence[Message], variables: Mapping[str, Any]) -> ChatPrompt:
+    def _compose(self, messages: list[dict[str, Any]], setting: Setting) -> Prompt:
         # An empty system entry stands for the template's own instruction.
         is_empty = messages[0]["role"] == "system" and not messages[0]["content"]
-        return super()._render(messages[1:] if is_empty else messages, variables)
-
-    def _compose(
-        self, added: list[dict[str, Any]], variables: Mapping[str, Any], max_tokens: int | None
-    ) -> Prompt:
-        prompt = super()._compose(added, variables, max_tokens)
+        prompt = super()._compose(messages[1:] if is_empty else messages, setting)
         log_prompt(prompt.text.removeprefix(self._sent))
         self._sent = prompt.text
         return prompt
@@ -79,12 +76,8 @@ class FormatSession(ChatSession):
         self._seen: list[dict[str, Any]] | None = None  # the history that these are of
         self._pending: list[Segment] = []
 
-    def _compose(
-        self,
-        added: list[dict[str, Any]],
-        variables: Mapping[str, Any],  # noqa: ARG002  # a format has none
-        max_tokens: int | None,
-    ) -> Prompt:
+    def _compose(self, messages: list[dict[str, Any]], setting: Setting) -> Prompt:
+        added = messages[len(self.history) :]
         if not added:
             raise ParameterError("a session with a prompt format can't continue an answer")
         if self.history != self._seen:
@@ -101,9 +94,10 @@ class FormatSession(ChatSession):
             encoded[first] = encode_prompt(self._model, prompt_from(first))
             return len(encoded[first])
 
-        room = self._model.n_ctx - room_for_answer(self._model.n_ctx, max_tokens)
+        room = self._model.n_ctx - room_for_answer(self._model.n_ctx, setting.max_tokens)
         first = self.first = choose_first(range(len(turns)), self.first, room, count_from)
-        return Prompt(prompt_from(first), encoded[first], ReasoningSplitter(None), 2 * first)
+        output = OutputParser(ReasoningSplitter(None))
+        return Prompt(prompt_from(first), encoded[first], output, 2 * first)
 
     def _record(self, added: list[dict[str, Any]], reply: ChatReply) -> None:
         n_before = len(self.history)

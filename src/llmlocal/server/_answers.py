@@ -132,10 +132,13 @@ async def text_replies(llm: LLM, job: TextJob) -> list[Completion]:
 
 
 async def _chat_answer(index: int, stream: AsyncChatStream) -> AsyncGenerator[Event, None]:
+    from llmlocal import CallPart
+
     async with stream:
         async for part in stream.parts():
             if part.text:
-                yield Piece(index, part.kind, part.text)
+                of_call = (part.number, part.id) if isinstance(part, CallPart) else ()
+                yield Piece(index, part.kind, part.text, *of_call)
         yield Done(index, await stream.result())
 
 
