@@ -104,6 +104,15 @@ void bind_model(py::module_& module) {
       .def_property_readonly("is_recurrent", &Model::is_recurrent)
       .def_property_readonly("is_hybrid", &Model::is_hybrid)
       .def_property_readonly("can_generate", &Model::can_generate)
+      .def_property_readonly("pooling_type", &Model::pooling_type)
+      .def_property_readonly("labels",
+                             [](const Model& model) {
+                               py::list labels;
+                               for (const std::string& each : model.labels()) {
+                                 labels.append(text_of(each));
+                               }
+                               return labels;
+                             })
       .def(
           "chat_template",
           [](const Model& model, const std::string& name) -> std::optional<py::str> {

@@ -23,5 +23,6 @@ void bind_reasoning(py::module_& module);
 void bind_guidance(py::module_& module);
 void bind_request(py::module_& module);
 void bind_engine(py::module_& module);
+void bind_embedder(py::module_& module);
 
 }  // namespace llmlocal::python

@@ -16,6 +16,7 @@ PYBIND11_MODULE(_core_bindings, module) {
   bind_guidance(module);
   bind_request(module);
   bind_engine(module);
+  bind_embedder(module);
 }
 
 // The module's name comes from where Python found it, so this is the same module, but for the

@@ -1,7 +1,6 @@
 // One request as its caller sees it: what is asked for, how to stop it, where its tokens arrive.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <limits>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "base/token.h"
+#include "engine/stop_signal.h"
 #include "engine/token_channel.h"
 #include "sampling/chooser.h"
 #include "sampling/drafter.h"
@@ -20,8 +20,6 @@
 #include "sampling/token_mask.h"
 
 namespace llmlocal {
-
-using Clock = std::chrono::steady_clock;
 
 struct RequestSpec {
   static constexpr std::int32_t kUnlimited = std::numeric_limits<std::int32_t>::max();
@@ -48,7 +46,7 @@ class Request {
       : spec_(std::move(spec)),
         chooser_(std::move(chooser)),
         submitted_(Clock::now()),
-        deadline_(deadline_of(spec_, submitted_)) {}
+        stop_(spec_.timeout, submitted_) {}
 
   const RequestSpec& spec() const { return spec_; }
   Clock::time_point submitted() const { return submitted_; }
@@ -57,25 +55,17 @@ class Request {
   Chooser take_chooser() { return std::move(chooser_); }
 
   // Ends the request within one step.  Any thread, any number of times.
-  void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
-  bool is_cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
-  bool has_deadline() const { return deadline_ != Clock::time_point::max(); }
-  bool is_late(Clock::time_point now) const { return now >= deadline_; }
+  void cancel() { stop_.cancel(); }
+  bool is_cancelled() const { return stop_.is_cancelled(); }
+  bool has_deadline() const { return stop_.has_deadline(); }
+  bool is_late(Clock::time_point now) const { return stop_.is_late(now); }
 
  private:
-  static Clock::time_point deadline_of(const RequestSpec& spec, Clock::time_point start) {
-    // A limit of more than a year is none; adding it could overflow the clock.
-    constexpr std::chrono::hours kNever{24 * 365};
-    if (!spec.timeout || *spec.timeout > kNever) return Clock::time_point::max();
-    return start + std::chrono::duration_cast<Clock::duration>(*spec.timeout);
-  }
-
   const RequestSpec spec_;
   Chooser chooser_;
   const Clock::time_point submitted_;
-  const Clock::time_point deadline_;
+  StopSignal stop_;
   TokenChannel channel_;
-  std::atomic<bool> cancelled_{false};
 };
 
 }  // namespace llmlocal

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <regex>
@@ -206,7 +207,23 @@ bool Model::has_encoder() const {
   return llama_model_has_encoder(handle());
 }
 bool Model::can_generate() const {
-  return llama_model_has_decoder(handle()) && !llama_model_is_diffusion(handle());
+  const bool reads_only = pooling_type() > 0 || text("attention.causal") == "false";
+  return llama_model_has_decoder(handle()) && !llama_model_is_diffusion(handle()) && !reads_only;
+}
+std::int32_t Model::pooling_type() const {
+  return static_cast<std::int32_t>(number("pooling_type", -1));
+}
+std::int32_t Model::classes() const {
+  return static_cast<std::int32_t>(llama_model_n_cls_out(handle()));
+}
+std::vector<std::string> Model::labels() const {
+  std::vector<std::string> labels;
+  for (std::int32_t i = 0; i < classes(); ++i) {
+    const char* label = llama_model_cls_label(handle(), static_cast<std::uint32_t>(i));
+    if (!label) return {};
+    labels.emplace_back(label);
+  }
+  return labels;
 }
 const llama_vocab* Model::vocab() const {
   return llama_model_get_vocab(handle());
@@ -216,6 +233,21 @@ std::optional<std::string> Model::chat_template(const std::string& name) const {
   const char* text = llama_model_chat_template(handle(), name.empty() ? nullptr : name.c_str());
   if (!text) return std::nullopt;
   return std::string(text);
+}
+
+std::string Model::text(const std::string& key) const {
+  const auto arch = metadata_.find("general.architecture");
+  if (arch == metadata_.end()) return {};
+  const auto entry = metadata_.find(arch->second + "." + key);
+  return entry == metadata_.end() ? std::string() : entry->second;
+}
+
+std::int64_t Model::number(const std::string& key, std::int64_t fallback) const {
+  const std::string written = text(key);
+  std::int64_t value = 0;
+  const char* const last = written.data() + written.size();
+  const auto [end, failed] = std::from_chars(written.data(), last, value);
+  return failed == std::errc() && end == last ? value : fallback;
 }
 
 }  // namespace llmlocal

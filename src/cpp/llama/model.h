@@ -66,7 +66,11 @@ class Model {
   bool is_recurrent() const;
   bool is_hybrid() const;
   bool has_encoder() const;
-  bool can_generate() const;  // Has a decoder and is not of the diffusion kind.
+  bool can_generate() const;  // Has a decoder, and is not of the diffusion kind or for embeddings.
+  // llama.cpp's number of the way in which the file says that a text's vector is made; -1: none.
+  std::int32_t pooling_type() const;
+  std::int32_t classes() const;             // What a classifier or reranker tells apart.
+  std::vector<std::string> labels() const;  // Their names; empty where the file has none.
 
   // Layers on the devices, the output layer included, and how many there are in all.
   std::int32_t offloaded_layers() const { return offloaded_layers_; }
@@ -87,6 +91,9 @@ class Model {
   };
 
   Model(std::string path, std::unique_ptr<llama_model, Free> handle);
+  // The header's entry under the architecture's name; empty if there is none.
+  std::string text(const std::string& key) const;
+  std::int64_t number(const std::string& key, std::int64_t fallback) const;
 
   std::string path_;
   std::unique_ptr<llama_model, Free> handle_;
