@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from llmlocal._chat import ToolCall as ToolCall
     from llmlocal._devices._choice import Device as Device
     from llmlocal._devices._choice import devices as devices
+    from llmlocal._embedder import Embedder as Embedder
     from llmlocal._generation._async import AsyncStream as AsyncStream
     from llmlocal._generation._completion import Completion as Completion
     from llmlocal._generation._completion import Timings as Timings
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from llmlocal._memory_use import MemoryUse as MemoryUse
     from llmlocal._pool import ModelPool as ModelPool
     from llmlocal._progress import Progress as Progress
+    from llmlocal._reranker import Classification as Classification
+    from llmlocal._reranker import Ranked as Ranked
+    from llmlocal._reranker import Reranker as Reranker
     from llmlocal._stats import Stats as Stats
     from llmlocal._templates import ChatTemplate as ChatTemplate
     from llmlocal.errors import ChecksumError as ChecksumError
@@ -53,7 +57,9 @@ if TYPE_CHECKING:
     from llmlocal.errors import ModelNotFoundError as ModelNotFoundError
     from llmlocal.errors import OutOfMemoryError as OutOfMemoryError
     from llmlocal.errors import ParameterError as ParameterError
+    from llmlocal.errors import RequestCancelledError as RequestCancelledError
     from llmlocal.errors import RequestError as RequestError
+    from llmlocal.errors import RequestTimeoutError as RequestTimeoutError
     from llmlocal.errors import SchemaError as SchemaError
     from llmlocal.errors import TemplateError as TemplateError
     from llmlocal.gpt4all import GPT4All as GPT4All
@@ -66,8 +72,10 @@ _HOMES = {
     "ChatSession": "_chat",
     "ChatStream": "_chat",
     "ChatTemplate": "_templates",
+    "Classification": "_reranker",
     "Completion": "_generation._completion",
     "Device": "_devices._choice",
+    "Embedder": "_embedder",
     "GPT4All": "gpt4all",
     "LLM": "_llm",
     "MemoryUse": "_memory_use",
@@ -76,6 +84,8 @@ _HOMES = {
     "Progress": "_progress",
     "RunOptions": "_chat",
     "Score": "_generation._score",
+    "Ranked": "_reranker",
+    "Reranker": "_reranker",
     "Stats": "_stats",
     "Stream": "_generation._stream",
     "Timings": "_generation._completion",
@@ -101,8 +111,10 @@ _HOMES = {
             "ModelNotFoundError",
             "OutOfMemoryError",
             "ParameterError",
+            "RequestCancelledError",
             "RequestError",
             "SchemaError",
+            "RequestTimeoutError",
             "TemplateError",
         ),
         "errors",

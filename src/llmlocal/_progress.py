@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "ProgressCallback", "ProgressOption", "Stage", "reporter"]
 
-Stage = Literal["download", "verify", "unpack", "load"]
+Stage = Literal["download", "verify", "unpack", "load", "embed"]
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Progress:
 
     Attributes:
         stage: Which work it is.
-        done: Bytes done so far (for ``"load"``: thousandths of the model).
-        total: Bytes in all, or None while that is unknown (for ``"load"``: 1000).
+        done: Bytes done so far (for ``"load"``: thousandths of the model; for ``"embed"``: texts).
+        total: Bytes (texts) in all, or None while that is unknown (for ``"load"``: 1000).
     """
 
     stage: Stage
@@ -98,7 +98,7 @@ class _Bar:
     def _start(self, progress: Progress) -> tqdm[Any]:
         from tqdm import tqdm
 
-        is_bytes = progress.stage != "load"
+        is_bytes = progress.stage not in ("load", "embed")
         return tqdm(
             desc=f"{progress.stage} {self._label}",
             total=progress.total,
@@ -106,7 +106,9 @@ class _Bar:
             unit="B" if is_bytes else "",
             unit_scale=is_bytes,
             unit_divisor=1000,
-            bar_format=None if is_bytes else "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}]",
+            bar_format=None
+            if progress.stage != "load"
+            else "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}]",
             leave=False,
             dynamic_ncols=True,
             file=sys.stderr,

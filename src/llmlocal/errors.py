@@ -15,6 +15,8 @@ The tree::
     │   │   └── SchemaError
     │   ├── ContextOverflowError
     │   ├── ParameterError
+    │   ├── RequestCancelledError
+    │   ├── RequestTimeoutError      (TimeoutError)
     │   └── TemplateError
     ├── DeviceError                  (RuntimeError, ValueError)
     └── EngineError                  (RuntimeError)
@@ -44,7 +46,9 @@ __all__ = [
     "ModelNotFoundError",
     "OutOfMemoryError",
     "ParameterError",
+    "RequestCancelledError",
     "RequestError",
+    "RequestTimeoutError",
     "SchemaError",
     "TemplateError",
 ]
@@ -122,6 +126,14 @@ class ContextOverflowError(RequestError):
 
 class ParameterError(RequestError):
     """An argument is out of its range; the message has its name, value and range."""
+
+
+class RequestCancelledError(RequestError):
+    """Embedding or ranking was stopped before it was done, by its progress callback for instance."""
+
+
+class RequestTimeoutError(RequestError, TimeoutError):
+    """Embedding or ranking was not done within its ``timeout``."""
 
 
 class TemplateError(RequestError):

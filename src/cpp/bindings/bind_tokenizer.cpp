@@ -80,7 +80,8 @@ void bind_tokenizer(py::module_& module) {
       .def_property_readonly("bos", &Tokenizer::bos)
       .def_property_readonly("eos", &Tokenizer::eos)
       .def_property_readonly("adds_bos", &Tokenizer::adds_bos)
-      .def_property_readonly("adds_eos", &Tokenizer::adds_eos);
+      .def_property_readonly("adds_eos", &Tokenizer::adds_eos)
+      .def_property_readonly("adds_sep", &Tokenizer::adds_sep);
 }
 
 }  // namespace llmlocal::python

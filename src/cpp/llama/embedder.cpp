@@ -76,7 +76,9 @@ std::size_t Embedder::batch_texts() const {
 void Embedder::make_room(std::size_t tokens) {
   if (context_ && tokens <= room_) return;
   const auto most = std::max(static_cast<std::size_t>(options_.window), batch_tokens());
-  const std::size_t room = std::min(std::max(tokens, 2 * room_), most);
+  const std::size_t wanted = std::min(std::max(tokens, 2 * room_), most);
+  // llama.cpp tries its graphs out with as many tokens for each text, and whole ones.
+  const std::size_t room = (wanted + batch_texts() - 1) / batch_texts() * batch_texts();
   context_.reset();  // Frees its memory first; if there is none for the new one, the next text is
   room_ = 0;         // given one of its own size.
   context_ = make_context(room);

@@ -339,6 +339,9 @@ bool Tokenizer::adds_bos() const {
 bool Tokenizer::adds_eos() const {
   return llama_vocab_get_add_eos(model_->vocab());
 }
+bool Tokenizer::adds_sep() const {
+  return llama_vocab_get_add_sep(model_->vocab());
+}
 
 std::string Tokenizer::token_text(Token token) const {
   if (token < 0 || token >= vocab_size()) return {};

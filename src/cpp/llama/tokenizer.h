@@ -59,6 +59,7 @@ class Tokenizer : public TokenTexts {
   std::string token_text(Token token) const;  // As the vocabulary spells it.
   bool adds_bos() const;
   bool adds_eos() const;
+  bool adds_sep() const;  // Whether a pair of texts has it beside the end token of the first.
 
  private:
   struct ControlToken {

@@ -48,7 +48,9 @@ class Waker:
         self._is_stopped = False
         self._process = os.getpid()
 
-    def watch(self, request: _core.Request, *, until_end: bool) -> tuple[int, asyncio.Event]:
+    def watch(
+        self, request: _core.Request | _core.EmbeddingJob, *, until_end: bool
+    ) -> tuple[int, asyncio.Event]:
         """Have an event of the running loop set whenever the request has news, or at its end.
 
         Raises:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ._catalog._card import Checks as Checks
+    from ._catalog._card import EmbeddingFacts as EmbeddingFacts
     from ._catalog._card import HttpsSource as HttpsSource
     from ._catalog._card import ModelCard as ModelCard
     from ._catalog._card import PipPackage as PipPackage
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Checks": "_catalog._card",
+    "EmbeddingFacts": "_catalog._card",
     "HttpsSource": "_catalog._card",
     "InstalledModel": "_disk._store",
     "MemoryEstimate": "_gguf._memory",

