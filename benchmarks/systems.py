@@ -15,7 +15,16 @@ __all__ = ["ALL", "LIMIT", "OURS", "Entrant", "SystemMissingError", "command", "
 
 OURS = "llmlocal"
 LIMIT = "llama-bench"
-ALL = (OURS, LIMIT, "llama-cpp-python", "llama-server", "gpt4all", "xllamacpp", "cyllama")
+ALL = (
+    OURS,
+    LIMIT,
+    "llama-cpp-python",
+    "llama-server",
+    "gpt4all",
+    "xllamacpp",
+    "cyllama",
+    "sentence-transformers",
+)
 
 
 class SystemMissingError(Exception):
@@ -63,6 +72,7 @@ class Entrant:
         environ: Variables for its process, beside those of this one.
         session: The process, while it is open.
         version: Known once it is open.
+        operation: What loads the model; "open_embedder" for vectors.
     """
 
     label: str
@@ -70,12 +80,13 @@ class Entrant:
     settings: Mapping[str, Any]
     environ: Mapping[str, str] = field(default_factory=dict)
     version: str = ""
+    operation: str = "open"
     session: Session | None = field(default=None, init=False)
 
     def open(self) -> Session:
         """Start the process and load the model."""
         self.session = start(self.system, self.environ)
-        opened = self.session.ask("open", settings=self.opening())
+        opened = self.session.ask(self.operation, settings=self.opening())
         self.version = str(opened["version"])
         return self.session
 

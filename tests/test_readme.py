@@ -18,6 +18,7 @@ from llmlocal.cli import _parser
 from llmlocal.server import create_app
 
 from .conftest import TinyPath
+from .embeddings.tiny_bert import embedder
 from .server.conftest import serving
 
 ROOT = Path(__file__).parents[1]
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.skipif(not (ROOT / "README.md").exists(), reason="the g
 BEGIN = """
 import sys
 import llmlocal
+import llmlocal._embedder
 import llmlocal._llm
 from llmlocal.gpt4all import gpt4all
 
@@ -42,7 +44,13 @@ class LLM(llmlocal.LLM):
     def chat_session(self, *args, **options):
         return super().chat_session(*args, **options | {"max_tokens": 20})
 
+class Embedder(llmlocal.Embedder):
+    def __init__(self, model, **_):
+        assert model in [card.name for card in llmlocal.models.catalog()]
+        super().__init__(sys.argv[3], allow_download=False)
+
 llmlocal.LLM = llmlocal._llm.LLM = LLM
+llmlocal.Embedder = llmlocal._embedder.Embedder = Embedder
 gpt4all.DEFAULT_MODEL_DIRECTORY = sys.argv[2]
 """
 
@@ -110,7 +118,10 @@ def test_an_example_runs(
     if SERVED in example:
         example = example.replace(SERVED, request.getfixturevalue("address"))
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", BEGIN + example, tiny_path("llama"), tmp_path],
+        [
+            *(sys.executable, "-W", "error", "-c", BEGIN + example),
+            *(tiny_path("llama"), tmp_path, embedder().write(tmp_path / "embedder", kind="f32")),
+        ],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -90,6 +90,14 @@ class Adapter:
         with ThreadPoolExecutor(len(prompts)) as pool:
             return list(pool.map(lambda prompt: self.complete(prompt, max_tokens, GREEDY), prompts))
 
+    def open_embedder(self, settings: Settings) -> None:
+        """Load the model for vectors instead of answers."""
+        raise UnsupportedError("gives no vectors")
+
+    def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        """The vectors of texts, of length 1, handed in at once."""
+        raise UnsupportedError("gives no vectors")
+
     # --- Measurements: each is an operation that the harness may ask for -------------------------
 
     def measure_open(self, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,6 +146,25 @@ class Adapter:
         self.complete(text, 1, GREEDY)
         seconds = time.perf_counter() - start
         return {"tokens_per_s": tokens / seconds, "first_token_s": seconds}
+
+    def measure_open_embedder(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Load for vectors."""
+        self.open_embedder(Settings(**settings))
+        return {"version": self.version()}
+
+    def measure_embed(self, texts: Sequence[str], queries: Sequence[str]) -> dict[str, Any]:
+        """Texts a second for many at once, and milliseconds for one at a time."""
+        start = time.perf_counter()
+        vectors = self.embed(texts)
+        middle = time.perf_counter()
+        for query in queries:
+            self.embed([query])
+        end = time.perf_counter()
+        return {
+            "texts_per_s": len(texts) / (middle - start),
+            "query_ms": (end - middle) / len(queries) * 1000,
+            "first": [round(float(each), 4) for each in vectors[0][:4]],
+        }
 
     def measure_together(self, prompts: Sequence[str], tokens: int) -> dict[str, Any]:
         """Seconds for requests that arrive together, and tokens a second over all of them."""

@@ -28,6 +28,22 @@ class LlamaCppPython(Adapter):
         )
         self._messages: dict[str, list[dict[str, str]]] = {}
 
+    def open_embedder(self, settings: Settings) -> None:
+        module = importlib.import_module("llama_cpp")
+        self._llama = module.Llama(
+            settings.model,
+            embedding=True,
+            n_ctx=settings.n_ctx,
+            n_threads=settings.n_threads,
+            n_threads_batch=settings.n_threads,
+            n_gpu_layers=0,
+            verbose=False,
+        )
+
+    def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        vectors: list[list[float]] = self._llama.embed(list(texts), normalize=True)
+        return vectors
+
     def close(self) -> None:
         self._llama.close()
 

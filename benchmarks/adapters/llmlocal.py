@@ -32,6 +32,17 @@ class Llmlocal(Adapter):
         )
         self._messages: dict[str, list[dict[str, str]]] = {}
 
+    def open_embedder(self, settings: Settings) -> None:
+        from llmlocal import Embedder
+
+        self._llm = Embedder(
+            settings.model, n_threads=settings.n_threads, device="cpu", progress=False
+        )
+
+    def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        vectors: Sequence[Sequence[float]] = self._llm.embed(list(texts), progress=False)
+        return vectors
+
     def close(self) -> None:
         self._llm.close()
 

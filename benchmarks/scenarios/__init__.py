@@ -8,6 +8,7 @@ from benchmarks.scenarios.arrival import ARRIVAL
 from benchmarks.scenarios.chat import CHAT, INTERLEAVE
 from benchmarks.scenarios.contended import CONTENDED
 from benchmarks.scenarios.download import DOWNLOAD
+from benchmarks.scenarios.embed import EMBED
 from benchmarks.scenarios.growth import GROWTH
 from benchmarks.scenarios.held import HELD
 from benchmarks.scenarios.kernels import KERNELS
@@ -49,6 +50,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         MEMORY,
         KERNELS,
         DOWNLOAD,
+        EMBED,
         *GROWTH,
     )
 }

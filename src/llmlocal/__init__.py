@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from llmlocal.errors import RequestTimeoutError as RequestTimeoutError
     from llmlocal.errors import SchemaError as SchemaError
     from llmlocal.errors import TemplateError as TemplateError
+    from llmlocal.gpt4all import Embed4All as Embed4All
     from llmlocal.gpt4all import GPT4All as GPT4All
 
 _HOMES = {
@@ -75,6 +76,7 @@ _HOMES = {
     "Classification": "_reranker",
     "Completion": "_generation._completion",
     "Device": "_devices._choice",
+    "Embed4All": "gpt4all",
     "Embedder": "_embedder",
     "GPT4All": "gpt4all",
     "LLM": "_llm",

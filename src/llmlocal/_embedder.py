@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from llmlocal._checks import check_whole
 from llmlocal._devices._placement import PlacementOptions
 from llmlocal._encoding import _vectors
@@ -22,9 +25,6 @@ from llmlocal._tokens import check_text
 from llmlocal.errors import ModelLoadError, ParameterError, RequestCancelledError
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from llmlocal._encoding._vectors import Floats, Vectors
 
 __all__ = ["Embedder"]
@@ -250,8 +250,6 @@ class Embedder(Reader):
             One number for each pair: of shape ``(n, m)`` for ``(n, d)`` and ``(m, d)``, with an
             axis less for each single vector.  Vectors of bits are compared bit by bit.
         """
-        import numpy as np
-
         return _vectors.similarity(np.asarray(first), np.asarray(second))
 
     # --- Facts -----------------------------------------------------------------------------------
@@ -311,8 +309,6 @@ class Embedder(Reader):
         return _Reporting(progress, self.path.name, total)
 
     def _joined(self, parts: Sequence[Vectors], options: _Options) -> Vectors:
-        import numpy as np
-
         if parts:
             return np.concatenate(parts)
         width = _vectors.columns(options.dimensions or self.dimensions, options.dtype)

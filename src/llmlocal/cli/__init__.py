@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from llmlocal import __version__
-from llmlocal.cli import cache, chat, devices, doctor, models, rpc_server, run, serve
+from llmlocal.cli import cache, chat, devices, doctor, embed, models, rpc_server, run, serve
 from llmlocal.cli._errors import report_error
 from llmlocal.errors import LLMLocalError
 
@@ -73,6 +73,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"llmlocal {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for part in (run, chat, serve, models, devices, doctor, cache, rpc_server):
+    for part in (run, chat, embed, serve, models, devices, doctor, cache, rpc_server):
         part.register(commands)
     return parser

@@ -12,9 +12,10 @@ from pathlib import Path
 from types import ModuleType
 
 from llmlocal.gpt4all import gpt4all, pyllmodel
+from llmlocal.gpt4all._embed import CancellationError, Embed4All
 from llmlocal.gpt4all.gpt4all import GPT4All
 
-__all__ = ["GPT4All", "gpt4all", "pyllmodel"]
+__all__ = ["CancellationError", "Embed4All", "GPT4All", "gpt4all", "pyllmodel"]
 
 DEFAULT_MODEL_DIRECTORY: Path | str  # for type checkers; the property below has the value
 

@@ -8,15 +8,16 @@ because most of it is gpt4all's signatures and their documentation.
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, overload
 
 from llmlocal._chat import ChatReply, ChatSession, ChatStream
+from llmlocal._checks import check_whole
 from llmlocal._generation._completion import Completion
 from llmlocal._generation._options import Options
 from llmlocal._generation._stream import Stream
@@ -25,8 +26,10 @@ from llmlocal._templates import checked_messages
 from llmlocal.errors import ParameterError
 from llmlocal.gpt4all._choice import SystemText, choose, one_of
 from llmlocal.gpt4all._config import ConfigType
+from llmlocal.gpt4all._device import device_of, layers_of
 from llmlocal.gpt4all._formats import TurnFormat
 from llmlocal.gpt4all._library import ModelLibrary
+from llmlocal.gpt4all._llmodel import LLModel
 from llmlocal.gpt4all.pyllmodel import (
     ResponseCallbackType,
     empty_response_callback,
@@ -38,7 +41,6 @@ __all__ = ["DEFAULT_MODEL_DIRECTORY", "GPT4All"]
 DEFAULT_MODEL_DIRECTORY: Path | str = Path.home() / ".cache" / "gpt4all"
 """Where models are looked for first, and downloaded to; may be set."""
 
-_ALL_LAYERS = 100
 _NO_TEMPLATE = "{0}"
 
 
@@ -63,6 +65,7 @@ class GPT4All(ModelLibrary):
         verbose: Show llama.cpp's messages, through the logger ``llmlocal.native``.
 
     Attributes:
+        model: The object behind it, for programs that set its number of threads.
         config: What is known of the model: ``path``, ``systemPrompt``, ``promptTemplate``,
             ``systemMessage``, ``chatTemplate``, and the catalog's facts.
 
@@ -95,7 +98,7 @@ class GPT4All(ModelLibrary):
             warnings.warn("pass verbose to GPT4All by its name", DeprecationWarning, stacklevel=2)
             verbose = verbose or n_ctx is True or ngl is True
             n_ctx = 2048 if isinstance(n_ctx, bool) else n_ctx
-            ngl = _ALL_LAYERS if isinstance(ngl, bool) else ngl
+            ngl = 100 if isinstance(ngl, bool) else ngl
         self.model_type = model_type
         # Through self: subclasses have one of their own.
         self.config: ConfigType = self.retrieve_model(
@@ -104,15 +107,17 @@ class GPT4All(ModelLibrary):
             allow_download=allow_download,
             verbose=verbose,
         )
-        self._llm: LLM = LLM(
+        self._load = partial(
+            LLM,
             self.config["path"],
             allow_download=False,
-            device=_device(device),
+            device=device_of(device),
             n_ctx=n_ctx,
-            n_threads=n_threads,
-            n_gpu_layers="auto" if ngl >= _ALL_LAYERS else ngl,
+            n_gpu_layers=layers_of(ngl),
             verbose=verbose,
         )
+        self._llm: LLM = self._load(n_threads=n_threads)
+        self.model = LLModel(self)
         # The catalog has templates for files that carry none.
         own = self._llm.chat_template()
         if own is not None:
@@ -130,6 +135,14 @@ class GPT4All(ModelLibrary):
     def llm(self) -> LLM:
         """The model itself, for all that gpt4all has no word for."""
         return self._llm
+
+    def _reload(self, n_threads: int) -> None:
+        """Load the model anew, with another number of threads."""
+        if self._session is not None:
+            raise ParameterError("n_threads can't change while a chat session is open")
+        check_whole("n_threads", n_threads, 1, 512)
+        self._llm.close()
+        self._llm = self._load(n_threads=n_threads)
 
     @property
     def backend(self) -> str:
@@ -394,13 +407,6 @@ class GPT4All(ModelLibrary):
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _device(device: str | None) -> str:
-    """What None has meant since 2.8: Metal on macOS, the CPU everywhere else."""
-    if device is None:
-        return "auto" if sys.platform == "darwin" else "cpu"
-    return device
 
 
 def _told(callback: ResponseCallbackType | None) -> ResponseCallbackType | None:
