@@ -40,7 +40,10 @@ def test_forty_models_and_more_are_known() -> None:
 
 
 def test_nearly_all_have_a_digest_and_all_have_a_source() -> None:
-    assert all(each.checks.pin_content and each.size_bytes for each in PACKAGED)
+    # A checksum that nobody here has seen is left out, and not made up.
+    unknown = [each for each in PACKAGED if not (each.checks.pin_content and each.size_bytes)]
+    assert len(unknown) <= 8
+    assert {each.task for each in unknown} <= {"embedding", "rerank"}
     assert all(each.sources for each in PACKAGED)
 
 
@@ -56,8 +59,10 @@ def test_a_packaged_card_is_sound(each: ModelCard) -> None:
         else:
             assert isinstance(source, PipSource)
             assert sum(package.member_bytes for package in source.packages) == each.size_bytes
+    if each.size_bytes is None:
+        assert each.task in {"embedding", "rerank"}
+        return
     assert each.needed_ram_bytes is not None
-    assert each.size_bytes is not None
     # The stated memory is of the publisher; it is only ever a little less than the file.
     assert each.needed_ram_bytes > each.size_bytes // 3
 
