@@ -32,13 +32,8 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model,
       attention_(options_.kv_type, options_.flash_attention, options_.offload),
       contexts_(model_, options_.threads, options_.offload),
       samplers_(std::make_shared<SamplerChainFactory>(model_)) {
-  if (!model_->can_generate() || model_->has_encoder()) {
-    const char* const hint = model_->pooling_type() > 0
-                                 ? "; it is for embeddings or scores: llmlocal.Embedder or "
-                                   "llmlocal.Reranker opens it"
-                                 : "";
-    throw ModelLoadError(model_->path() + " holds a model that can't generate text by itself (" +
-                         model_->description() + ")" + hint);
+  if (!model_->why_no_text().empty()) {
+    throw ModelLoadError(model_->path() + " can't generate: " + model_->why_no_text());
   }
   // A short one tells what a sequence takes, since only llama.cpp knows what each layer keeps.
   // Devices keep what they are given: others may want their memory later.

@@ -4,39 +4,20 @@
 #include <llama.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
-#include <filesystem>
-#include <fstream>
 #include <regex>
-#include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "base/errors.h"
 #include "llama/backend.h"
 #include "llama/devices.h"
+#include "llama/file_check.h"
 #include "llama/guard.h"
 #include "llama/log.h"
 
 namespace llmlocal {
 namespace {
-
-// Finds the plain mistakes first, so that they are told in plain words.
-void check_file(const std::string& path) {
-  namespace fs = std::filesystem;
-  std::error_code failed;
-  const fs::path file = fs::u8path(path);
-  if (!fs::exists(file, failed)) throw ModelLoadError("there is no file " + path);
-  if (!fs::is_regular_file(file, failed)) throw ModelLoadError(path + " is not a regular file");
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) throw ModelLoadError(path + " can't be opened for reading");
-  std::array<char, 4> magic{};
-  stream.read(magic.data(), magic.size());
-  if (!stream || std::string_view(magic.data(), magic.size()) != "GGUF") {
-    throw ModelLoadError(path + " is not a GGUF file (it does not start with \"GGUF\")");
-  }
-}
 
 template <typename Get>
 std::string read_text(Get&& get) {
@@ -51,14 +32,16 @@ std::string read_text(Get&& get) {
   }
 }
 
-std::map<std::string, std::string> read_metadata(const llama_model* model) {
+// By the keys of the header: llama.cpp's own walk over them takes a time that grows with the square
+// of their number.
+std::map<std::string, std::string> read_metadata(const llama_model* model,
+                                                 const std::vector<std::string>& keys) {
   std::map<std::string, std::string> metadata;
-  for (std::int32_t i = 0; i < llama_model_meta_count(model); ++i) {
-    std::string key = read_text([&](char* buffer, std::size_t size) {
-      return llama_model_meta_key_by_index(model, i, buffer, size);
-    });
-    metadata[std::move(key)] = read_text([&](char* buffer, std::size_t size) {
-      return llama_model_meta_val_str_by_index(model, i, buffer, size);
+  for (const std::string& key : keys) {
+    char byte = 0;
+    if (llama_model_meta_val_str(model, key.c_str(), &byte, 1) < 0) continue;  // An array.
+    metadata[key] = read_text([&](char* buffer, std::size_t size) {
+      return llama_model_meta_val_str(model, key.c_str(), buffer, size);
     });
   }
   return metadata;
@@ -93,7 +76,12 @@ std::vector<float> padded_split(const ModelOptions& options) {
 // The placements as llama.cpp takes them; refers to the options.
 std::vector<llama_model_tensor_buft_override> overrides_of(const ModelOptions& options) {
   std::vector<llama_model_tensor_buft_override> overrides;
+  constexpr std::size_t kLongestPattern = 1'000;  // std::regex recurses over a pattern.
   for (const TensorPlacement& each : options.placements) {
+    if (each.pattern.size() > kLongestPattern) {
+      throw ParameterError("a pattern of tensor names has " + std::to_string(each.pattern.size()) +
+                           " characters; at most " + std::to_string(kLongestPattern) + " can be");
+    }
     try {
       static_cast<void>(std::regex(each.pattern));
     } catch (const std::regex_error& error) {
@@ -113,7 +101,7 @@ void Model::Free::operator()(llama_model* model) const {
 }
 
 std::shared_ptr<const Model> Model::load(const std::string& path, const ModelOptions& options) {
-  check_file(path);
+  const GgufHeader header = checked_header(path, {options.vocab_only, options.devices.empty()});
   const RegistryUse use;
   std::vector<ggml_backend_dev_t> devices = find_devices(options.devices);
   devices.push_back(nullptr);  // The list's end; an empty list means the CPU alone.
@@ -158,7 +146,7 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const ModelOpt
     if (speaks_of_memory(reason)) throw OutOfMemoryError("can't load " + path + ": " + reason);
     throw ModelLoadError("can't load " + path + ": " + reason);
   }
-  std::shared_ptr<Model> model(new Model(path, std::move(handle)));
+  std::shared_ptr<Model> model(new Model(path, std::move(handle), header));
   if (!options.devices.empty()) {
     const std::int32_t most = model->offloadable_layers();
     model->offloaded_layers_ = options.gpu_layers < 0 ? most : std::min(options.gpu_layers, most);
@@ -174,8 +162,18 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const ModelOpt
   return model;
 }
 
-Model::Model(std::string path, std::unique_ptr<llama_model, Free> handle)
-    : path_(std::move(path)), handle_(std::move(handle)), metadata_(read_metadata(handle_.get())) {}
+Model::Model(std::string path, std::unique_ptr<llama_model, Free> handle, const GgufHeader& header)
+    : path_(std::move(path)),
+      handle_(std::move(handle)),
+      metadata_(read_metadata(handle_.get(), header.keys)),
+      why_no_text_(llmlocal::why_no_text(header)) {
+  if (!why_no_text_.empty()) return;
+  if (llama_model_is_diffusion(handle_.get())) {
+    why_no_text_ = "it is a diffusion model, which does not write a text from left to right";
+  } else if (!llama_model_has_decoder(handle_.get()) || llama_model_has_encoder(handle_.get())) {
+    why_no_text_ = "it is an encoder, or has one, and can't write text by itself";
+  }
+}
 
 std::string Model::description() const {
   return read_text(
@@ -205,10 +203,6 @@ bool Model::is_hybrid() const {
 }
 bool Model::has_encoder() const {
   return llama_model_has_encoder(handle());
-}
-bool Model::can_generate() const {
-  const bool reads_only = pooling_type() > 0 || text("attention.causal") == "false";
-  return llama_model_has_decoder(handle()) && !llama_model_is_diffusion(handle()) && !reads_only;
 }
 std::int32_t Model::pooling_type() const {
   return static_cast<std::int32_t>(number("pooling_type", -1));

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/gguf_header.h"
 #include "base/memory_ledger.h"
 #include "llama/buffer_sizes.h"
 #include "llama/rpc.h"
@@ -66,11 +67,13 @@ class Model {
   bool is_recurrent() const;
   bool is_hybrid() const;
   bool has_encoder() const;
-  bool can_generate() const;  // Has a decoder, and is not of the diffusion kind or for embeddings.
   // llama.cpp's number of the way in which the file says that a text's vector is made; -1: none.
   std::int32_t pooling_type() const;
   std::int32_t classes() const;             // What a classifier or reranker tells apart.
   std::vector<std::string> labels() const;  // Their names; empty where the file has none.
+  // Why it writes no text, and what to do with it instead; empty if it does.
+  const std::string& why_no_text() const { return why_no_text_; }
+  bool can_generate() const { return why_no_text_.empty(); }
 
   // Layers on the devices, the output layer included, and how many there are in all.
   std::int32_t offloaded_layers() const { return offloaded_layers_; }
@@ -90,7 +93,7 @@ class Model {
     void operator()(llama_model* model) const;
   };
 
-  Model(std::string path, std::unique_ptr<llama_model, Free> handle);
+  Model(std::string path, std::unique_ptr<llama_model, Free> handle, const GgufHeader& header);
   // The header's entry under the architecture's name; empty if there is none.
   std::string text(const std::string& key) const;
   std::int64_t number(const std::string& key, std::int64_t fallback) const;
@@ -98,6 +101,7 @@ class Model {
   std::string path_;
   std::unique_ptr<llama_model, Free> handle_;
   std::map<std::string, std::string> metadata_;
+  std::string why_no_text_;
   std::int32_t offloaded_layers_ = 0;
   BufferSizes buffer_sizes_;
   std::map<std::string, std::string> device_buffers_;

@@ -66,7 +66,7 @@ class PlacementOptions:
         for pattern in self.tensor_placement:
             try:
                 re.compile(pattern)
-            except re.error as exc:
+            except (re.error, RecursionError) as exc:
                 raise ParameterError(
                     f"tensor_placement: {quote(pattern)} is not a regular expression: {exc}"
                 ) from exc
