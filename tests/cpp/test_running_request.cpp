@@ -171,19 +171,20 @@ TEST_CASE("run: text held back is released when an end token, a cancel or a time
   }
 }
 
-TEST_CASE("run: a character that the end cuts off may complete a stop string") {
-  for (const bool by_limit : {false, true}) {
-    CAPTURE(by_limit);
+TEST_CASE("run: the bytes of a character that the end cuts off are tokens, and no text") {
+  for (const int way : {0, 1, 2}) {
+    CAPTURE(way);
     RequestSpec spec = with_stops({std::string(kReplacement)});
-    if (by_limit) spec.max_tokens = 2;
+    if (way == 0) spec.max_tokens = 2;
     RunFixture fixture(std::move(spec), {"a", "\xC3"});
     fixture.accept(0);
     fixture.accept(1);
-    if (!by_limit) fixture.accept(fixture.end_token());
+    if (way == 1) fixture.accept(fixture.end_token());
+    if (way == 2) fixture.run().end(FinishReason::kCancelled, fixture.at(300));
     const TokenChannel::Read read = fixture.read();
     CHECK(text_of(read) == "a");
-    CHECK(read.outcome->stop_match == kReplacement);
-    CHECK(read.outcome->reason == FinishReason::kStop);
+    CHECK(tokens_in(read) == 2);
+    CHECK_FALSE(read.outcome->stop_match);
   }
 }
 

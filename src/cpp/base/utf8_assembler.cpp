@@ -63,8 +63,4 @@ std::string Utf8Assembler::push(std::string_view bytes) {
   return text;
 }
 
-std::string Utf8Assembler::flush() {
-  return std::exchange(open_, {}).empty() ? std::string() : std::string(kReplacement);
-}
-
 }  // namespace llmlocal

@@ -2,7 +2,8 @@
 //
 // A token may end in the middle of a character.  push() keeps such a beginning back until the rest
 // arrives; bytes that can never become a character turn into U+FFFD, one for each maximal
-// ill-formed part, which is what Python's errors="replace" does.
+// ill-formed part, which is what Python's errors="replace" does.  What is still open when a text
+// ends is no part of it.
 #pragma once
 
 #include <string>
@@ -14,9 +15,6 @@ class Utf8Assembler {
  public:
   // Returns the text that these bytes complete; empty while a character is still open.
   std::string push(std::string_view bytes);
-
-  // Ends the text: an open character becomes U+FFFD.
-  std::string flush();
 
  private:
   std::string open_;  // The bytes of the last character, while it is not

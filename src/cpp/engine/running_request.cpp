@@ -80,8 +80,7 @@ void RunningRequest::accept(Token token, const Decoder& decoder, Clock::time_poi
   bool is_over = true;
   FinishReason reason = FinishReason::kStop;
   if (decoder.is_end(token)) {
-    output = text_.flush();
-    deliver_rest(std::move(output.text));
+    deliver_rest(text_.flush());
   } else {
     chooser_.accept(token);
     answer_.push_back(token);
@@ -92,10 +91,8 @@ void RunningRequest::accept(Token token, const Decoder& decoder, Clock::time_poi
       const bool full = state_.evaluated >= decoder.context_length();
       is_over = complete || full || generated() >= request_->spec().max_tokens;
       if (is_over) {
-        StopMatcher::Result rest = text_.flush();
-        output.text += rest.text;
-        output.match = std::move(rest.match);
-        if (!output.match && !complete) reason = FinishReason::kLength;
+        output.text += text_.flush();
+        if (!complete) reason = FinishReason::kLength;
       }
     }
     deliver(token, std::move(output.text), std::move(logprobs_));
@@ -135,8 +132,7 @@ void RunningRequest::tell_prompt_done() {
 
 void RunningRequest::end(FinishReason reason, Clock::time_point now) {
   if (is_over()) return;
-  // What was held back as the possible start of a stop string was text after all.
-  deliver_rest(text_.flush().text);
+  deliver_rest(text_.flush());
   finish(reason, now);
 }
 

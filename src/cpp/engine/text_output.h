@@ -21,12 +21,9 @@ class TextOutput {
   // Returns the text that `piece` releases, and the stop string that it completes, if any.
   StopMatcher::Result push(std::string_view piece) { return stops_.push(utf8_.push(piece)); }
 
-  // Ends the text.  The last, replaced character may still complete a stop string.
-  StopMatcher::Result flush() {
-    StopMatcher::Result result = stops_.push(utf8_.flush());
-    if (!result.match) result.text += stops_.flush();
-    return result;
-  }
+  // Ends the text: what was held back as the possible start of a stop string was text after all.
+  // The bytes of an unfinished character are not; they are in the tokens.
+  std::string flush() { return stops_.flush(); }
 
  private:
   Utf8Assembler utf8_;
