@@ -22,6 +22,7 @@ static_assert(RPC_PROTO_MAJOR_VERSION == rpc::kMajor && RPC_PROTO_MINOR_VERSION 
 // The RPC backend may be a plugin, so its functions are asked for by name.
 template <typename Function>
 Function* rpc_function(const char* name) {
+  const RegistryUse use;
   ggml_backend_reg_t backend = ggml_backend_reg_by_name("RPC");
   void* address = backend ? ggml_backend_reg_get_proc_address(backend, name) : nullptr;
   if (!address) throw DeviceError("this installation has no RPC backend");
@@ -94,19 +95,20 @@ std::vector<DeviceInfo> rpc_devices(const RpcAddress& server, const RpcLimits& l
   RpcRelay& relay = servers().relay_to(server, limits);
   probe(relay);
   const std::uint64_t losses_before = relay.losses();
-  const RegistryChange change;
   std::vector<DeviceInfo> devices = guarded("listing remote devices", [&] {
     auto* add_server =
         rpc_function<decltype(ggml_backend_rpc_add_server)>("ggml_backend_rpc_add_server");
+    // These ask the server, which may take until it is given up: nobody else waits for that.
     ggml_backend_reg_t backend = add_server(relay.endpoint().c_str());
     std::vector<DeviceInfo> found;
     if (!backend) return found;
-    ggml_backend_register(backend);
     for (std::size_t i = 0; i < ggml_backend_reg_dev_count(backend); ++i) {
       found.push_back(describe_device(ggml_backend_reg_dev_get(backend, i)));
       found.back().description = server.text();
       servers().keep(found.back().name, relay);
     }
+    const RegistryChange change;
+    ggml_backend_register(backend);
     return found;
   });
   if (relay.losses() != losses_before || devices.empty()) {

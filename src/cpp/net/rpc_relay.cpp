@@ -217,7 +217,12 @@ void RpcRelay::accept_clients() {
         ++connections_;
         is_broken_ = false;
       }
-      std::thread(&RpcRelay::relay, this, std::move(client)).detach();
+      try {
+        std::thread(&RpcRelay::relay, this, std::move(client)).detach();
+      } catch (const std::exception&) {
+        hang_up();
+        throw;
+      }
     } catch (const std::exception& error) {
       book_loss(error.what());
       std::this_thread::sleep_for(limits_.connect);
@@ -239,6 +244,10 @@ void RpcRelay::relay(TcpStream client) {
   } catch (const std::exception& error) {
     book_loss(error.what());
   }
+  hang_up();
+}
+
+void RpcRelay::hang_up() {
   {
     const std::lock_guard lock(mutex_);
     --connections_;

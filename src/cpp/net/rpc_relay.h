@@ -56,6 +56,7 @@ class RpcRelay {
  private:
   void accept_clients();
   void relay(TcpStream client);
+  void hang_up();
   TcpStream open() const;
   void book_loss(const std::string& why);
 
