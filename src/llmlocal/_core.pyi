@@ -8,6 +8,8 @@ import numpy.typing as npt
 
 __version__: str
 
+def leave() -> None: ...
+
 class LogLevel(enum.IntEnum):
     DEBUG = 1
     INFO = 2

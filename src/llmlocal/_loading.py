@@ -6,7 +6,9 @@ mistake costs no download; then the file is found, and it is decided which devic
 
 from __future__ import annotations
 
+import atexit
 import os
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +54,12 @@ class Loaded:
     path: Path
     model: _core.Model
     placement: Placement
+
+
+# At exit, models are closed by weakref's own hook, which this makes it register.  What is
+# registered after that runs before: by then, threads know that the end has begun.
+weakref.finalize(Loaded, lambda: None)
+atexit.register(_core.leave)
 
 
 def load(options: LoadOptions, *, n_ctx: int | None, n_batch: int, kv_type: str) -> Loaded:

@@ -54,6 +54,57 @@ inside.wait()
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+WAITING = {
+    "generate": 'llm.generate("hello", max_tokens=None)',
+    "stream": 'list(llm.generate("hello", max_tokens=None, streaming=True))',
+    "chat": 'llm.chat("hello", max_tokens=None)',
+    "asyncio": 'import asyncio; asyncio.run(llm.agenerate("hello", max_tokens=None))',
+    "prompt": "llm.generate([300] * 90_000, max_tokens=1)",
+}
+
+
+@pytest.mark.parametrize("what", WAITING)
+def test_a_daemon_thread_that_waits_for_a_text_says_nothing(what: str, tiny_path: TinyPath) -> None:
+    """The closed model is an error to it, which nobody could handle any more."""
+    program = (
+        OPEN
+        + f"""
+llm = tiny(n_ctx=100_000)
+def work():
+    {WAITING[what]}
+threading.Thread(target=work, daemon=True).start()
+wait_until(lambda: llm.stats().sequences_active)
+"""
+    )
+    done = run_python(program, tiny_path("llama"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_thread_that_an_exit_handler_waits_for_comes_back(tiny_path: TinyPath) -> None:
+    program = """
+import atexit
+def finish():
+    thread.join()
+    print("joined")
+atexit.register(finish)
+""" + (
+        OPEN
+        + """
+llm = tiny(n_ctx=100_000)
+def work():
+    try:
+        llm.generate("hello", max_tokens=None)
+    except EngineClosedError:
+        print("closed")
+thread = threading.Thread(target=work, daemon=True)
+thread.start()
+wait_until(lambda: llm.stats().sequences_active)
+"""
+    )
+    done = run_python(program, tiny_path("llama"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "closed\njoined\n", "")
+
+
 def test_a_sub_interpreter_is_told_that_it_can_not(tiny_path: TinyPath) -> None:
     program = """
 import _xxsubinterpreters as interpreters

@@ -1,4 +1,5 @@
 #include "bindings/bindings.h"
+#include "bindings/interruptible.h"
 #include "bindings/process_bound.h"
 #include "engine/engine.h"
 #include "engine/streams/prefix_file.h"
@@ -48,15 +49,13 @@ CacheOptions with_files(CacheOptions options,
 // The engine with its destructor off the GIL: it joins a thread.
 class PyEngine {
  public:
-  PyEngine(std::shared_ptr<Model> model,
-           std::shared_ptr<Tokenizer> tokenizer,
-           const DecoderOptions& decoder_options,
+  PyEngine(std::unique_ptr<LlamaDecoder> decoder,
            const CacheOptions& cache_options,
            const std::optional<PrefixFolder>& folder)
-      : PyEngine(
-            std::make_unique<LlamaDecoder>(std::move(model), std::move(tokenizer), decoder_options),
-            cache_options,
-            folder) {}
+      : context_sizes_(decoder->context_sizes()),
+        state_identity_(decoder->state_identity()),
+        engine_(std::make_unique<Engine>(std::move(decoder),
+                                         with_files(cache_options, folder, *decoder))) {}
   ~PyEngine() {  // NOLINT(bugprone-exception-escape): get() throws away from home only
     const WithoutGil no_gil;
     if (engine_.is_home()) engine_.get().close();
@@ -92,14 +91,6 @@ class PyEngine {
   }
 
  private:
-  PyEngine(std::unique_ptr<LlamaDecoder> decoder,
-           const CacheOptions& cache_options,
-           const std::optional<PrefixFolder>& folder)
-      : context_sizes_(decoder->context_sizes()),
-        state_identity_(decoder->state_identity()),
-        engine_(std::make_unique<Engine>(std::move(decoder),
-                                         with_files(cache_options, folder, *decoder))) {}
-
   std::shared_ptr<const ContextSizes> context_sizes_;
   std::string state_identity_;
   ProcessBound<Engine> engine_;
@@ -125,10 +116,12 @@ std::unique_ptr<PyEngine> make_engine(std::shared_ptr<Model> model,
   decoder_options.offload = offload;
   decoder_options.flash_attention = flash_attention;
   const CacheOptions cache_options{max_streams, kv_bytes, store_bytes, !offload, nullptr};
-  // Not for the whole of the constructor: pybind11 books the new object with the lock held.
+  // A large context takes long to make: its memory is cleared.
+  auto decoder = interruptible([model, tokenizer, decoder_options] {
+    return std::make_unique<LlamaDecoder>(model, tokenizer, decoder_options);
+  });
   const WithoutGil no_gil;
-  return std::make_unique<PyEngine>(
-      std::move(model), std::move(tokenizer), decoder_options, cache_options, prefix_files);
+  return std::make_unique<PyEngine>(std::move(decoder), cache_options, prefix_files);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include "base/errors.h"
 #include "bindings/bindings.h"
+#include "bindings/load_in_progress.h"
 #include "bindings/text.h"
 #include "llama/model.h"
 
@@ -18,6 +19,7 @@ SplitMode split_mode_of(const std::string& name) {
 // Asks the callback whether to go on.  Loading runs in the caller's thread without the lock; taking
 // it lets Ctrl-C in, also where there is no callback.
 bool wants_more(const py::object& callback, float done) {
+  if (Exit::is_over_us()) return false;
   const WithGil gil;
   PyObject* const answer = call_python([&]() -> PyObject* {
     if (PyErr_CheckSignals() != 0) return nullptr;
@@ -62,6 +64,7 @@ std::shared_ptr<Model> load(const std::filesystem::path& path,
   options.vocab_only = vocab_only;
   options.on_progress = [&](float done) { return wants_more(on_progress, done); };
   const WithoutGil no_gil;
+  const LoadInProgress in_progress;
   return freed_without_gil(Model::load(path_bytes(path), options));
 }
 

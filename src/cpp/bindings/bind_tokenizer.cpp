@@ -1,9 +1,30 @@
 #include "base/errors.h"
 #include "bindings/bindings.h"
+#include "bindings/interruptible.h"
 #include "bindings/text.h"
 #include "llama/tokenizer.h"
 
 namespace llmlocal::python {
+namespace {
+
+using Segments = std::vector<std::pair<std::string, bool>>;
+
+Tokens encode(const Tokenizer& tokenizer, const Segments& segments, bool add_special) {
+  std::vector<TextSegment> views;
+  views.reserve(segments.size());
+  for (const auto& [text, trusted] : segments) views.push_back({text, trusted});
+  return tokenizer.encode(views, add_special);
+}
+
+// Long texts take long enough to want to stop them.
+bool is_long(const Segments& segments) {
+  constexpr std::size_t kLong = std::size_t{32} * 1024;
+  std::size_t bytes = 0;
+  for (const auto& [text, trusted] : segments) bytes += text.size();
+  return bytes > kLong;
+}
+
+}  // namespace
 
 void bind_tokenizer(py::module_& module) {
   py::class_<Tokenizer, std::shared_ptr<Tokenizer>>(module, "Tokenizer")
@@ -16,18 +37,18 @@ void bind_tokenizer(py::module_& module) {
            py::arg("model"))
       .def(
           "encode",
-          [](const Tokenizer& self,
-             const std::vector<std::pair<std::string, bool>>& segments,
-             bool add_special) {
-            std::vector<TextSegment> views;
-            views.reserve(segments.size());
-            for (const auto& [text, trusted] : segments) views.push_back({text, trusted});
-            return self.encode(views, add_special);
+          [](std::shared_ptr<Tokenizer> self, Segments segments, bool add_special) {
+            if (is_long(segments)) {
+              return interruptible([self = std::move(self),
+                                    segments = std::move(segments),
+                                    add_special] { return encode(*self, segments, add_special); });
+            }
+            const WithoutGil no_gil;
+            return encode(*self, segments, add_special);
           },
           py::arg("segments"),
           py::kw_only(),
           py::arg("add_special"),
-          ReleaseGil(),
           "Tokens of the joined text of (text, trusted) pairs.")
       .def(
           "encode_as_llama_cpp",

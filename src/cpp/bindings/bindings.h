@@ -13,6 +13,7 @@ namespace llmlocal::python {
 namespace py = pybind11;
 
 void bind_errors(py::module_& module);
+void bind_exit(py::module_& module);
 void bind_log(py::module_& module);
 void bind_devices(py::module_& module);
 void bind_model(py::module_& module);

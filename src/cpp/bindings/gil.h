@@ -5,11 +5,16 @@
 // a destructor or a `catch (...)`, or the process ends with SIGABRT.  So a thread that is to be
 // ended sleeps here instead until the process is gone, as Python 3.14 has it.
 //
+// Before that, models are closed and loads stopped.  A daemon thread that waits in one of them
+// would come back with an error, and print it while the program ends; so it does not come back at
+// once.
+//
 // All that takes the lock goes through this file.
 #pragma once
 
 #include <pybind11/pybind11.h>
 
+#include <atomic>
 #include <chrono>
 #include <thread>
 #include <utility>
@@ -27,11 +32,29 @@ auto call_python(Call&& call) -> decltype(call()) {
   }
 }
 
+// That the interpreter is about to end; see leave() in bind_exit.cpp.
+class Exit {
+ public:
+  // Called by the thread that ends it.
+  static void begin() {
+    leaver_ = std::this_thread::get_id();
+    has_begun_ = true;
+  }
+  // Whether it concerns this thread: one that is not waited for.
+  static bool is_over_us() { return has_begun_ && std::this_thread::get_id() != leaver_; }
+
+ private:
+  static inline std::atomic<bool> has_begun_{false};
+  static inline std::thread::id leaver_;  // Written before has_begun_.
+};
+
 // While one lives, this thread does not hold the lock.
 class WithoutGil {
  public:
   WithoutGil() : thread_(PyEval_SaveThread()) {}
   ~WithoutGil() {
+    // Not for good: some program's own exit handler may wait for this thread.
+    if (Exit::is_over_us()) std::this_thread::sleep_for(std::chrono::seconds(2));
     call_python([this] { PyEval_RestoreThread(thread_); });
   }
   WithoutGil(const WithoutGil&) = delete;

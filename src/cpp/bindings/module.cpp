@@ -6,6 +6,7 @@ PYBIND11_MODULE(_core_bindings, module) {
   module.doc() = "The compiled part of llmlocal; its public face is the llmlocal package.";
   module.attr("__version__") = LLMLOCAL_VERSION;
   bind_errors(module);
+  bind_exit(module);
   bind_log(module);
   bind_devices(module);
   bind_model(module);
