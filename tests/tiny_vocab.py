@@ -61,9 +61,11 @@ class Vocab:
 
     def unprintable(self) -> list[int]:
         """Ids of the tokens that are no text: control tokens, and bytes but for printable ASCII."""
+        special = self.ids(Kind.CONTROL) + self.ids(Kind.UNKNOWN) + self.ids(Kind.USER_DEFINED)
+        if self.model not in {"gpt2", "llama"}:
+            return special
         bare = {*range(0x20), *range(0x7F, 0x100)} if self.model == "gpt2" else set(range(0x100))
         bare.discard(ord("\n"))
-        special = self.ids(Kind.CONTROL) + self.ids(Kind.UNKNOWN) + self.ids(Kind.USER_DEFINED)
         return special + self.byte_ids(bytes(sorted(bare)))
 
     def byte_ids(self, text: str | bytes) -> list[int]:
