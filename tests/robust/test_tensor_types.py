@@ -12,7 +12,6 @@ from llmlocal.models._gguf._types import TENSOR_TYPES
 
 from ..api.child import OPEN, run_python
 from ..conftest import TinyPath
-from ..tiny_models import MODELS
 
 RUN = (
     OPEN
@@ -48,7 +47,7 @@ def with_type(data: bytes, tensor: Tensor, kind: int) -> bytes | None:
 
 
 @pytest.mark.timeout(280)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ["llama", "mamba"])
 def test_any_type_for_any_tensor(name: str, tiny_path: TinyPath, tmp_path: Path) -> None:
     path = tiny_path(name)
     header = read_header_of(path)
