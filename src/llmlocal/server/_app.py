@@ -18,6 +18,7 @@ from llmlocal.server._http._errors import ApiError, api_error
 from llmlocal.server._http._gate import Gate
 from llmlocal.server._http._patience import ClientGoneError
 from llmlocal.server._metrics import exposition
+from llmlocal.server._openapi import openapi
 from llmlocal.server._page import page, page_file
 from llmlocal.server._service import Service, service_of
 from llmlocal.server.anthropic import _messages as anthropic
@@ -98,6 +99,7 @@ def create_app(
             _route("/metrics", "GET", _metrics, error_body),
             Route("/health", _health),
             # Without a key: the page asks for it, and holds nothing by itself.
+            Route("/openapi.json", openapi),
             Route("/", page),
             Route("/page/{file}", page_file),
         ],
