@@ -11,10 +11,21 @@ from benchmarks.environments import PEERS, is_made, peer_python
 from benchmarks.llama_tools import TOOLS_OF, is_built, tool_path
 from benchmarks.session import Session
 
-__all__ = ["ALL", "LIMIT", "OURS", "Entrant", "SystemMissingError", "command", "options", "start"]
+__all__ = [
+    "ALL",
+    "LIMIT",
+    "OURS",
+    "SERVED",
+    "Entrant",
+    "SystemMissingError",
+    "command",
+    "options",
+    "start",
+]
 
 OURS = "llmlocal"
 LIMIT = "llama-bench"
+SERVED = "llmlocal-server"
 ALL = (
     OURS,
     LIMIT,
@@ -24,6 +35,7 @@ ALL = (
     "xllamacpp",
     "cyllama",
     "sentence-transformers",
+    SERVED,
 )
 
 

@@ -204,6 +204,25 @@ class Adapter:
         seconds = (time.perf_counter() - middle) - (middle - start)
         return {"tokens_per_s": (sum(counts) - len(counts)) / seconds, "tokens": sum(counts)}
 
+    def measure_streams(self, prompts: Sequence[str], tokens: int) -> dict[str, Any]:
+        """Streams that run at once, each read by a thread: their rate, first pieces and gaps."""
+        times: list[list[float]] = [[] for _ in prompts]
+
+        def read(number: int) -> None:
+            for _ in self.stream(prompts[number], tokens, GREEDY):
+                times[number].append(time.perf_counter())
+
+        start = time.perf_counter()
+        with ThreadPoolExecutor(len(prompts)) as pool:
+            list(pool.map(read, range(len(prompts))))
+        seconds = time.perf_counter() - start
+        firsts = sorted(each[0] - start for each in times if each)
+        return {
+            "tokens_per_s": sum(map(len, times)) / seconds,
+            "first_token_s": firsts[len(firsts) // 2],
+            "longest_gap_s": max(max(_gaps(each), default=0.0) for each in times),
+        }
+
     def measure_chat(self, conversation: str, text: str, max_tokens: int) -> dict[str, Any]:
         """Seconds to the first token of a conversation's next turn."""
         start = time.perf_counter()

@@ -17,6 +17,7 @@ from benchmarks.scenarios.overhead import OVERHEAD
 from benchmarks.scenarios.prefixes import DISK, HYBRID, TREE
 from benchmarks.scenarios.sampling import SAMPLING
 from benchmarks.scenarios.scenario import Scenario
+from benchmarks.scenarios.serve import SERVE
 from benchmarks.scenarios.single import DECODE, PREFILL, STREAM
 from benchmarks.scenarios.startup import COLD, IMPORT, LOAD
 from benchmarks.scenarios.structured import SCHEMAS, STRUCTURED
@@ -51,6 +52,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         KERNELS,
         DOWNLOAD,
         EMBED,
+        SERVE,
         *GROWTH,
     )
 }

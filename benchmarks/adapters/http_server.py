@@ -1,0 +1,111 @@
+# ruff: noqa: D102 - the base class says what each method is for
+"""A server process of some system, asked over loopback."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from benchmarks.adapters.adapter import Adapter, Sampling, Settings
+from benchmarks.adapters.completion_api import Conversations, chat_request, delta_of, text_of
+from benchmarks.adapters.serve import end_with_parent
+
+__all__ = ["HttpServer"]
+
+_START_S = 300
+
+
+class HttpServer(Adapter):
+    """A server with ``/health``, ``/tokenize`` and OpenAI's chats; subclasses fill in the rest."""
+
+    runs_together = True
+    completion_path = ""
+
+    def command(self, settings: Settings, port: int) -> Sequence[str]:
+        """What starts the server."""
+        raise NotImplementedError
+
+    def completion(self, prompt: str, max_tokens: int, sampling: Sampling) -> dict[str, Any]:
+        """The body of a request for ``completion_path``."""
+        raise NotImplementedError
+
+    def tokens_in(self, answer: dict[str, Any]) -> int:
+        """How many tokens its reply says that it has."""
+        raise NotImplementedError
+
+    def open(self, settings: Settings) -> None:
+        self._port = _free_port()
+        self.process = subprocess.Popen(
+            list(self.command(settings, self._port)),
+            stdin=subprocess.DEVNULL,
+            preexec_fn=end_with_parent,  # noqa: PLW1509 - no threads yet
+        )
+        self._conversations = Conversations()
+        self._wait_until_ready()
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+    def count(self, text: str) -> int:
+        body = {"content": text, "add_special": True}
+        with self._post("/tokenize", body) as reply:
+            return len(json.load(reply)["tokens"])
+
+    def complete(self, prompt: str, max_tokens: int, sampling: Sampling) -> tuple[str, int]:
+        with self._post(
+            self.completion_path, self.completion(prompt, max_tokens, sampling)
+        ) as reply:
+            answer = json.load(reply)
+        return text_of(answer), self.tokens_in(answer)
+
+    def stream(self, prompt: str, max_tokens: int, sampling: Sampling) -> Iterator[str]:
+        body = self.completion(prompt, max_tokens, sampling) | {"stream": True}
+        events = self._events(self.completion_path, body)
+        yield from (text for part in events if (text := text_of(part)))
+
+    def chat(self, conversation: str, text: str, max_tokens: int) -> Iterator[str]:
+        body = chat_request(self._conversations.ask(conversation, text), max_tokens)
+        parts = self._events("/v1/chat/completions", body | {"stream": True})
+        yield from self._conversations.listen(conversation, (delta_of(part) for part in parts))
+
+    def _post(self, path: str, body: dict[str, Any]) -> http.client.HTTPResponse:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port)
+        headers = {"Content-Type": "application/json"}
+        connection.request("POST", path, json.dumps(body), headers)
+        reply = connection.getresponse()
+        if reply.status != http.client.OK:
+            raise RuntimeError(f"HTTP {reply.status}: {reply.read(200).decode(errors='replace')}")
+        return reply
+
+    def _events(self, path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        with self._post(path, body) as reply:
+            for line in reply:
+                if line.startswith(b"data: {"):
+                    yield json.loads(line.removeprefix(b"data: "))
+
+    def _wait_until_ready(self) -> None:
+        end = time.monotonic() + _START_S
+        while time.monotonic() < end:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the server ended with code {self.process.returncode}")
+            try:
+                connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+                connection.request("GET", "/health")
+                if connection.getresponse().status == http.client.OK:
+                    return
+            except OSError:
+                pass  # Not listening yet.
+            time.sleep(0.005)
+        raise RuntimeError(f"the server was not ready after {_START_S} s")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
