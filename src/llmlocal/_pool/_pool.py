@@ -13,14 +13,14 @@ import math
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import Any
 
+from llmlocal._pool._entry import Kind, Model
+from llmlocal._pool._slot import PooledModel, Slot, bytes_of, slot_of, status_of
 from llmlocal._progress import Progress, ProgressCallback
 from llmlocal._quote import quote
 from llmlocal.errors import (
@@ -30,90 +30,9 @@ from llmlocal.errors import (
     ParameterError,
 )
 
-if TYPE_CHECKING:
-    from llmlocal._llm import LLM
-    from llmlocal._memory_use import MemoryUse
-
-__all__ = ["ModelPool", "PoolEntry", "PooledModel", "name_of_model"]
+__all__ = ["ModelPool"]
 
 _logger = logging.getLogger("llmlocal")
-
-Kind = Literal["generate", "embed", "rerank"]
-"""What a model is for: :class:`llmlocal.LLM`, ``Embedder`` or ``Reranker``."""
-
-
-class _Model(Protocol):
-    """What the pool asks of a loaded model."""
-
-    def memory(self) -> Mapping[str, MemoryUse]: ...
-
-    def close(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class PoolEntry:
-    """A model that a pool can open.
-
-    Attributes:
-        name: What callers ask for.
-        open: Loads it, telling a callback how far it is.
-        kind: What it is for.
-        needs: The bytes that it will take, as far as they can be told before.
-        source: What it is loaded from, as :func:`llmlocal.models.inspect` takes it; None: unknown.
-    """
-
-    name: str
-    open: Callable[[ProgressCallback], _Model]
-    kind: Kind = "generate"
-    needs: Callable[[], int] = lambda: 0
-    source: str | os.PathLike[str] | None = None
-
-
-@dataclass(frozen=True)
-class PooledModel:
-    """What a pool knows of one of its models now.
-
-    Attributes:
-        name: Its name.
-        kind: What it is for.
-        state: ``"unloaded"``, ``"loading"`` or ``"loaded"``.
-        progress: How far its load is, 0 to 1.
-        users: How many have borrowed it, or wait for it.
-        bytes: Memory that it takes; 0 while it is not loaded.
-        idle_until: When it is unloaded if nobody asks for it, in seconds of ``time.monotonic()``;
-            None: never, not loaded, or in use.
-    """
-
-    name: str
-    kind: Kind
-    state: Literal["unloaded", "loading", "loaded"]
-    progress: float
-    users: int
-    bytes: int
-    idle_until: float | None
-
-
-@dataclass
-class _Slot:
-    entry: PoolEntry
-    keep_alive: float
-    is_ours: bool = True  # Not one that was handed in loaded: its owner closes that.
-    future: Future[_Model] | None = None  # None: unloaded; not done: loading.
-    users: int = 0
-    last_used: float = 0.0
-    progress: float = 0.0
-
-    @property
-    def model(self) -> _Model | None:
-        return self.future.result() if self.future is not None and self.future.done() else None
-
-    @property
-    def is_idle(self) -> bool:
-        return self.users == 0 and self.is_ours and self.model is not None
-
-    @property
-    def idle_until(self) -> float:
-        return self.last_used + self.keep_alive if self.is_idle else math.inf
 
 
 class ModelPool:
@@ -153,7 +72,7 @@ class ModelPool:
             )
         self._keep_alive = math.inf if keep_alive is None else keep_alive
         self._max_memory = max_memory
-        self._slots: dict[str, _Slot] = {}
+        self._slots: dict[str, Slot] = {}
         named = models.items() if isinstance(models, Mapping) else ((None, m) for m in models)
         for name, model in named:
             self._add(name, model, load_options)
@@ -173,7 +92,7 @@ class ModelPool:
         self._is_closed = False
 
     def _add(self, name: str | None, model: Any, load_options: Mapping[str, Any]) -> None:
-        slot = _slot_of(name, model, load_options, self._keep_alive)
+        slot = slot_of(name, model, load_options, self._keep_alive)
         if slot.entry.name in self._slots:
             raise ParameterError(f"two models of a pool have the name {quote(slot.entry.name)}")
         self._slots[slot.entry.name] = slot
@@ -210,13 +129,13 @@ class ModelPool:
         finally:
             self._give_back(slot)
 
-    def _borrow(self, name: str, keep_alive: float | None) -> tuple[_Slot, Future[_Model]]:
+    def _borrow(self, name: str, keep_alive: float | None) -> tuple[Slot, Future[Model]]:
         slot = self._find(name)
         with self._changed:
             if self._is_closed:
                 raise EngineClosedError("the pool of models was closed")
             if slot.future is None:
-                future: Future[_Model] = Future()
+                future: Future[Model] = Future()
                 future.set_running_or_notify_cancel()
                 thread = threading.Thread(
                     target=self._load, args=(slot, future), name="llmlocal-load", daemon=True
@@ -229,7 +148,7 @@ class ModelPool:
                 slot.keep_alive = keep_alive
             return slot, slot.future
 
-    def _give_back(self, slot: _Slot) -> None:
+    def _give_back(self, slot: Slot) -> None:
         with self._changed:
             slot.users -= 1
             slot.last_used = time.monotonic()
@@ -242,7 +161,7 @@ class ModelPool:
 
     # --- Loading and unloading -------------------------------------------------------------------
 
-    def _load(self, slot: _Slot, future: Future[_Model]) -> None:
+    def _load(self, slot: Slot, future: Future[Model]) -> None:
         def report(progress: Progress) -> bool:
             if progress.total:
                 slot.progress = progress.done / progress.total
@@ -264,7 +183,7 @@ class ModelPool:
         if is_closed:
             model.close()
 
-    def _open(self, slot: _Slot, report: ProgressCallback) -> _Model:
+    def _open(self, slot: Slot, report: ProgressCallback) -> Model:
         while True:
             try:
                 return slot.entry.open(report)
@@ -272,7 +191,7 @@ class ModelPool:
                 if not self._unload_least_recent():
                     raise
 
-    def _make_room(self, slot: _Slot) -> None:
+    def _make_room(self, slot: Slot) -> None:
         """Unload what is idle until this one fits in ``max_memory``.
 
         Raises:
@@ -291,7 +210,7 @@ class ModelPool:
     def _bytes(self) -> int:
         with self._changed:
             models = [slot.model for slot in self._slots.values()]
-        return sum(_bytes_of(model) for model in models)
+        return sum(bytes_of(model) for model in models)
 
     def _unload_least_recent(self) -> bool:
         with self._changed:
@@ -302,7 +221,7 @@ class ModelPool:
         model.close()
         return True
 
-    def _take_out(self, slot: _Slot) -> _Model:
+    def _take_out(self, slot: Slot) -> Model:
         model = slot.model
         assert model is not None
         slot.future = None
@@ -374,9 +293,9 @@ class ModelPool:
         """All models with what they do now, in the order in which they were given."""
         with self._changed:
             slots = list(self._slots.values())
-            return [_status(slot) for slot in slots]
+            return [status_of(slot) for slot in slots]
 
-    def _find(self, name: str) -> _Slot:
+    def _find(self, name: str) -> Slot:
         slot = self._slots.get(self._aliases.get(name, name))
         if slot is None:
             there = ", ".join([*self._slots, *self._aliases])
@@ -411,68 +330,3 @@ class ModelPool:
 
     def __repr__(self) -> str:
         return f"<ModelPool {', '.join(self._slots)}>"
-
-
-def _slot_of(name: str | None, model: Any, options: Mapping[str, Any], keep_alive: float) -> _Slot:
-    if isinstance(model, PoolEntry):
-        return _Slot(model if name is None else replace(model, name=name), keep_alive)
-    if isinstance(model, str | os.PathLike):
-        return _Slot(_entry_of(name, model, options), keep_alive)
-    if not hasattr(model, "close") or not hasattr(model, "memory"):
-        raise ParameterError(
-            f"a model of a pool must be a name, a path or a loaded model, got {quote(model)}"
-        )
-    loaded: Future[_Model] = Future()
-    loaded.set_result(model)
-    entry = PoolEntry(
-        name or name_of_model(model.path),
-        lambda _: cast("_Model", model),
-        source=model.path,
-    )
-    return _Slot(entry, math.inf, is_ours=False, future=loaded)
-
-
-def _entry_of(
-    name: str | None, model: str | os.PathLike[str], options: Mapping[str, Any]
-) -> PoolEntry:
-    def load(report: ProgressCallback) -> LLM:
-        from llmlocal._llm import LLM
-
-        return LLM(model, progress=report, **options)
-
-    def needs() -> int:
-        from llmlocal import models
-
-        info = models.inspect(model, allow_download=options.get("allow_download", True))
-        return info.memory(options.get("n_ctx")).total
-
-    return PoolEntry(name or name_of_model(model), load, needs=needs, source=model)
-
-
-def name_of_model(model: str | os.PathLike[str]) -> str:
-    """What callers call a model: a file by its name without the ending, anything else as it is."""
-    text = os.fspath(model)
-    return Path(text).stem if text.lower().endswith(".gguf") else text
-
-
-def _bytes_of(model: _Model | None) -> int:
-    if model is None:
-        return 0
-    try:
-        return sum(use.total for use in model.memory().values())
-    except EngineClosedError:  # Its owner closed it.
-        return 0
-
-
-def _status(slot: _Slot) -> PooledModel:
-    model = slot.model
-    until = slot.idle_until
-    return PooledModel(
-        name=slot.entry.name,
-        kind=slot.entry.kind,
-        state="loaded" if model else "loading" if slot.future else "unloaded",
-        progress=1.0 if model else slot.progress,
-        users=slot.users,
-        bytes=_bytes_of(model),
-        idle_until=until if math.isfinite(until) else None,
-    )

@@ -1,0 +1,110 @@
+"""The place of one model in a pool: whether it is loaded, who uses it, how long it may stay."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
+
+from llmlocal._pool._entry import Kind, Model, PoolEntry, entry_of, name_of_model
+from llmlocal._quote import quote
+from llmlocal.errors import EngineClosedError, ParameterError
+
+__all__ = ["PooledModel", "Slot", "bytes_of", "slot_of", "status_of"]
+
+
+@dataclass(frozen=True)
+class PooledModel:
+    """What a pool knows of one of its models now.
+
+    Attributes:
+        name: Its name.
+        kind: What it is for.
+        state: ``"unloaded"``, ``"loading"`` or ``"loaded"``.
+        progress: How far its load is, 0 to 1.
+        users: How many have borrowed it, or wait for it.
+        bytes: Memory that it takes; 0 while it is not loaded.
+        idle_until: When it is unloaded if nobody asks for it, in seconds of ``time.monotonic()``;
+            None: never, not loaded, or in use.
+    """
+
+    name: str
+    kind: Kind
+    state: Literal["unloaded", "loading", "loaded"]
+    progress: float
+    users: int
+    bytes: int
+    idle_until: float | None
+
+
+@dataclass
+class Slot:
+    """What the pool keeps of a model; guarded by the pool's lock."""
+
+    entry: PoolEntry
+    keep_alive: float
+    is_ours: bool = True  # Not one that was handed in loaded: its owner closes that.
+    future: Future[Model] | None = None  # None: unloaded; not done: loading.
+    users: int = 0
+    last_used: float = 0.0
+    progress: float = 0.0
+
+    @property
+    def model(self) -> Model | None:
+        return self.future.result() if self.future is not None and self.future.done() else None
+
+    @property
+    def is_idle(self) -> bool:
+        return self.users == 0 and self.is_ours and self.model is not None
+
+    @property
+    def idle_until(self) -> float:
+        return self.last_used + self.keep_alive if self.is_idle else math.inf
+
+
+def slot_of(name: str | None, model: Any, options: Mapping[str, Any], keep_alive: float) -> Slot:
+    """The place for what a caller names: a name, a path, an entry or a loaded model."""
+    if isinstance(model, PoolEntry):
+        return Slot(model if name is None else replace(model, name=name), keep_alive)
+    if isinstance(model, str | os.PathLike):
+        return Slot(entry_of(name, model, options), keep_alive)
+    if not hasattr(model, "close") or not hasattr(model, "memory"):
+        raise ParameterError(
+            f"a model of a pool must be a name, a path or a loaded model, got {quote(model)}"
+        )
+    loaded: Future[Model] = Future()
+    loaded.set_result(model)
+    entry = PoolEntry(
+        name or name_of_model(model.path),
+        lambda _: cast("Model", model),
+        source=model.path,
+    )
+    return Slot(entry, math.inf, is_ours=False, future=loaded)
+
+
+def bytes_of(model: Model | None) -> int:
+    """Memory that it takes; 0 for one that is not there any more."""
+    if model is None:
+        return 0
+    try:
+        return sum(use.total for use in model.memory().values())
+    except EngineClosedError:  # Its owner closed it.
+        return 0
+
+
+def status_of(slot: Slot) -> PooledModel:
+    """What it does now."""
+    model = slot.model
+    until = slot.idle_until
+    return PooledModel(
+        name=slot.entry.name,
+        kind=slot.entry.kind,
+        state="loaded" if model else "loading" if slot.future else "unloaded",
+        progress=1.0 if model else slot.progress,
+        users=slot.users,
+        bytes=bytes_of(model),
+        idle_until=until if math.isfinite(until) else None,
+    )
