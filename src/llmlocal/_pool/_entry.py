@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from llmlocal._progress import ProgressCallback
 
 if TYPE_CHECKING:
-    from llmlocal._llm import LLM
     from llmlocal._memory_use import MemoryUse
 
 __all__ = ["Kind", "Model", "PoolEntry", "entry_of", "name_of_model"]
@@ -48,22 +47,34 @@ class PoolEntry:
 
 
 def entry_of(
-    name: str | None, model: str | os.PathLike[str], options: Mapping[str, Any]
+    name: str | None,
+    model: str | os.PathLike[str],
+    kind: Kind = "generate",
+    options: Mapping[str, Any] | None = None,
 ) -> PoolEntry:
-    """An entry that loads a model by name or path, with the options of ``LLM``."""
+    """An entry that loads a model by name or path, with the options of its kind's class."""
+    given = dict(options or {})
 
-    def load(report: ProgressCallback) -> LLM:
+    def load(report: ProgressCallback) -> Model:
+        if kind == "embed":
+            from llmlocal._embedder import Embedder
+
+            return Embedder(model, progress=report, **given)
+        if kind == "rerank":
+            from llmlocal._reranker import Reranker
+
+            return Reranker(model, progress=report, **given)
         from llmlocal._llm import LLM
 
-        return LLM(model, progress=report, **options)
+        return LLM(model, progress=report, **given)
 
     def needs() -> int:
         from llmlocal import models
 
-        info = models.inspect(model, allow_download=options.get("allow_download", True))
-        return info.memory(options.get("n_ctx")).total
+        info = models.inspect(model, allow_download=given.get("allow_download", True))
+        return info.memory(given.get("n_ctx")).total
 
-    return PoolEntry(name or name_of_model(model), load, needs=needs, source=model)
+    return PoolEntry(name or name_of_model(model), load, kind, needs, model)
 
 
 def name_of_model(model: str | os.PathLike[str]) -> str:

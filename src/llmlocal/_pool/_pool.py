@@ -34,6 +34,10 @@ __all__ = ["ModelPool"]
 
 _logger = logging.getLogger("llmlocal")
 
+Models = Sequence[Any] | Mapping[str, Any]
+# The options of a load that all kinds of models take.
+_SHARED = ("model_path", "allow_download", "device", "n_threads", "n_gpu_layers", "verbose")
+
 
 class ModelPool:
     """Models by name, loaded on demand.
@@ -42,11 +46,14 @@ class ModelPool:
         models: Names, paths, loaded :class:`llmlocal.LLM` objects, or :class:`PoolEntry` values; or
             a mapping from the names that callers use to any of these.  A path is called by its file
             name without the ending.  Loaded objects stay their owner's: they are never unloaded.
+        embedders: The same for :class:`llmlocal.Embedder`.
+        rerankers: The same for :class:`llmlocal.Reranker`.
         aliases: Other names for them.
         keep_alive: Seconds after which an idle model is unloaded, >= 0; None = never.
         max_memory: Bytes that all of them may take together, as far as it can be told before a
             load; None = what the machine has.
-        **load_options: For each ``LLM`` that is loaded by name or path, such as ``n_ctx``.
+        **load_options: For each ``LLM`` that is loaded by name or path, such as ``n_ctx``; those
+            about devices and files are for the others too.
 
     Raises:
         ParameterError: No models, two of one name, or an alias of none.
@@ -59,8 +66,10 @@ class ModelPool:
 
     def __init__(
         self,
-        models: Sequence[Any] | Mapping[str, Any],
+        models: Models,
         *,
+        embedders: Models = (),
+        rerankers: Models = (),
         aliases: Mapping[str, str] | None = None,
         keep_alive: float | None = 600.0,
         max_memory: int | None = None,
@@ -73,9 +82,10 @@ class ModelPool:
         self._keep_alive = math.inf if keep_alive is None else keep_alive
         self._max_memory = max_memory
         self._slots: dict[str, Slot] = {}
-        named = models.items() if isinstance(models, Mapping) else ((None, m) for m in models)
-        for name, model in named:
-            self._add(name, model, load_options)
+        shared = {name: load_options[name] for name in _SHARED if name in load_options}
+        self._add("generate", models, load_options)
+        self._add("embed", embedders, shared)
+        self._add("rerank", rerankers, shared)
         if not self._slots:
             raise ParameterError("a pool needs at least one model")
         self._aliases = dict(aliases or {})
@@ -91,11 +101,13 @@ class ModelPool:
         self._sweeper: threading.Thread | None = None
         self._is_closed = False
 
-    def _add(self, name: str | None, model: Any, load_options: Mapping[str, Any]) -> None:
-        slot = slot_of(name, model, load_options, self._keep_alive)
-        if slot.entry.name in self._slots:
-            raise ParameterError(f"two models of a pool have the name {quote(slot.entry.name)}")
-        self._slots[slot.entry.name] = slot
+    def _add(self, kind: Kind, models: Models, options: Mapping[str, Any]) -> None:
+        named = models.items() if isinstance(models, Mapping) else ((None, m) for m in models)
+        for name, model in named:
+            slot = slot_of(name, model, kind, options, self._keep_alive)
+            if slot.entry.name in self._slots:
+                raise ParameterError(f"two models of a pool have the name {slot.entry.name!r}")
+            self._slots[slot.entry.name] = slot
 
     # --- Borrowing -------------------------------------------------------------------------------
 

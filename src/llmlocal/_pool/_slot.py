@@ -65,12 +65,14 @@ class Slot:
         return self.last_used + self.keep_alive if self.is_idle else math.inf
 
 
-def slot_of(name: str | None, model: Any, options: Mapping[str, Any], keep_alive: float) -> Slot:
+def slot_of(
+    name: str | None, model: Any, kind: Kind, options: Mapping[str, Any], keep_alive: float
+) -> Slot:
     """The place for what a caller names: a name, a path, an entry or a loaded model."""
     if isinstance(model, PoolEntry):
         return Slot(model if name is None else replace(model, name=name), keep_alive)
     if isinstance(model, str | os.PathLike):
-        return Slot(entry_of(name, model, options), keep_alive)
+        return Slot(entry_of(name, model, kind, options), keep_alive)
     if not hasattr(model, "close") or not hasattr(model, "memory"):
         raise ParameterError(
             f"a model of a pool must be a name, a path or a loaded model, got {quote(model)}"
@@ -80,6 +82,7 @@ def slot_of(name: str | None, model: Any, options: Mapping[str, Any], keep_alive
     entry = PoolEntry(
         name or name_of_model(model.path),
         lambda _: cast("Model", model),
+        kind,
         source=model.path,
     )
     return Slot(entry, math.inf, is_ours=False, future=loaded)

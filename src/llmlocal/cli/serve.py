@@ -29,7 +29,7 @@ def register(subparsers: SubParsers) -> None:
     parser = subparsers.add_parser("serve", help=text, description=text.capitalize() + ".")
     parser.add_argument(
         "models",
-        nargs="+",
+        nargs="*",
         metavar="MODEL",
         help="a path, a name, hf:OWNER/REPO:QUANT or a URL; loaded when it is asked for",
     )
@@ -52,6 +52,10 @@ def register(subparsers: SubParsers) -> None:
         metavar="NAME[=MODEL]",
         help="another name for a model, by default the first; may be repeated",
     )
+    for option, what in (("--embedder", "embeds texts"), ("--reranker", "ranks documents")):
+        group.add_argument(
+            option, action="append", default=[], metavar="MODEL", help=f"a model that {what}"
+        )
     group.add_argument(
         "--keep-alive",
         type=_seconds,
@@ -107,6 +111,8 @@ def _pool(arguments: argparse.Namespace) -> ModelPool:
 
     return ModelPool(
         arguments.models,
+        embedders=arguments.embedder,
+        rerankers=arguments.reranker,
         keep_alive=arguments.keep_alive,
         max_memory=arguments.max_memory,
         aliases=_aliases(arguments.alias, arguments.models),

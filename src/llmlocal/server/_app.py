@@ -23,11 +23,13 @@ from llmlocal.server._page import page, page_file
 from llmlocal.server._service import Service, service_of
 from llmlocal.server.anthropic import _messages as anthropic
 from llmlocal.server.anthropic._shapes import error_body as anthropic_error
+from llmlocal.server.ollama import _embed as ollama_embed
 from llmlocal.server.ollama import _generate as ollama
 from llmlocal.server.ollama import _models as ollama_models
 from llmlocal.server.ollama._shapes import error_body as ollama_error
 from llmlocal.server.openai._chat import chat_completions
 from llmlocal.server.openai._completions import completions
+from llmlocal.server.openai._embeddings import embeddings, rerank
 from llmlocal.server.openai._errors import error_body
 from llmlocal.server.openai._models import list_models, show_model
 from llmlocal.server.openai._responses import create_response, delete_response, get_response
@@ -82,12 +84,16 @@ def create_app(
             _route("/v1/responses", "POST", create_response, error_body),
             _route("/v1/responses/{response}", "GET", get_response, error_body),
             _route("/v1/responses/{response}", "DELETE", delete_response, error_body),
+            _route("/v1/embeddings", "POST", embeddings, error_body),
+            _route("/v1/rerank", "POST", rerank, error_body),
             _route("/v1/models", "GET", list_models, error_body),
             _route("/v1/models/{model:path}", "GET", show_model, error_body),
             _route("/v1/messages", "POST", anthropic.messages, anthropic_error),
             _route("/v1/messages/count_tokens", "POST", anthropic.count_tokens, anthropic_error),
             _route("/api/chat", "POST", ollama.chat, ollama_error),
             _route("/api/generate", "POST", ollama.generate, ollama_error),
+            _route("/api/embed", "POST", ollama_embed.embed, ollama_error),
+            _route("/api/embeddings", "POST", ollama_embed.embeddings, ollama_error),
             _route("/api/tags", "GET", ollama_models.tags, ollama_error),
             _route("/api/show", "POST", ollama_models.show, ollama_error),
             _route("/api/ps", "GET", ollama_models.ps, ollama_error),

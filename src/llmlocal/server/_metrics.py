@@ -70,6 +70,10 @@ class Metrics:
             self.tokens[model, "completion"] += reply.usage.completion_tokens
             self.first_token.setdefault(model, Histogram()).observe(reply.timings.first_token)
 
+    def read(self, model: str, tokens: int) -> None:
+        """So many tokens were read, and nothing was generated."""
+        self.tokens[model, "prompt"] += tokens
+
 
 def exposition(metrics: Metrics, pool: ModelPool, *, inside: int, refused: int) -> str:
     """The metrics in Prometheus' text format, version 0.0.4."""

@@ -123,6 +123,27 @@ _POSTS: dict[str, tuple[str, Schema]] = {
     "/v1/chat/completions": ("Answer a conversation (OpenAI)", _CHAT),
     "/v1/completions": ("Continue texts (OpenAI)", _COMPLETION),
     "/v1/responses": ("Answer, and store the answer (OpenAI)", _RESPONSE),
+    "/v1/embeddings": (
+        "The vectors of texts (OpenAI)",
+        _body(
+            ("input",),
+            model=_TEXT,
+            input=_TEXTS,
+            encoding_format={"enum": ["float", "base64"]},
+            dimensions=_whole(1),
+        ),
+    ),
+    "/v1/rerank": (
+        "Documents by how well they answer a query",
+        _body(
+            ("query", "documents"),
+            model=_TEXT,
+            query=_TEXT,
+            documents=_list(_TEXT),
+            top_n=_whole(1),
+            return_documents=_FLAG,
+        ),
+    ),
     "/v1/messages": ("Answer a conversation (Anthropic)", _MESSAGES),
     "/v1/messages/count_tokens": (
         "Count the tokens of a conversation (Anthropic)",
@@ -135,6 +156,14 @@ _POSTS: dict[str, tuple[str, Schema]] = {
     "/api/generate": (
         "Answer or continue a prompt (Ollama)",
         _body(("model",), prompt=_TEXT, system=_TEXT, raw=_FLAG, **_OLLAMA),
+    ),
+    "/api/embed": (
+        "The vectors of texts (Ollama)",
+        _body(("model", "input"), model=_TEXT, input=_TEXTS, dimensions=_whole(1)),
+    ),
+    "/api/embeddings": (
+        "The vector of a text (older Ollama)",
+        _body(("model", "prompt"), model=_TEXT, prompt=_TEXT),
     ),
     "/api/show": ("What a model is (Ollama)", _NAMED),
     "/api/pull": ("Bring one of the server's models to its disk (Ollama)", _NAMED),
