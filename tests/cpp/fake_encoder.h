@@ -86,7 +86,8 @@ class FakeEncoder : public Encoder {
   std::size_t batch_tokens() const override { return options_.batch_tokens; }
   std::size_t batch_texts() const override { return options_.batch_texts; }
   int max_threads() const override { return 4; }
-  bool keeps_threads_busy() const override { return false; }  // Waiting takes no time on CPUs.
+  // Waiting takes no time on CPUs.
+  std::optional<double> cpu_seconds() const override { return std::nullopt; }
 
   DecodeStatus encode(const TextBatch& batch, const std::function<bool()>& should_stop) override {
     check(batch);

@@ -45,7 +45,9 @@ class Embedder final : public Encoder {
   std::size_t batch_tokens() const override { return static_cast<std::size_t>(options_.batch); }
   std::size_t batch_texts() const override;
   int max_threads() const override { return options_.threads; }
-  bool keeps_threads_busy() const override { return !options_.offload; }
+  std::optional<double> cpu_seconds() const override {
+    return options_.offload ? std::nullopt : contexts_.cpu_seconds();
+  }
 
   DecodeStatus encode(const TextBatch& batch, const std::function<bool()>& should_stop) override;
   std::span<const float> vector(std::size_t text) override;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -36,8 +37,9 @@ class Encoder {
   virtual std::size_t batch_tokens() const = 0;
   virtual std::size_t batch_texts() const = 0;  // At most.
   virtual int max_threads() const = 0;
-  // Whether the threads compute from a batch's begin to its end, and don't wait for other devices.
-  virtual bool keeps_threads_busy() const { return true; }
+  // Seconds on CPUs that they have had so far, with the calling one; nothing where that is not
+  // known, or says nothing, as they also wait for other devices.
+  virtual std::optional<double> cpu_seconds() const = 0;
 
   // --- A batch
   // -------------------------------------------------------------------------------

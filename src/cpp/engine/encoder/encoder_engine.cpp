@@ -138,7 +138,7 @@ DecodeStatus EncoderEngine::encode(Texts texts) {
   }
   for (;;) {
     encoder_->set_threads(governor_.threads());
-    StepWatch watch(governor_, batch.tokens.size(), encoder_->keeps_threads_busy());
+    StepWatch watch(governor_, [this] { return encoder_->cpu_seconds(); }, batch.tokens.size());
     bool gave_up = false;
     const DecodeStatus status = encoder_->encode(batch, [&] {
       gave_up = gave_up || watch.is_hopeless();

@@ -67,7 +67,7 @@ void Evaluator::evaluate(const StepPlan& plan, Running running) {
 
 DecodeStatus Evaluator::decode(const StepPlan& plan, Running running) {
   decoder_.set_threads(governor_.threads());
-  StepWatch watch(governor_, decoder_, plan.batch.size());
+  StepWatch watch(governor_, [this] { return decoder_.cpu_seconds(); }, plan.batch.size());
   // What is given up must be undone, which not every memory can.
   const bool may_give_up = !decoder_.copies_whole_only();
   bool gave_up = false;

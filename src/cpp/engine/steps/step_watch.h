@@ -3,21 +3,25 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <optional>
+#include <utility>
 
 #include "base/cpu_time.h"
-#include "engine/decoder.h"
 #include "engine/steps/thread_governor.h"
 
 namespace llmlocal {
 
 class StepWatch {
  public:
-  StepWatch(const ThreadGovernor& governor, const Decoder& decoder, std::size_t rows)
+  // Seconds on CPUs that the threads of steps have had so far; nothing if that is not known.
+  using CpuClock = std::function<std::optional<double>()>;
+
+  StepWatch(const ThreadGovernor& governor, CpuClock cpu_clock, std::size_t rows)
       : governor_(governor),
-        decoder_(decoder),
+        cpu_clock_(std::move(cpu_clock)),
         rows_(rows),
-        cpu_start_(decoder.cpu_seconds()),
+        cpu_start_(cpu_clock_()),
         faults_(major_faults()) {}
 
   double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
@@ -25,7 +29,7 @@ class StepWatch {
   // the process has waited for the disk meanwhile, so that the time says nothing about the CPUs.
   std::optional<double> cpu_seconds() const {
     if (!cpu_start_ || major_faults() != faults_) return std::nullopt;
-    const std::optional<double> now = decoder_.cpu_seconds();
+    const std::optional<double> now = cpu_clock_();
     return now ? std::optional(*now - *cpu_start_) : std::nullopt;
   }
 
@@ -50,7 +54,7 @@ class StepWatch {
   }
 
   const ThreadGovernor& governor_;
-  const Decoder& decoder_;
+  CpuClock cpu_clock_;
   std::size_t rows_;
   Clock::time_point start_ = Clock::now();
   std::optional<double> cpu_start_;
