@@ -57,6 +57,7 @@ def test_it_knows_its_facts() -> None:
         "seed": 2**64 - 1,
         "tokens": (7, 8, 9),
         "logprobs": None,
+        "parsed": None,
     }
 
 

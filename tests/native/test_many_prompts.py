@@ -31,8 +31,10 @@ def llm(open_tiny: OpenTiny) -> LLM:
 
 
 def test_the_order_is_that_of_the_tree() -> None:
-    prompts = [[1, 2, 3], [2], [1, 2], [1, 3, 1], [2], [1, 2, 3, 0]]
-    assert prefix_order(prompts) == [2, 0, 5, 3, 1, 4]
+    begin = [*range(100, 116)]  # What shares less is on its own.
+    prompts = [[*begin, 2, 3], [2], [*begin, 2], [*begin, 3], [2], [*begin[:15]], [*begin, 2, 3, 0]]
+    assert prefix_order(prompts) == [2, 0, 6, 3, 1, 4, 5]
+    assert prefix_order([[3], [1], [2]]) == [0, 1, 2]
     assert prefix_order([]) == []
 
 

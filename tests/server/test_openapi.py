@@ -29,7 +29,7 @@ def test_every_endpoint_is_described(server: Served) -> None:
     assert routes - pages == set(DOCUMENT["paths"])
 
 
-@SCHEMA.parametrize()
+@SCHEMA.parametrize()  # type: ignore[untyped-decorator]
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 def test_no_request_gives_a_500(case: Any, server: Served) -> None:
     if isinstance(case.body, dict):
@@ -63,7 +63,11 @@ BODIES = {
 
 @pytest.mark.parametrize("path", BODIES)
 def test_any_value_in_any_field(path: str, server: Served) -> None:
-    good = {"model": "tiny-llama", "messages": [{"role": "user", "content": "x"}], "prompt": "x"}
+    good: dict[str, object] = {
+        "model": "tiny-llama",
+        "messages": [{"role": "user", "content": "x"}],
+        "prompt": "x",
+    }
     good |= {"input": "x", "tokens": [1]}
     limits = {**LIMITS, "options": {"num_predict": 2}}
 
