@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import threading
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from llmlocal._loading import LoadOptions, load
 from llmlocal._weights import LoadedModel
 
 from ..conftest import TinyPath
+from ..tiny_models import llama
 
 
 def options(name: Any, **others: Any) -> LoadOptions:
@@ -37,15 +37,15 @@ def weights(path: Path) -> LoadedModel:
 
 
 @pytest.fixture
-def alone(tiny_path: TinyPath, monkeypatch: pytest.MonkeyPatch) -> LoadedModel:
-    """Weights that were loaded where no engine can be made."""
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LoadedModel:
+    """Weights from a file of their own, that were loaded where no engine can be made."""
 
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("an engine was made")
 
     monkeypatch.setattr(_core, "Engine", fail)
     before = threading.active_count()
-    loaded = weights(tiny_path("llama"))
+    loaded = weights(llama().write(tmp_path / "alone.gguf"))
     assert threading.active_count() == before
     return loaded
 
@@ -54,7 +54,7 @@ def test_weights_have_text_facts_and_memory(alone: LoadedModel) -> None:
     ids = alone.tokenize("hello")
     assert alone.detokenize(ids).strip() == "hello"
     assert alone.count_tokens("hello") == len(ids)
-    assert alone.path.name == "tiny-llama.gguf"
+    assert alone.path.name == "alone.gguf"
     assert alone.metadata["general.architecture"] == "llama"
     assert (alone.device, alone.backend, alone.offloaded_layers) == ("CPU", "cpu", 0)
     memory = alone.memory()["CPU"]
@@ -82,7 +82,6 @@ def test_closed_weights_are_freed(alone: LoadedModel) -> None:
     def is_mapped() -> bool:
         return str(alone.path) in Path("/proc/self/maps").read_text()
 
-    gc.collect()  # The file is other tests' too: what they dropped may still be there.
     assert is_mapped()
     alone.close()
     assert not is_mapped()

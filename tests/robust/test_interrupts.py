@@ -41,7 +41,7 @@ CALLS = {
         "llm.count_tokens(text)",
     ),
     "generate": (
-        "llm = tiny(n_ctx=64); text = 'a' * 40_000_000",
+        "llm = tiny(n_ctx=64); text = 'fox ' * 15_000_000",
         "llm.generate(text)",
     ),
     "chat": (

@@ -18,12 +18,12 @@ from ..tiny_models import llama
 FILES = {
     "pointer": (
         b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
-        "pointer of Git LFS",
+        "Git LFS pointer",
     ),
     "page": (b"<!DOCTYPE html><html></html>", "web page"),
     "archive": (b"PK\x03\x04" + bytes(40), "PyTorch"),
     "safetensors": (struct.pack("<Q", 80) + b'{"a":{"dtype":"F32"}}', "safetensors"),
-    "old": (b"tjgg" + bytes(40), "before GGUF"),
+    "old": (b"tjgg" + bytes(40), "GGML format of before"),
     "empty": (b"", "is empty"),
     "text": (b"hello, this is no model at all", "not a GGUF file"),
     "magic": (b"GGUF", "in the middle"),
