@@ -18,6 +18,7 @@ from llmlocal._chat._output._format import Parameters, Slot, ToolFormat, json_ty
 from llmlocal._chat._output._values import QUOTE
 from llmlocal._chat._tools._raw import raw_body
 from llmlocal._chat._tools._tool import Tool, is_string
+from llmlocal._generation._schema import engine_schema
 from llmlocal._templates import ReasoningTags
 from llmlocal.errors import ParameterError
 
@@ -226,7 +227,7 @@ class _Grammar:
         if form.dialect is not None:
             self._rules[name] = _Dialect(self, tool, name).value(schema, "$")
         elif form.parameters is None:
-            self._rules[name] = f"%json {json.dumps(schema)}"
+            self._rules[name] = f"%json {engine_schema(schema)[0]}"
         else:
             self._rules[name] = self._parameters(form.parameters, tool, name, schema)
         return name
@@ -259,7 +260,7 @@ class _Grammar:
             middles = [form.middle[kind if kind in types else types[0]]]
         defined = {key: schema[key] for key in _DEFINITIONS if key in schema}
         head = f"{form.opening}{key}{middles[0]}"
-        text = json.dumps({**defined, **value})
+        text, _ = engine_schema({**defined, **value})
         inner = self._rule(f"value_{len(self._rules)}", f"%json {text}")
         closing = f" {self._literal(form.closing)}" if form.closing else ""
         return f"{self._literal(head)} {inner}{closing}"
@@ -369,7 +370,7 @@ class _Dialect:
             return self._object(schema, path)
         if kind == "array":
             return self._array(schema, path)
-        return self._rule(f"%json {json.dumps({**schema, 'type': kind})}")
+        return self._rule(f"%json {engine_schema({**schema, 'type': kind})[0]}")
 
     def _object(self, schema: Mapping[str, Any], path: str) -> str:
         self._only(schema, {"type", "properties", "required", "additionalProperties"}, path)

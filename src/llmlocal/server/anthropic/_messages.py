@@ -191,7 +191,8 @@ class Blocks:
         else:
             block[block["type"]] = self._text
         yield "content_block_stop", {"index": len(self.blocks)}
-        self.blocks.append(block)
+        if block.get("input", {}) is not None:
+            self.blocks.append(block)
         self._open = None
 
 

@@ -158,8 +158,11 @@ def usage_of(reply: ChatReply) -> dict[str, Any]:
 
 
 def parsed(arguments: str) -> Any:
-    """The arguments of a call as a value."""
-    return json.loads(arguments) if arguments.strip() else {}
+    """The arguments of a call as a value; None for a call that was cut short."""
+    try:
+        return json.loads(arguments) if arguments.strip() else {}
+    except ValueError:
+        return None
 
 
 def error_body(error: ApiError) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from llmlocal.server._answers import ChatJob, Event, Piece, TextJob, chat_events, text_events
 from llmlocal.server._http._body import read_fields
+from llmlocal.server._http._errors import refused
 from llmlocal.server._http._events import json_lines
 from llmlocal.server._http._patience import while_connected
 from llmlocal.server._service import Service, service_of
@@ -72,7 +72,7 @@ async def generate(request: Request) -> Response:
     if not prompt:
         return await _load_only(request, service, name, fields, {"response": ""})
     if suffix:
-        raise fields.error("suffix", "use /v1/completions for a text with a gap")
+        raise refused("suffix", "a text with a gap is for LLM.infill, in process")
 
     def start(llm: LLM) -> AsyncGenerator[Event, None]:
         if is_raw or not llm.chat_template():
@@ -130,7 +130,6 @@ async def _lines(
     alive: float | None,
 ) -> Lines:
     started = time.perf_counter()
-    calls: list[dict[str, Any]] = []
     async with service.model(name, keep_alive=alive) as llm:
         loaded = time.perf_counter()
         events = start(llm)
@@ -138,18 +137,14 @@ async def _lines(
             async for event in events:
                 if not isinstance(event, Piece):
                     reply = event.reply
-                elif event.kind == "call":
-                    calls.append({"name": event.text, "arguments": ""})
-                elif event.kind == "arguments":
-                    calls[-1]["arguments"] += event.text
-                else:
+                elif event.kind in ("answer", "reasoning"):
                     yield {"model": name, "created_at": now(), **shape(event), "done": False}
         finally:
             await events.aclose()
     service.metrics.answered(name, [reply])
     head = {"model": name, "created_at": now()}
-    if calls:
-        yield {**head, "message": {**_message(""), "tool_calls": _called(calls)}, "done": False}
+    if calls := _called(reply):
+        yield {**head, "message": {**_message(""), "tool_calls": calls}, "done": False}
     yield {
         **head,
         **shape(None),
@@ -159,9 +154,11 @@ async def _lines(
     }
 
 
-def _called(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _called(reply: Any) -> list[dict[str, Any]]:
+    """The calls that are whole: one that was cut short has no arguments to show."""
     return [
-        {"function": {**call, "arguments": json.loads(call["arguments"] or "{}")}} for call in calls
+        {"function": {"name": call.name, "arguments": call.arguments}}
+        for call in getattr(reply, "tool_calls", ())
     ]
 
 

@@ -15,6 +15,7 @@ from llmlocal.server._http._events import event_stream, sse
 from llmlocal.server._http._patience import while_connected
 from llmlocal.server._service import Service, service_of
 from llmlocal.server.openai._errors import error_event
+from llmlocal.server.openai._logprobs import chat_logprobs
 from llmlocal.server.openai._options import MOST_ANSWERS, chat_options
 from llmlocal.server.openai._shapes import (
     FINGERPRINT,
@@ -88,7 +89,7 @@ async def _whole(service: Service, name: str, job: ChatJob, head: dict[str, Any]
         {
             "index": i,
             "message": message_of(reply),
-            "logprobs": None,
+            "logprobs": chat_logprobs(reply.logprobs),
             "finish_reason": finish_reason(reply),
         }
         for i, reply in enumerate(replies)
@@ -122,7 +123,8 @@ async def _events(
                     replies.append(event.reply)
                     if "role" in delta:
                         delta["content"] = ""
-                    yield chunk([_choice(event.index, delta, finish_reason(event.reply))])
+                    choice = _choice(event.index, delta, finish_reason(event.reply))
+                    yield chunk([{**choice, "logprobs": chat_logprobs(event.reply.logprobs)}])
         finally:
             await events.aclose()
     service.metrics.answered(name, replies)

@@ -11,10 +11,12 @@ from starlette.responses import JSONResponse, Response
 
 from llmlocal.server._answers import Piece, TextJob, text_events, text_replies
 from llmlocal.server._http._body import read_fields
+from llmlocal.server._http._errors import refused
 from llmlocal.server._http._events import event_stream, sse
 from llmlocal.server._http._patience import while_connected
 from llmlocal.server._service import Service, service_of
 from llmlocal.server.openai._errors import error_event
+from llmlocal.server.openai._logprobs import completion_logprobs
 from llmlocal.server.openai._options import MOST_ANSWERS, sampling_options
 from llmlocal.server.openai._shapes import FINGERPRINT, HARMLESS, finish_reason, usage_of
 
@@ -37,9 +39,11 @@ async def completions(request: Request) -> Response:
     name = service.name_of(fields.text("model"))
     job = _job(fields)
     echo = fields.flag("echo")
+    if echo and job.options.get("logprobs") is not None:
+        raise refused("logprobs", "those of a prompt are not to be had here; leave out echo")
     stream = fields.flag("stream")
     stream_options = fields.mapping("stream_options") or {}
-    fields.finish(HARMLESS, {})
+    fields.finish(HARMLESS, {"suffix": "a text with a gap is for LLM.infill, in process"})
     head = {
         "id": f"cmpl-{secrets.token_hex(12)}",
         "object": "text_completion",
@@ -59,6 +63,8 @@ def _job(fields: Fields) -> TextJob:
     options = sampling_options(fields)
     # 16 is OpenAI's default.
     options["max_tokens"] = fields.whole("max_tokens", 0, _INT32_MAX, 16)
+    if (logprobs := fields.whole("logprobs", 0, 20)) is not None:
+        options["logprobs"] = logprobs
     n = fields.whole("n", 1, MOST_ANSWERS, 1) or 1
     best_of = fields.whole("best_of", 1, MOST_ANSWERS, n)
     if best_of != n:
@@ -100,7 +106,7 @@ async def _whole(
         texts = [_echoed(llm, job, i, echo=echo) + str(reply) for i, reply in enumerate(replies)]
     service.metrics.answered(name, replies)
     choices = [
-        _choice(i, text, finish_reason(reply))
+        _choice(i, text, finish_reason(reply), completion_logprobs(reply.logprobs))
         for i, (text, reply) in enumerate(zip(texts, replies, strict=True))
     ]
     return {**head, "choices": choices, "usage": usage_of(replies, len(job.prompts))}
@@ -129,7 +135,8 @@ async def _events(
                     choice = _choice(event.index, before + event.text, None)
                 else:
                     replies[event.index] = event.reply
-                    choice = _choice(event.index, before, finish_reason(event.reply))
+                    logprobs = completion_logprobs(event.reply.logprobs)
+                    choice = _choice(event.index, before, finish_reason(event.reply), logprobs)
                 yield sse({**head, "choices": [choice]})
         finally:
             await events.aclose()
@@ -140,5 +147,7 @@ async def _events(
     yield b"data: [DONE]\n\n"
 
 
-def _choice(index: int, text: str, reason: str | None) -> dict[str, Any]:
-    return {"index": index, "text": text, "logprobs": None, "finish_reason": reason}
+def _choice(
+    index: int, text: str, reason: str | None, logprobs: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    return {"index": index, "text": text, "logprobs": logprobs, "finish_reason": reason}

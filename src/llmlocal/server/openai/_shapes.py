@@ -33,16 +33,17 @@ HARMLESS = frozenset(
 
 def finish_reason(reply: Completion) -> str:
     """Why it ended, in OpenAI's words: a time limit counts as a limit of length."""
-    if getattr(reply, "finish_reason", "") == "tool_calls":
-        return "tool_calls"
-    return "stop" if reply.finish_reason == "stop" else "length"
+    return reply.finish_reason if reply.finish_reason in ("stop", "tool_calls") else "length"
 
 
 def message_of(reply: ChatReply) -> dict[str, Any]:
     """An answer as a message."""
-    message: dict[str, Any] = {"role": "assistant", "content": str(reply), "refusal": None}
+    content = None if reply.tool_calls and not reply else str(reply)
+    message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
     if reply.reasoning:
         message["reasoning_content"] = reply.reasoning
+    if reply.tool_calls:
+        message["tool_calls"] = [call.message for call in reply.tool_calls]
     return message
 
 
