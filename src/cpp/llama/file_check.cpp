@@ -106,15 +106,15 @@ bool is_table(std::string_view name) {
 }
 
 // Weights that are taken element by element, which the CPU can in plain numbers only; vectors are
-// always.  By llama.cpp's table of tensors (LLM_TENSOR_INFOS).
+// always.  A matrix of one row, such as the head of a model with one class, is multiplied.  By
+// llama.cpp's table of tensors (LLM_TENSOR_INFOS).
 bool is_elementwise(const GgufTensor& tensor) {
-  const auto length = [](std::uint64_t each) { return each > 1; };
-  if (std::ranges::count_if(tensor.shape, length) <= 1) return true;
+  if (tensor.shape.size() <= 1) return true;
   constexpr std::array<std::string_view, 8> kNames{"norm",
                                                    "ssm_a",
                                                    "ssm_d.",
                                                    "ssm_conv1d",
-                                                   "ssm_dt.bias",
+                                                   ".bias",
                                                    "shortconv.conv",
                                                    "time_mix_first",
                                                    "time_mix_lerp"};
