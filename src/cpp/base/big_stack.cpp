@@ -106,7 +106,7 @@ SharedJob start_job(std::size_t stack_bytes, std::function<void()> work) {
     throw OutOfMemoryError("no thread with a stack of " + std::to_string(stack_bytes) +
                            " bytes can be started");
   }
-  static_cast<void>(owned.release());  // The thread has it.
+  owned.release();  // NOLINT(bugprone-unused-return-value): the thread has it
   return job;
 }
 

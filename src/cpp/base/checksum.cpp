@@ -29,8 +29,8 @@ void Checksum::add(std::span<const std::byte> bytes) {
 
 std::uint64_t Checksum::value() const {
   std::uint64_t sum = length_;
-  for (const std::uint64_t lane : lanes_) {
-    sum = mix(sum, lane);
+  for (const std::uint64_t word : lanes_) {
+    sum = mix(sum, word);
     sum ^= sum >> 32;
   }
   return sum;

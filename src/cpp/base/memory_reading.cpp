@@ -67,8 +67,8 @@ std::optional<CgroupPath> parse_cgroup_path(std::string_view text) {
   // has the memory if it says so.
   for_each_line(text, [&](std::string_view line) {
     const std::size_t first = line.find(':');
-    const std::size_t second = first == line.npos ? first : line.find(':', first + 1);
-    if (second == line.npos) return false;
+    const std::size_t second = first == std::string_view::npos ? first : line.find(':', first + 1);
+    if (second == std::string_view::npos) return false;
     const std::string controllers = "," + std::string(line.substr(first + 1, second - first - 1));
     const std::string path(line.substr(second + 1));
     if ((controllers + ",").find(",memory,") != std::string::npos) {

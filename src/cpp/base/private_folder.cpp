@@ -96,6 +96,7 @@ class PosixFolder final : public PrivateFolder {
       fail("read the folder " + path_);
     }
     std::vector<FileFacts> files;
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): the open folder is this function's own
     while (const dirent* entry = ::readdir(entries.get())) {
       struct stat facts{};
       if (::fstatat(folder_.get(), entry->d_name, &facts, AT_SYMLINK_NOFOLLOW) != 0) continue;

@@ -4,7 +4,7 @@
 #include <iterator>
 #include <string>
 
-#if defined(__APPLE__)
+#ifdef __APPLE__
 #include <mach/mach.h>
 #include <sys/sysctl.h>
 #elif defined(_WIN32)
@@ -54,7 +54,7 @@ MemoryReading linux_memory(const std::filesystem::path& root) {
 }
 
 MemoryReading system_memory() {
-#if defined(__APPLE__)
+#ifdef __APPLE__
   MemoryReading reading;
   std::uint64_t total = 0;
   std::size_t size = sizeof(total);

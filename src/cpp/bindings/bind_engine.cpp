@@ -117,9 +117,10 @@ std::unique_ptr<PyEngine> make_engine(std::shared_ptr<Model> model,
   decoder_options.flash_attention = flash_attention;
   const CacheOptions cache_options{max_streams, kv_bytes, store_bytes, !offload, nullptr};
   // A large context takes long to make: its memory is cleared.
-  auto decoder = interruptible([model, tokenizer, decoder_options] {
-    return std::make_unique<LlamaDecoder>(model, tokenizer, decoder_options);
-  });
+  auto decoder =
+      interruptible([model = std::move(model), tokenizer = std::move(tokenizer), decoder_options] {
+        return std::make_unique<LlamaDecoder>(model, tokenizer, decoder_options);
+      });
   const WithoutGil no_gil;
   return std::make_unique<PyEngine>(std::move(decoder), cache_options, prefix_files);
 }

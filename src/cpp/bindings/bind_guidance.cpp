@@ -68,7 +68,7 @@ void bind_guidance(py::module_& module) {
            py::arg("kind"),
            py::arg("text"),
            ReleaseGil(),
-           "Compile a constraint: kind is \"json\" (a schema), \"regex\" or \"lark\".")
+           R"(Compile a constraint: kind is "json" (a schema), "regex" or "lark".)")
       .def("mask", &Grammar::mask, ReleaseGil(), "For one answer, from its beginning.");
 }
 

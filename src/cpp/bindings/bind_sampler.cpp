@@ -72,7 +72,7 @@ std::vector<Token> sample_many(SamplerChain& sampler,
 }  // namespace
 
 void bind_sampler(py::module_& module) {
-  py::class_<TokenMask, std::shared_ptr<TokenMask>>(
+  const py::class_<TokenMask, std::shared_ptr<TokenMask>> mask(
       module, "TokenMask", "What one answer is held to; each follows one answer only.");
 
   py::class_<FixedMask, TokenMask, std::shared_ptr<FixedMask>>(

@@ -37,15 +37,15 @@ class Exit {
  public:
   // Called by the thread that ends it.
   static void begin() {
-    leaver_ = std::this_thread::get_id();
-    has_begun_ = true;
+    leaver = std::this_thread::get_id();
+    has_begun = true;
   }
   // Whether it concerns this thread: one that is not waited for.
-  static bool is_over_us() { return has_begun_ && std::this_thread::get_id() != leaver_; }
+  static bool is_over_us() { return has_begun && std::this_thread::get_id() != leaver; }
 
  private:
-  static inline std::atomic<bool> has_begun_{false};
-  static inline std::thread::id leaver_;  // Written before has_begun_.
+  static inline std::atomic<bool> has_begun{false};
+  static inline std::thread::id leaver;  // Written before has_begun.
 };
 
 // While one lives, this thread does not hold the lock.

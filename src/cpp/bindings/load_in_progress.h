@@ -7,15 +7,15 @@ namespace llmlocal::python {
 
 class LoadInProgress {
  public:
-  LoadInProgress() { ++count_; }
-  ~LoadInProgress() { --count_; }
+  LoadInProgress() { ++under_way; }
+  ~LoadInProgress() { --under_way; }
   LoadInProgress(const LoadInProgress&) = delete;
   LoadInProgress& operator=(const LoadInProgress&) = delete;
 
-  static int count() { return count_; }
+  static int count() { return under_way; }
 
  private:
-  static inline std::atomic<int> count_{0};
+  static inline std::atomic<int> under_way{0};
 };
 
 }  // namespace llmlocal::python

@@ -22,6 +22,7 @@ PYBIND11_MODULE(_core_bindings, module) {
 
 // The module's name comes from where Python found it, so this is the same module, but for the
 // check: in another interpreter pybind11 would wait for ever for a lock that this one holds.
+// NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming): Python looks for it
 extern "C" PYBIND11_EXPORT PyObject* PyInit__core() {
   if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
     PyErr_SetString(PyExc_ImportError,

@@ -119,11 +119,13 @@ void RunningRequest::draft(Position context_length) {
 void RunningRequest::score(std::span<const float> logits, Clock::time_point now) {
   const RequestSpec& spec = request_->spec();
   if (!first_token_) first_token_ = now;
-  const Token token = spec.prompt[static_cast<std::size_t>(*spec.score_from + scored_)];
+  const auto first = static_cast<std::size_t>(spec.score_from.value_or(1));
+  const Token token = spec.prompt[first + static_cast<std::size_t>(scored_)];
   const auto best = static_cast<std::size_t>(spec.logprobs.value_or(0));
   deliver(token, "", std::make_unique<const Logprobs>(logprobs_of(logits, token, best)));
   ++scored_;
-  if (*spec.score_from + scored_ == std::ssize(spec.prompt)) finish(FinishReason::kStop, now);
+  if (first + static_cast<std::size_t>(scored_) == spec.prompt.size())
+    finish(FinishReason::kStop, now);
 }
 
 void RunningRequest::tell_prompt_done() {

@@ -71,7 +71,9 @@ SequenceBytes told_sequence_bytes(const std::string& log) {
     unsigned layers = 0;
     unsigned sequences = 0;
     unsigned streams = 0;
-    const int found = std::sscanf(log.c_str() + at + kWords.size(),  // NOLINT(cert-err34-c)
+    // What does not fit these words is told by how many numbers were found.
+    // NOLINTNEXTLINE(bugprone-unchecked-string-to-number-conversion)
+    const int found = std::sscanf(log.c_str() + at + kWords.size(),
                                   "%lf MiB (%u cells, %u layers, %u/%u seqs",
                                   &size,
                                   &cells,

@@ -83,9 +83,9 @@ std::string own_kernels() {
       reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(ggml_backend_reg_get_proc_address(
           ggml_backend_dev_backend_reg(cpu), "ggml_backend_dev_get_extra_bufts"));
   if (!list) return {};
-  for (auto* type = list(cpu); type != nullptr && *type != nullptr; ++type) {
+  for (const auto* type = list(cpu); type != nullptr && *type != nullptr; ++type) {
     const std::string_view name = ggml_backend_buft_name(*type);
-    if (name.substr(0, kMark.size()) == kMark) return std::string(name.substr(kMark.size()));
+    if (name.starts_with(kMark)) return std::string(name.substr(kMark.size()));
   }
   return {};
 }

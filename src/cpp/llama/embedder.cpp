@@ -32,7 +32,7 @@ enum llama_pooling_type pooling_of(const Model& model, const std::optional<std::
                          " holds a model whose file names no pooling, so it is not "
                          "one for embeddings (" +
                          model.description() +
-                         "); give pooling=\"mean\" or \"last\" to use it as one");
+                         R"(); give pooling="mean" or "last" to use it as one)");
   }
   std::string known;
   for (const Pooling& each : kPoolings) {
@@ -97,10 +97,11 @@ Context Embedder::make_context(std::size_t tokens) {
   params.swa_full = true;
   params.embeddings = true;
   params.pooling_type = pooling_;
-  params.flash_attn_type = options_.flash_attention
-                               ? (*options_.flash_attention ? LLAMA_FLASH_ATTN_TYPE_ENABLED
-                                                            : LLAMA_FLASH_ATTN_TYPE_DISABLED)
-                               : LLAMA_FLASH_ATTN_TYPE_AUTO;
+  params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_AUTO;
+  if (options_.flash_attention) {
+    params.flash_attn_type =
+        *options_.flash_attention ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED;
+  }
   return contexts_.make(params, "work space for texts of " + std::to_string(tokens) + " tokens", 0);
 }
 

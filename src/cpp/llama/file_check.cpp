@@ -129,7 +129,9 @@ void require_usable_types(const GgufHeader& header, bool on_cpu) {
       const std::string type = tensor.type < GGML_TYPE_COUNT
                                    ? ggml_type_name(static_cast<ggml_type>(tensor.type))
                                    : std::to_string(tensor.type);
-      throw ModelLoadError("the weights " + tensor.name + " have the type " + type + ", " + why);
+      std::string told = "the weights " + tensor.name;
+      told.append(" have the type ").append(type).append(", ").append(why);
+      throw ModelLoadError(told);
     };
     if (tensor.type >= GGML_TYPE_COUNT) refuse("which this release does not know");
     if (is_table(tensor.name)) continue;

@@ -36,7 +36,9 @@ SamplerChain::SamplerChain(DrySamplers& dry,
   if (way_ != Way::kGreedy) build_chain(dry, params);
   if (dry_ == nullptr) return;
   dry_last_n_ = static_cast<std::size_t>(params.dry_last_n);
-  for (const Token token : prompt.last(std::min(prompt.size(), dry_last_n_))) accept(token);
+  for (const Token token : prompt.last(std::min(prompt.size(), dry_last_n_))) {
+    SamplerChain::accept(token);
+  }
 }
 
 SamplerChain::Way SamplerChain::choose_way(const SamplingParams& params, bool short_cuts) {

@@ -75,7 +75,7 @@ void require_single_bytes(const std::vector<std::string>& pieces) {
   for (const std::string& piece : pieces) {
     if (piece.size() == 1) is_token[static_cast<unsigned char>(piece[0])] = true;
   }
-  const auto missing = std::ranges::find(is_token, false);
+  const auto* const missing = std::ranges::find(is_token, false);
   if (missing == is_token.end()) return;
   std::array<char, 8> byte{};
   std::snprintf(byte.data(), byte.size(), "0x%02x", static_cast<int>(missing - is_token.begin()));

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <numbers>
 
 #include "base/errors.h"
 #include "sampling/candidates.h"
@@ -16,7 +17,8 @@ constexpr std::size_t kLanes = 16;
 // exp(x) for x <= 0, to 2 units in the last place; 0 below -87.  Has no branch and calls nothing,
 // so that compilers make vector code of a loop over it: four times as fast as one over std::exp.
 inline float exp_of_negative(float x) {
-  constexpr float kLog2E = 1.44269504F;
+  constexpr float kLog2E = std::numbers::log2e_v<float>;
+  // NOLINTNEXTLINE(modernize-use-std-numbers): not ln 2, but a part of it
   constexpr float kLn2High = 0.693359375F;  // Together ln 2, the first part exact in few bits.
   constexpr float kLn2Low = -2.12194440e-4F;
   constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: adding it leaves no digits after the point.

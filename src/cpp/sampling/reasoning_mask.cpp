@@ -1,6 +1,7 @@
 #include "sampling/reasoning_mask.h"
 
 #include <algorithm>
+#include <bit>
 #include <exception>
 #include <utility>
 
@@ -37,8 +38,8 @@ bool ends_inside_character(std::string_view text) {
   for (std::size_t back = 1; back <= most; ++back) {
     const auto byte = static_cast<unsigned char>(text[text.size() - back]);
     if ((byte & 0xC0U) == 0x80U) continue;
-    const std::size_t length = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC0 ? 2 : 1;
-    return length > back;
+    // The first byte of a character begins with as many ones as it has bytes, if not with a zero.
+    return static_cast<std::size_t>(std::countl_one(byte)) > back;
   }
   return false;
 }

@@ -23,8 +23,9 @@ namespace llmlocal {
 class ReasoningMask : public TokenMask {
  public:
   struct Options {
-    bool is_open = false;                    // The prompt ends inside of reasoning.
-    std::optional<std::size_t> budget = {};  // Tokens of reasoning after which it is closed.
+    bool is_open = false;  // The prompt ends inside of reasoning.
+    std::optional<std::size_t> budget =
+        std::nullopt;  // Tokens of reasoning after which it is closed.
   };
 
   // `answer`: what the answer is held to; may be null.  Throws ParameterError if that mask follows

@@ -125,7 +125,7 @@ std::optional<StateBlob> PrefixFiles::load(const Match& match, std::span<const T
     if (is_it && !fits_in_memory(front->header.state_bytes, free_memory())) return std::nullopt;
     std::optional<StateBlob> blob;
     if (is_it) blob = read_state(*file, front->header);
-    if (!blob) {
+    if (!blob || !front) {
       drop(match.name, "the prefix file " + match.name + " is damaged and was removed");
       folder_->remove(match.name);
       return std::nullopt;

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#if defined(__linux__)
+#ifdef __linux__
 #include <sys/resource.h>
 #endif
 
@@ -11,7 +11,7 @@ namespace {
 
 // Sums and copies are work as well, and whoever computes comes first.
 void yield_to_others() {
-#if defined(__linux__)
+#ifdef __linux__
   constexpr int kNice = 10;
   setpriority(PRIO_PROCESS, 0, kNice);  // Of this thread alone, on Linux.
 #endif

@@ -29,7 +29,8 @@ struct CacheOptions {
   std::size_t kv_bytes = 0;     // What all streams together may take; one is always there.
   std::size_t store_bytes = 0;  // RAM for evicted prefixes; 0 = none are kept.
   bool kv_in_main_memory = true;
-  std::shared_ptr<PrefixFiles> files{};  // Prefixes on disk; none = they end with the process.
+  std::shared_ptr<PrefixFiles> files =
+      nullptr;  // Prefixes on disk; none = they end with the process.
 };
 
 class StreamPool {
