@@ -173,9 +173,7 @@ def test_unknown_paths_and_methods(server: Served) -> None:
     assert "error" in server.get("/v1/nothing").json()
 
 
-def test_requests_with_random_disconnects_leave_nothing(
-    serve: Serve, tiny_path: TinyPath
-) -> None:
+def test_requests_with_random_disconnects_leave_nothing(serve: Serve, tiny_path: TinyPath) -> None:
     with tiny(tiny_path) as llm:
         served = serve(ModelPool({"m": llm}))
 
