@@ -6,6 +6,8 @@
 # built without them.
 option(LLMLOCAL_KERNELS "Compile our own CPU kernels into ggml-cpu (x86-64)" ON)
 
+get_filename_component(our_cpp "${CMAKE_CURRENT_LIST_DIR}/../../src/cpp" ABSOLUTE)
+
 set(kernels_missing "")
 if(NOT LLMLOCAL_KERNELS)
   set(kernels_missing "LLMLOCAL_KERNELS is off")
@@ -19,8 +21,8 @@ elseif(GGML_CPU)
   else()
     set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
     try_compile(kernels_fit
-      SOURCES "${PROJECT_SOURCE_DIR}/src/cpp/kernels/entry.cpp"
-      CMAKE_FLAGS "-DINCLUDE_DIRECTORIES=${PROJECT_SOURCE_DIR}/src/cpp;${source}/ggml/include;${source}/ggml/src;${source}/ggml/src/ggml-cpu"
+      SOURCES "${our_cpp}/kernels/entry.cpp"
+      CMAKE_FLAGS "-DINCLUDE_DIRECTORIES=${our_cpp};${source}/ggml/include;${source}/ggml/src;${source}/ggml/src/ggml-cpu"
       CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON
       OUTPUT_VARIABLE why)
     unset(CMAKE_TRY_COMPILE_TARGET_TYPE)
@@ -34,11 +36,11 @@ endif()
 if(kernels_missing)
   message(STATUS "Without our own CPU kernels: ${kernels_missing}")
 elseif(GGML_CPU)
-  file(GLOB kernels CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/cpp/kernels/*.cpp")
+  file(GLOB kernels CONFIGURE_DEPENDS "${our_cpp}/kernels/*.cpp")
   foreach(library IN LISTS libraries)
     if(library MATCHES "^ggml-cpu(-|$)")
       target_sources(${library} PRIVATE ${kernels})
-      target_include_directories(${library} PRIVATE "${PROJECT_SOURCE_DIR}/src/cpp")
+      target_include_directories(${library} PRIVATE "${our_cpp}")
       # Of this one file alone: the rest is compiled as it would be without us.
       set_property(
         SOURCE "${source}/ggml/src/ggml-cpu/ggml-cpu.cpp"
