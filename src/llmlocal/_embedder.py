@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -20,9 +20,9 @@ from llmlocal._encoding._vectors import DTYPES, VectorType
 from llmlocal._encoding._windows import Truncate, check_truncate, windows
 from llmlocal._encoding._work import Part, Portion, Work
 from llmlocal._loading import Loaded, LoadOptions
-from llmlocal._progress import Progress, ProgressCallback, ProgressOption, reporter
+from llmlocal._progress import ProgressOption, counting
 from llmlocal._tokens import check_text
-from llmlocal.errors import ModelLoadError, ParameterError, RequestCancelledError
+from llmlocal.errors import ModelLoadError, ParameterError
 
 if TYPE_CHECKING:
     from llmlocal._encoding._vectors import Floats, Vectors
@@ -186,9 +186,9 @@ class Embedder(Reader):
             work = self._work(options, timeout, None)
             return _row(options.finish(next(work.run([texts]))))
         parts = []
-        with self._reporting(progress, texts) as report:
+        with self._counting(progress, texts) as tell:
             options = self._options(prefix, dimensions, normalize, truncate, dtype)
-            work = self._work(options, timeout, report)
+            work = self._work(options, timeout, tell)
             parts = [options.finish(portion) for portion in work.run(_checked(texts))]
         return self._joined(parts, options)
 
@@ -302,41 +302,17 @@ class Embedder(Reader):
 
         return Work(self._encoder, prepare, timeout=timeout, report=report, model=self)
 
-    def _reporting(self, progress: ProgressOption, texts: Iterable[str]) -> _Reporting:
+    def _counting(
+        self, progress: ProgressOption, texts: Iterable[str]
+    ) -> AbstractContextManager[Callable[[int], None]]:
         total = len(texts) if isinstance(texts, Sized) else None
-        if progress is None and total is not None and total < _SHORT_WORK:
-            progress = False
-        return _Reporting(progress, self.path.name, total)
+        return counting(progress, "embed", total, label=self.path.name, few=_SHORT_WORK)
 
     def _joined(self, parts: Sequence[Vectors], options: _Options) -> Vectors:
         if parts:
             return np.concatenate(parts)
         width = _vectors.columns(options.dimensions or self.dimensions, options.dtype)
         return np.empty((0, width), DTYPES[options.dtype])
-
-
-class _Reporting:
-    """Tells the caller how many texts are done."""
-
-    def __init__(self, progress: ProgressOption, label: str, total: int | None) -> None:
-        self._context = reporter(progress, label)
-        self._total = total
-
-    def __enter__(self) -> Callable[[int], None]:
-        callback = self._context.__enter__()
-        return lambda done: self._tell(callback, done)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._context.__exit__(kind, value, trace)
-
-    def _tell(self, callback: ProgressCallback, done: int) -> None:
-        if callback(Progress("embed", done, self._total)) is False:
-            raise RequestCancelledError("the embedding was stopped by its progress callback")
 
 
 def _checked(texts: object) -> Iterable[object]:

@@ -8,8 +8,9 @@ of it is signatures and documentation, which users read in one place.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal, cast, overload
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import AbstractContextManager
+from typing import Literal, TypeVar, cast, overload
 
 from llmlocal._chat import (
     AsyncChatStream,
@@ -19,6 +20,8 @@ from llmlocal._chat import (
     ChatStream,
     ConversationOptions,
     RenderOptions,
+    answer_all,
+    are_conversations,
     as_messages,
     render,
 )
@@ -26,7 +29,7 @@ from llmlocal._checks import check_whole
 from llmlocal._devices._placement import PlacementOptions
 from llmlocal._generation._async import AsyncStream
 from llmlocal._generation._completion import Completion
-from llmlocal._generation._generator import Generator, GeneratorOptions
+from llmlocal._generation._generator import Ask, Generator, GeneratorOptions
 from llmlocal._generation._infill import infill_prompt
 from llmlocal._generation._map import answers_as_they_end
 from llmlocal._generation._options import (
@@ -35,12 +38,11 @@ from llmlocal._generation._options import (
     RequestOptions,
     recommended_options,
 )
-from llmlocal._generation._reply import Reply, TokenCallback
+from llmlocal._generation._reply import Reply, TokenCallback, check_callback
 from llmlocal._generation._score import Score, scored_text
-from llmlocal._generation._stream import Stream, wait_for
+from llmlocal._generation._stream import Stream, wait_for, wait_for_all
 from llmlocal._loading import LoadOptions, load
-from llmlocal._log import pass_on_log
-from llmlocal._progress import ProgressOption
+from llmlocal._progress import ProgressOption, counting
 from llmlocal._stats import Stats
 from llmlocal._templates import ChatPrompt, ChatTemplate, Message
 from llmlocal._tokens import (
@@ -57,6 +59,9 @@ from llmlocal._weights import LoadedModel
 from llmlocal.errors import ParameterError
 
 __all__ = ["LLM"]
+
+_FEW_ANSWERS = 16  # Done too soon for a bar.
+_Item = TypeVar("_Item")
 
 
 class LLM(LoadedModel):
@@ -194,7 +199,7 @@ class LLM(LoadedModel):
 
     @overload
     def generate(  # type: ignore[overload-overlap]  # as below
-        self, prompt: str, *, n: int, **options: Unpack[Options]
+        self, prompt: str, *, n: int, progress: ProgressOption = None, **options: Unpack[Options]
     ) -> list[Completion]: ...
     @overload
     def generate(
@@ -202,6 +207,7 @@ class LLM(LoadedModel):
         prompt: Sequence[str] | Sequence[Sequence[int]],
         *,
         n: int,
+        progress: ProgressOption = None,
         **options: Unpack[Options],
     ) -> list[list[Completion]]: ...
     @overload
@@ -238,6 +244,7 @@ class LLM(LoadedModel):
         *,
         streaming: Literal[False] = False,
         callback: TokenCallback | None = None,
+        progress: ProgressOption = None,
         **options: Unpack[Options],
     ) -> list[Completion]: ...
     def generate(
@@ -247,6 +254,7 @@ class LLM(LoadedModel):
         n: int | None = None,
         streaming: bool = False,
         callback: TokenCallback | None = None,
+        progress: ProgressOption = None,
         **options: Unpack[Options],
     ) -> Completion | list[Completion] | list[list[Completion]] | Stream:
         """Continue a prompt, as it is: no chat template is applied (that is :meth:`chat`).
@@ -260,6 +268,9 @@ class LLM(LoadedModel):
             callback: Called as ``callback(token_id, text)`` for each token, in this thread;
                 returning False ends the generation.  ``text`` is empty while a character or a
                 possible stop string is incomplete.
+            progress: For a list, of the answers: None = a bar on a terminal if there are many;
+                False = silence; a callable gets :class:`llmlocal.Progress` and may return False to
+                stop the work.
             **options: ``max_tokens=200``, ``temp=0.7``, ``top_k=40``, ``top_p=0.95``,
                 ``min_p=0.05``, ``repeat_penalty=1``, ``repeat_last_n=64``, ``stop=()``,
                 ``seed=None``, ``timeout=None`` and more: all are in ``llmlocal.Options``.  Where
@@ -273,6 +284,7 @@ class LLM(LoadedModel):
         Raises:
             ContextOverflowError: The prompt has more tokens than ``n_ctx``.
             ParameterError: An option is out of its range, or the prompt is empty.
+            RequestCancelledError: ``progress`` returned False.
             EngineClosedError: The model was closed, before or meanwhile.
             EngineError: The evaluation failed; says whether the model can still be used.
 
@@ -282,26 +294,27 @@ class LLM(LoadedModel):
         """
         check_prompt(prompt)
         is_many = not isinstance(prompt, str) and not is_token_ids(prompt)
-        if is_many and (streaming or callback is not None):
-            raise ParameterError("streaming and callback take one prompt, got a list of them")
-        check_whole("n", n, 1, MOST_ANSWERS)
-        if n is not None and (streaming or callback is not None):
-            raise ParameterError("streaming and callback take one answer, and n= asks for several")
+        _check_number(n, streaming or callback is not None, progress, is_many=is_many)
         prompts = cast("Sequence[Prompt]", prompt if is_many else [prompt])
         replies = self._submit(prompts, callback, options, answers=n or 1)
         if streaming:
             return Stream(replies[0])
-        try:
-            completions = wait_for(replies)
-        finally:
-            pass_on_log()
-        if n is not None:
-            grouped = [completions[i : i + n] for i in range(0, len(completions), n)]
-            return grouped if is_many else grouped[0]
-        return completions if is_many else completions[0]
+        if n is None and not is_many:
+            return wait_for(replies[0])
+        with self._counting(progress, len(replies)) as tell:
+            completions = wait_for_all(replies, tell)
+        if n is None:
+            return completions
+        grouped = _in_rows(completions, n)
+        return grouped if is_many else grouped[0]
 
     def map(
-        self, prompts: Iterable[Prompt], *, in_flight: int = 64, **options: Unpack[Options]
+        self,
+        prompts: Iterable[Prompt],
+        *,
+        in_flight: int = 64,
+        progress: ProgressOption = False,
+        **options: Unpack[Options],
     ) -> Iterator[tuple[int, Completion]]:
         """Continue any number of prompts, and yield the answers as they end.
 
@@ -311,6 +324,8 @@ class LLM(LoadedModel):
             in_flight: How many are read and not yet answered, >= 1.  Of these, prompts with a
                 common beginning are evaluated one after the other; the more, the less is evaluated
                 twice.
+            progress: Of the answers: None = a bar on a terminal; a callable as in :meth:`generate`.
+                The default is silence, as a bar and what a loop prints would be in each other's way.
             **options: As in :meth:`generate`; without a ``seed``, each prompt has one of its own.
 
         Yields:
@@ -320,6 +335,7 @@ class LLM(LoadedModel):
         Raises:
             ContextOverflowError: A prompt has more tokens than ``n_ctx``.
             ParameterError: An option is out of its range, or a prompt is none.
+            RequestCancelledError: ``progress`` returned False.
 
         Example:
             >>> for place, answer in llm.map(["1, 2,", "a, b,"], max_tokens=4):
@@ -331,8 +347,11 @@ class LLM(LoadedModel):
         self._open_model()
         return answers_as_they_end(
             (prompt_tokens(prompt, self.tokenize) for prompt in prompts),
-            lambda batch: self._generator.submit(batch, checked, None, model=self),
+            lambda batch: self._generator.submit(
+                [Ask(each, checked) for each in batch], model=self
+            ),
             in_flight,
+            self._counting(progress, len(prompts) if isinstance(prompts, Sized) else None),
         )
 
     async def agenerate(
@@ -382,7 +401,7 @@ class LLM(LoadedModel):
         """
         tokenizer = self._open_tokenizer()
         tokens = infill_prompt(tokenizer, prefix, suffix)
-        return wait_for(self._submit([tokens], None, options))[0]
+        return wait_for(self._submit([tokens], None, options)[0])
 
     @overload
     def score(  # type: ignore[overload-overlap]  # as above
@@ -434,19 +453,42 @@ class LLM(LoadedModel):
         *,
         answers: int = 1,
     ) -> list[Reply]:
+        check_callback(callback)
         checked = RequestOptions(self._defaults, **options)
         self._open_model()
-        tokens = [prompt_tokens(prompt, self.tokenize) for prompt in prompts]
-        return self._generator.submit(tokens, checked, callback, answers=answers, model=self)
+        asked = [
+            Ask(prompt_tokens(prompt, self.tokenize), checked, callback, answers)
+            for prompt in prompts
+        ]
+        return self._generator.submit(asked, model=self)
+
+    def _counting(
+        self, progress: ProgressOption, total: int | None
+    ) -> AbstractContextManager[Callable[[int], None]]:
+        return counting(progress, "generate", total, label=self.path.name, few=_FEW_ANSWERS)
 
     # --- Chatting --------------------------------------------------------------------------------
 
     @overload
-    def chat(
-        self, messages: str | Sequence[Message], *, n: int, **options: Unpack[ChatOptions]
+    def chat(  # type: ignore[overload-overlap]  # as above
+        self,
+        messages: str | Sequence[Message],
+        *,
+        n: int,
+        progress: ProgressOption = None,
+        **options: Unpack[ChatOptions],
     ) -> list[ChatReply]: ...
     @overload
     def chat(
+        self,
+        messages: Sequence[str] | Sequence[Sequence[Message]],
+        *,
+        n: int,
+        progress: ProgressOption = None,
+        **options: Unpack[ChatOptions],
+    ) -> list[list[ChatReply]]: ...
+    @overload
+    def chat(  # type: ignore[overload-overlap]  # as above
         self,
         messages: str | Sequence[Message],
         *,
@@ -463,49 +505,85 @@ class LLM(LoadedModel):
         callback: TokenCallback | None = None,
         **options: Unpack[ChatOptions],
     ) -> ChatStream: ...
+    @overload
     def chat(
         self,
-        messages: str | Sequence[Message],
+        messages: Sequence[str] | Sequence[Sequence[Message]],
+        *,
+        streaming: Literal[False] = False,
+        callback: TokenCallback | None = None,
+        progress: ProgressOption = None,
+        **options: Unpack[ChatOptions],
+    ) -> list[ChatReply]: ...
+    def chat(
+        self,
+        messages: str | Sequence[Message] | Sequence[str] | Sequence[Sequence[Message]],
         *,
         n: int | None = None,
         streaming: bool = False,
         callback: TokenCallback | None = None,
+        progress: ProgressOption = None,
         **options: Unpack[ChatOptions],
-    ) -> ChatReply | list[ChatReply] | ChatStream:
+    ) -> ChatReply | list[ChatReply] | list[list[ChatReply]] | ChatStream:
         """Answer a question, or a conversation, through the model's own chat template.
 
         Nothing is remembered from call to call; for that there is :meth:`chat_session`.
 
         Args:
-            messages: What the user says; or a conversation, as dicts with ``role`` and ``content``.
+            messages: What the user says; or a conversation, as dicts with ``role`` and ``content``;
+                or a list of questions, or of conversations, which are evaluated together.
                 A last message of the assistant is continued.
             n: So many answers, as in :meth:`generate`.
             streaming: Return the answer piece by piece while it is generated.
             callback: As in :meth:`generate`.
+            progress: For a list, as in :meth:`generate`.
             **options: ``system``, ``template``, ``tools``, ``documents``, ``variables`` and
                 ``overflow`` as in :class:`llmlocal.ChatSession`, and all of :meth:`generate`'s;
                 ``max_tokens`` is None by default: until the model ends its answer.
 
         Returns:
-            A :class:`llmlocal.ChatReply`, which is a ``str``; with ``n`` a list of them; with
-            ``streaming`` a :class:`llmlocal.ChatStream`.
+            A :class:`llmlocal.ChatReply`, which is a ``str``; for a list a list of them in the same
+            order, whatever the order in which they are evaluated; with ``n`` a list of the answers
+            in place of each; with ``streaming`` a :class:`llmlocal.ChatStream`.
 
         Raises:
             TemplateError: The model has no chat template, or it refuses these messages.
             ContextOverflowError: The conversation does not fit in the context.
+            RequestCancelledError: ``progress`` returned False.
 
         Example:
             >>> llm.chat("Name three colors.", system="You are terse.", max_tokens=20)
+            >>> llm.chat(["Name a fruit.", "Name a river."], max_tokens=20)
         """
-        check_whole("n", n, 1, MOST_ANSWERS)
-        if n is not None and (streaming or callback is not None):
-            raise ParameterError("streaming and callback take one answer, and n= asks for several")
-        session = self._one_off(messages, options)
-        if n is not None:
-            return session.answers(n)
+        is_many = are_conversations(messages)
+        _check_number(n, streaming or callback is not None, progress, is_many=is_many)
+        conversations = cast(
+            "Sequence[str | Sequence[Message]]", messages if is_many else [messages]
+        )
+        sessions = [self._one_off(each, options) for each in conversations]
         if streaming:
-            return session.generate(streaming=True, callback=callback)
-        return session.generate(callback=callback)
+            return sessions[0].generate(streaming=True, callback=callback)
+        if n is None and not is_many:
+            return sessions[0].generate(callback=callback)
+        with self._counting(progress, len(sessions) * (n or 1)) as tell:
+            replies = answer_all(sessions, n or 1, lambda asked: self._answers(asked, tell))
+        if n is None:
+            return replies
+        grouped = _in_rows(replies, n)
+        return grouped if is_many else grouped[0]
+
+    def _answers(
+        self,
+        asked: Sequence[tuple[Sequence[int], Options, TokenCallback | None]],
+        tell: Callable[[int], None],
+    ) -> list[Completion]:
+        """The answers to prompts, each with options of its own."""
+        self._open_model()
+        asks = [
+            Ask(prompt, RequestOptions(self._defaults, **options), callback)
+            for prompt, options, callback in asked
+        ]
+        return wait_for_all(self._generator.submit(asks, model=self), tell)
 
     async def achat(
         self,
@@ -628,3 +706,22 @@ class LLM(LoadedModel):
         """
         self._generator.close()
         super().close()
+
+
+def _check_number(
+    n: int | None, is_told_of_pieces: bool, progress: ProgressOption, *, is_many: bool
+) -> None:
+    """Raise a ParameterError for what makes no sense together."""
+    check_whole("n", n, 1, MOST_ANSWERS)
+    if is_told_of_pieces and is_many:
+        raise ParameterError("streaming and callback take one prompt, got a list of them")
+    if is_told_of_pieces and n is not None:
+        raise ParameterError("streaming and callback take one answer, and n= asks for several")
+    if progress and n is None and not is_many:
+        raise ParameterError(
+            "progress= counts the answers to a list; of one answer, streaming= and on_prompt= tell"
+        )
+
+
+def _in_rows(items: list[_Item], width: int) -> list[list[_Item]]:
+    return [items[i : i + width] for i in range(0, len(items), width)]

@@ -7,21 +7,24 @@ callback may cancel the work by returning False; what that raises is the worker'
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from llmlocal._quote import quote
-from llmlocal.errors import ParameterError
+from llmlocal.errors import ParameterError, RequestCancelledError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = ["Progress", "ProgressCallback", "ProgressOption", "Stage", "reporter"]
+__all__ = ["Progress", "ProgressCallback", "ProgressOption", "Stage", "counting", "reporter"]
 
-Stage = Literal["download", "verify", "unpack", "load", "embed"]
+Stage = Literal["download", "verify", "unpack", "load", "embed", "generate"]
+
+# Stages that are counted in things, and not in bytes.
+_COUNTED = ("load", "embed", "generate")
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,9 @@ class Progress:
 
     Attributes:
         stage: Which work it is.
-        done: Bytes done so far (for ``"load"``: thousandths of the model; for ``"embed"``: texts).
-        total: Bytes (texts) in all, or None while that is unknown (for ``"load"``: 1000).
+        done: Bytes done so far (for ``"load"``: thousandths of the model; for ``"embed"``: texts;
+            for ``"generate"``: answers).
+        total: The same for all of it, or None while that is unknown (for ``"load"``: 1000).
     """
 
     stage: Stage
@@ -62,6 +66,36 @@ def reporter(progress: ProgressOption, label: str) -> AbstractContextManager[Pro
     if not callable(progress):
         raise ParameterError(f"progress must be a function, False or None; got {quote(progress)}")
     return nullcontext(progress)
+
+
+@contextmanager
+def counting(
+    progress: ProgressOption, stage: Stage, total: int | None, *, label: str, few: int = 0
+) -> Iterator[Callable[[int], None]]:
+    """A context that yields what is to be told how many of the things are done.
+
+    Args:
+        progress: What the caller of the public function passed.
+        stage: What is done with them.
+        total: How many there are; None if that is not known.
+        label: What the bar calls the work.
+        few: So many are done too soon for a bar.
+
+    Raises:
+        RequestCancelledError: Out of the yielded function, when ``progress`` returned False.
+    """
+    if progress is None and total is not None and total <= few:
+        progress = False
+    with reporter(progress, label) as report:
+
+        def tell(done: int) -> None:
+            if report(Progress(stage, done, total)) is False:
+                raise RequestCancelledError(
+                    f"the work was stopped by its progress callback after {done}"
+                    + ("" if total is None else f" of {total}")
+                )
+
+        yield tell
 
 
 def _ignore(_: Progress) -> None:
@@ -98,7 +132,7 @@ class _Bar:
     def _start(self, progress: Progress) -> tqdm[Any]:
         from tqdm import tqdm
 
-        is_bytes = progress.stage not in ("load", "embed")
+        is_bytes = progress.stage not in _COUNTED
         return tqdm(
             desc=f"{progress.stage} {self._label}",
             total=progress.total,

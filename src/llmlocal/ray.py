@@ -84,7 +84,10 @@ class Predictor:
             {name: _plain(column[i]) for name, column in columns.items()}
             for i in range(len(next(iter(columns.values()), [])))
         ]
-        answers = [_finish(started) for started in [self._start(row) for row in rows]]
+        # Rows with a common beginning one after the other: what they share is evaluated once.
+        order = sorted(range(len(rows)), key=lambda place: _asked(rows[place]))
+        started = {place: self._start(rows[place]) for place in order}
+        answers = [_finish(started[place]) for place in range(len(rows))]
         names = _answer(None).keys()
         return {**columns, **{name: [answer[name] for answer in answers] for name in names}}
 
@@ -204,6 +207,10 @@ def _options(params: Mapping[str, Any]) -> dict[str, Any]:
     return {
         _RENAMED.get(name, name): value for name, value in params.items() if name not in _IGNORED
     }
+
+
+def _asked(row: Row) -> str:
+    return json.dumps([row.get("messages"), row.get("prompt")], default=str)
 
 
 def _seed_of(row: Row, seed: int) -> int:

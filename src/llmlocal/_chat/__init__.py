@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llmlocal._chat._many import answer_all, are_conversations
 from llmlocal._chat._model import (
     ChatModel,
     as_messages,
@@ -36,6 +37,8 @@ __all__ = [
     "RenderOptions",
     "RunOptions",
     "ToolCall",
+    "answer_all",
+    "are_conversations",
     "as_messages",
     "find_template",
     "has_template",

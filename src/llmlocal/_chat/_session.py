@@ -274,6 +274,17 @@ class ChatSession:
             ]
             return [stream.result for stream in streams]
 
+    def begin_turn(self, *, seed: int) -> tuple[Turn, Prompt, Options]:
+        """For many sessions at once: a turn on the history as it is, to be answered elsewhere.
+
+        Returns:
+            The turn, what it sends to the model, and the options of its request.
+        """
+        request, sent = self._prepare(None, None, {"seed": seed})
+        turn = self._turn(None)
+        turn.start(sent)
+        return turn, sent, request
+
     # --- Tools -----------------------------------------------------------------------------------
 
     def run(

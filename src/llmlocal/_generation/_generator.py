@@ -15,7 +15,7 @@ from llmlocal._checks import check_type, check_whole
 from llmlocal._generation._async import Waker
 from llmlocal._generation._guide import Guide
 from llmlocal._generation._order import prefix_order
-from llmlocal._generation._reply import Reply, TokenCallback, check_callback
+from llmlocal._generation._reply import Reply, TokenCallback
 from llmlocal._generation._score import Score, ScoredText, read_score
 from llmlocal._generation._stream import SLICE_MS
 from llmlocal._log import pass_on_log
@@ -31,12 +31,15 @@ from llmlocal._threads import default_threads
 from llmlocal.errors import EngineClosedError, ParameterError
 
 if TYPE_CHECKING:
+    from llmlocal._generation._constraint import Constraint
     from llmlocal._generation._logprobs import RawLogprobs
     from llmlocal._generation._options import RequestOptions
     from llmlocal._generation._reasoning import Reasoning
     from llmlocal._loading import Loaded
 
-__all__ = ["Generator", "GeneratorOptions"]
+    Compiled = tuple[_core.Grammar, Constraint]
+
+__all__ = ["Ask", "Generator", "GeneratorOptions"]
 
 _logger = logging.getLogger("llmlocal")
 _MOST_PARALLEL = 256
@@ -72,6 +75,23 @@ class GeneratorOptions:
         check_type("kv_type", self.kv_type, str)
         if self.flash_attention is not None:
             check_type("flash_attention", self.flash_attention, bool)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A prompt, and how it is to be answered.
+
+    Attributes:
+        prompt: Its token ids.
+        options: How; may be shared by many.
+        callback: Told of each token.
+        answers: How many; each has a seed of its own.
+    """
+
+    prompt: Sequence[int]
+    options: RequestOptions
+    callback: TokenCallback | None = None
+    answers: int = 1
 
 
 class Generator:
@@ -121,52 +141,57 @@ class Generator:
         # Also runs when the interpreter ends, before the extension is torn down.
         self._finalizer = weakref.finalize(self, _shut_down, self._engine, self.waker)
 
-    def submit(
-        self,
-        prompts: Sequence[Sequence[int]],
-        options: RequestOptions,
-        callback: TokenCallback | None,
-        *,
-        answers: int = 1,
-        model: object,
-    ) -> list[Reply]:
+    def submit(self, asked: Sequence[Ask], *, model: object) -> list[Reply]:
         """Have prompts evaluated together, those with a common beginning one after the other.
 
         Args:
-            prompts: The token ids of each.
-            options: Those of all.
-            callback: Told of each token.
-            answers: To each prompt; they come in a row.
+            asked: What is asked.
             model: Held until the answers are complete.
+
+        Returns:
+            In the order of ``asked``; several answers to one prompt come in a row.
         """
-        check_callback(callback)
-        grammar, constraint = None, options.constraint
-        if constraint:
-            grammar, constraint = self._guide.compile(constraint)
-        seeds = options.seeds(len(prompts), answers)
-        asked = [prompt for prompt in prompts for _ in range(answers)]
-        specs = [
-            options.spec(prompt, seed, self._mask(options, grammar))
-            for prompt, seed in zip(asked, seeds, strict=True)
-        ]
-        token_bytes = None if options.logprobs is None else self._open_tokenizer().token_bytes
-        order = prefix_order(asked)
-        requests = self._engine.submit([specs[place] for place in order])
+        asks = [(ask, seed) for ask in asked for seed in ask.options.seeds(1, ask.answers)]
+        order = prefix_order([ask.prompt for ask, _ in asks])
+        compiled: dict[int, Compiled] = {}  # By the options, which many may share.
+        made = [self._make(*asks[place], compiled) for place in order]
+        requests = self._engine.submit([spec for spec, _ in made])
         replies = {
-            place: Reply(
-                request,
-                seed=seeds[place],
-                callback=callback,
-                on_prompt=options.on_prompt,
-                token_bytes=token_bytes,
-                n_prompt=len(asked[place]),
-                model=model,
-                constraint=constraint,
-                reasons=options.reasoning is not None,
-            )
-            for place, request in zip(order, requests, strict=True)
+            place: self._reply(request, *asks[place], constraint, model)
+            for place, request, (_, constraint) in zip(order, requests, made, strict=True)
         }
-        return [replies[place] for place in range(len(asked))]
+        return [replies[place] for place in range(len(asks))]
+
+    def _make(
+        self, ask: Ask, seed: int, compiled: dict[int, Compiled]
+    ) -> tuple[_core.RequestSpec, Constraint | None]:
+        """A request, and what its answer obeys, as it can be kept."""
+        options = ask.options
+        if options.constraint and id(options) not in compiled:
+            compiled[id(options)] = self._guide.compile(options.constraint)
+        grammar, constraint = compiled.get(id(options), (None, None))
+        return options.spec(ask.prompt, seed, self._mask(options, grammar)), constraint
+
+    def _reply(
+        self,
+        request: _core.Request,
+        ask: Ask,
+        seed: int,
+        constraint: Constraint | None,
+        model: object,
+    ) -> Reply:
+        options = ask.options
+        return Reply(
+            request,
+            seed=seed,
+            callback=ask.callback,
+            on_prompt=options.on_prompt,
+            token_bytes=None if options.logprobs is None else self._open_tokenizer().token_bytes,
+            n_prompt=len(ask.prompt),
+            model=model,
+            constraint=constraint,
+            reasons=options.reasoning is not None,
+        )
 
     def score(self, texts: Sequence[ScoredText]) -> list[Score]:
         """How likely texts are; they are evaluated together."""

@@ -7,34 +7,54 @@ its stream is closed or collected, or at an exception such as Ctrl-C.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
 from llmlocal._generation._completion import Completion
 from llmlocal._generation._logprobs import TokenLogprob
 from llmlocal._generation._reply import Reply
+from llmlocal._generation._under_way import UnderWay
 
-__all__ = ["SLICE_MS", "Stream", "wait_for"]
+__all__ = ["SLICE_MS", "Stream", "wait_for", "wait_for_all"]
 
 # Python runs signal handlers, and so sees Ctrl-C, between two calls into the extension.
 SLICE_MS = 100
 
 
-def wait_for(replies: list[Reply]) -> list[Completion]:
-    """Wait for all of the answers.  If one raises, the others are cancelled."""
+def wait_for(reply: Reply) -> Completion:
+    """Wait for an answer.  Whatever is raised meanwhile stops it."""
+    until_end = not reply.wants_news
     try:
-        return [_wait_for_one(reply) for reply in replies]
+        while not reply.is_complete:
+            reply.read(SLICE_MS, until_end=until_end)
+        return reply.completion()
     except BaseException:
-        for reply in replies:
-            reply.cancel()
+        reply.cancel()
         raise
 
 
-def _wait_for_one(reply: Reply) -> Completion:
-    until_end = not reply.wants_news
-    while not reply.is_complete:
-        reply.read(SLICE_MS, until_end=until_end)
-    return reply.completion()
+def wait_for_all(replies: Sequence[Reply], tell: Callable[[int], None]) -> list[Completion]:
+    """Wait for all of the answers.  If one raises, or ``tell`` does, the others are cancelled.
+
+    Args:
+        replies: In the order in which the answers are wanted.
+        tell: Told how many are there.
+    """
+    under_way = UnderWay()
+    n_ended = 0
+    try:
+        for place, reply in enumerate(replies):
+            under_way.add(place, reply)
+        while under_way:
+            for _, reply in under_way.ended():
+                reply.completion()  # Raises what ended it, if that was an error.
+                n_ended += 1
+                tell(n_ended)
+        return [reply.completion() for reply in replies]
+    except BaseException:
+        under_way.cancel()
+        raise
 
 
 class Stream:
