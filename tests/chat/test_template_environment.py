@@ -84,6 +84,7 @@ def own_text(source: str, content: str = "<|x|> Hi", **options: Any) -> str:
             "1TrueTrueTrue",
         ),
         ("{{ 'ab'[0] }}{{ 'ab'[::-1] }}{{ 'a' in 'ab' }}{{ ['b'] + ['c'] }}", "abaTrue['b', 'c']"),
+        ("{% set l = [] %}{% set _ = l.append(1) %}{% set _ = l.append('b') %}{{ l }}", "[1, 'b']"),
         ("{{ 'ß' | upper }}{{ 'a b c' | wordcount }}{{ 5 | string }}{{ '5' | int + 1 }}", "SS356"),
     ],
 )
@@ -229,6 +230,16 @@ def test_no_operation_makes_what_was_said_the_templates(expression: str) -> None
     assert render("{{ " + expression + " }}", [{"role": "user", "content": said}])
 
 
+def test_what_is_appended_to_a_list_is_not_the_templates() -> None:
+    """Also where the list was found to be the template's own before."""
+    source = (
+        "{% set l = ['<|a|>'] %}{% set o = {'k': l} %}{% set _ = o | tojson %}"
+        "{% set _ = l.append(messages[0].content) %}{{ o | tojson }}{{ o }}"
+    )
+    assert "<|x|>" not in own_text(source)
+    assert "<|x|>" in render(source)
+
+
 @pytest.mark.parametrize(
     "source",
     [
@@ -245,6 +256,9 @@ def test_no_operation_makes_what_was_said_the_templates(expression: str) -> None
         """{% set ns = namespace(t='<|a|>') %}
         {%- for m in messages %}{% set ns.t = ns.t + m.content %}{% endfor %}{{ ns.t + '<|b|>' }}""",
         "<|{{ {'user': 'a'}[messages[0].role] }}|>{{ messages[0].content }}<|b|>",
+        """{%- set l = ['<|a|>'] %}{% set outer = [l] %}{% set _ = outer | length %}
+        {%- set _ = l.append(messages[0].content) %}{% set _ = l.append('<|b|>') %}
+        {{- outer[0] | join }}""",
     ],
 )
 def test_the_templates_own_tokens_stay_its_own(source: str) -> None:
@@ -362,6 +376,8 @@ HOSTILE = {
     "nested lists": "{{ " + "[" * 5000 + "]" * 5000 + " }}",
     "nested ifs": "{% if 1 %}" * 3000 + "{% endif %}" * 3000,
     "nested loops": "{% for i in [1] %}" * 99 + "{% endfor %}" * 99,
+    "list in itself": "{% set l = [] %}{% set _ = l.append([{'a': l}]) %}{{ l }}",
+    "long list": "{% set l = [] %}{% for i in range(99999) %}{% set _ = l.append('a' * 99) %}{% endfor %}",
     "time format": "{{ strftime_now('%d' * 99999) }}",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FAMILIES", "HIDDEN", "SINGLE", "UNAWARE"]
+__all__ = ["ACTIONS", "FAMILIES", "HIDDEN", "SINGLE", "UNAWARE"]
 
 _FRAME = (
     "{% if tools %}<|tools|>TOOLS<|end|>{% endif %}"
@@ -14,6 +14,10 @@ _FRAME = (
 _EACH = "{% for c in m.tool_calls or [] %}{% set f = c.function %}CALL{% endfor %}"
 _PARAMETERS = "{% for k, v in f.arguments.items() %}ONE{% endfor %}"
 _RAW = "{{ v if v is string else (v | tojson) }}"
+_TYPE = (
+    "{% if v is string %}string{% elif v is boolean %}boolean{% elif v is none %}null"
+    "{% elif v is number %}number{% elif v is mapping %}object{% else %}array{% endif %}"
+)
 _JSON = '{"name": "{{ f.name }}", "arguments": {{ f.arguments | tojson }}}'
 
 
@@ -170,6 +174,28 @@ FAMILIES: dict[str, str] = {
             "]<|tool_call_end|>",
         )
     ),
+    "kimi k3": _template(
+        _section(
+            "<|open|>tools<|sep|>",
+            '<|open|>call tool="{{ f.name }}" index="{{ loop.index }}"<|sep|>'
+            + _PARAMETERS.replace(
+                "ONE",
+                f'<|open|>argument key="{{{{ k }}}}" type="{_TYPE}"<|sep|>{_RAW}'
+                "<|close|>argument<|sep|>",
+            )
+            + "<|close|>call<|sep|>",
+            "<|close|>tools<|sep|>",
+        )
+    ),
+    "muse": _template(
+        _each(
+            "{{ '' if loop.first else '<|next|><|assistant|>' }}"
+            ' to={{ f.name }}<|message|><calls>\n<invoke name="{{ f.name }}">\n'
+            + _PARAMETERS.replace("ONE", f'<parameter name="{{{{ k }}}}">{_RAW}</parameter>\n')
+            + "</invoke>\n</calls>"
+        ),
+        reason="{% if m.role == 'assistant' and not m.tool_calls %} to=user<|message|>{% endif %}",
+    ),
     "functionary": _template(_each("<function={{ f.name }}>{{ f.arguments | tojson }}</function>")),
     "text arguments": _template(
         _each("<tool_call>{{ f.name }}|{{ '' + f.arguments }}</tool_call>")
@@ -188,10 +214,25 @@ SINGLE = {"llama 3", "gpt-oss"}
 HIDDEN: dict[str, str] = {
     "granite 3": _template("", tools="write <|tool_call|> before {{ tools | tojson }}"),
     "phi 4": _template("", tools="<|tool_call|>...<|/tool_call|> {{ tools | tojson }}"),
+    "lfm 2.5 instruct": _template("", tools="List of tools: [{{ tools | tojson }}]"),
     "lfm 2": _template("", tools="<|tool_list_start|>{{ tools | tojson }}<|tool_list_end|>"),
     "hermes": _template("", tools="write <tool_call> for {{ tools | tojson }}"),
 }
 """Templates that describe tools, and know nothing of calls."""
+
+ACTIONS = (
+    "{% if tools %}<|tools|>{{ tools | tojson }}<|end|>{% endif %}"
+    "{% for m in messages %}"
+    "{% if m.tool_calls %}<|assistant|>\nAction:\n```json\n["
+    + _each(
+        '\n    {\n        "tool_name": "{{ f.name }}",\n        "parameters":'
+        " {{ f.arguments | tojson(indent=4) }}\n    }{{ '' if loop.last else ',' }}"
+    )
+    + "\n]```\n{% else %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endif %}{% endfor %}"
+    "<|system|>Write 'Action:' and a list.<|end|>"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+"""Command R+: JSON over several lines, and a reminder after every conversation."""
 
 UNAWARE = (
     "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"

@@ -18,7 +18,7 @@ from llmlocal._chat._output._format import Slot
 from llmlocal._templates import ChatTemplate
 from llmlocal.errors import TemplateError
 
-from .families import FAMILIES, HIDDEN, SINGLE, UNAWARE
+from .families import ACTIONS, FAMILIES, HIDDEN, SINGLE, UNAWARE
 
 QUESTION = {"role": "user", "content": "q"}
 TEXTS = {"s", "t"}  # arguments that are strings
@@ -145,6 +145,22 @@ def test_a_template_that_hides_calls_has_a_known_format(family: str) -> None:
     assert not form.is_native
     calls = [ToolCall("abcdefgh1", "f", '{"s": "a"}'), ToolCall("abcdefgh2", "g", "{}")]
     assert parsed((form,), form.write(calls)) == [("f", {"s": "a"}), ("g", {})]
+
+
+def test_what_a_template_adds_to_every_conversation_is_no_part_of_the_calls() -> None:
+    (form,) = find_formats(ChatTemplate(ACTIONS))
+    assert form.marker == "Action:"
+    assert not form.is_anywhere
+    calls = [ToolCall("", "f", '{"s": "a"}'), ToolCall("", "g", "{}")]
+    written = form.write(calls)
+    assert "system" not in written
+    assert parsed((form,), written) == [("f", {"s": "a"}), ("g", {})]
+    spread = ChatTemplate(ACTIONS).render(
+        [QUESTION, {"role": "assistant", "tool_calls": [call.message for call in calls]}],
+        add_generation_prompt=False,
+    )
+    assert parsed((form,), spread.partition("<|assistant|>")[2]) == [("f", {"s": "a"}), ("g", {})]
+    assert parsed((form,), "You take Action: now") == []
 
 
 def test_a_template_that_knows_nothing_of_tools_gets_our_format() -> None:

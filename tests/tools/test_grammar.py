@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any, Literal
 
@@ -15,10 +16,15 @@ from llmlocal._templates import ChatTemplate, ReasoningTags
 from llmlocal.errors import ParameterError
 
 from .accepting import accepts, problem_of
-from .families import FAMILIES, HIDDEN, UNAWARE
+from .families import ACTIONS, FAMILIES, HIDDEN, UNAWARE
 
 TAGS = ReasoningTags("<think>", "</think>")
-ALL = {**FAMILIES, **{f"{name}, hidden": text for name, text in HIDDEN.items()}, "own": UNAWARE}
+ALL = {
+    **FAMILIES,
+    **{f"{name}, hidden": text for name, text in HIDDEN.items()},
+    "own": UNAWARE,
+    "actions": ACTIONS,
+}
 
 
 def weather(
@@ -90,6 +96,27 @@ def test_none_is_text_without_a_call(family: str) -> None:
     accepts = acceptor(Answer(forms(family), TOOLS, "none"))
     assert accepts("Hello <b>!")
     assert not accepts(written(family, ("now", "{}")))
+
+
+@pytest.mark.parametrize("family", ALL)
+def test_text_that_has_to_obey_something_is_that_or_calls(family: str) -> None:
+    text = '%json {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}'
+    call = written(family, ("now", "{}"))
+    held = Answer(forms(family), TOOLS, "auto", text=text)
+    auto = acceptor(held)
+    assert auto('{"n": 1}')
+    assert auto(call)
+    assert not auto("Hello")
+    assert not auto(f"Hello {call}")
+    assert not auto('{"n": "a"}')
+    none = acceptor(replace(held, mode="none"))
+    assert none('{"n": 1}')
+    assert not none(call)
+    assert not none("Hello")
+    reasoned = acceptor(replace(held, reasoning=TAGS))
+    assert reasoned('<think>hm</think>\n\n{"n": 1}')
+    assert not reasoned("<think>hm</think>Hello")
+    assert not reasoned("<think>hm")
 
 
 @pytest.mark.parametrize("family", ALL)

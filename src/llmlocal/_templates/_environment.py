@@ -89,6 +89,8 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             with meter.nested():
                 return super().call(context, function, *args, **kwargs)
         receiver = getattr(function, "__self__", None)
+        if type(receiver) is list and function.__name__ == "append":
+            return meter.append(receiver, *args)
         if isinstance(receiver, str) or isinstance(function, FormatMethod):
             kwargs = {name: value for name, value in kwargs.items() if name not in _FROM_COMPILER}
             if isinstance(function, FormatMethod):
@@ -102,6 +104,8 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         if isinstance(obj, str) and attr in _UNSAFE_METHODS:
             return False
+        if type(obj) is list and attr == "append":  # Kimi's templates collect ids with it
+            return True
         return super().is_safe_attribute(obj, attr, value)
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:

@@ -48,8 +48,8 @@ class Meter:
     """The budget of one rendering; used by one thread."""
 
     def __init__(self, limits: Limits, inputs: Mapping[str, object]) -> None:
-        # Containers seen so far, kept alive so that an id stays theirs.  Templates can't change
-        # a container, so what was found out once stays true.
+        # Containers seen so far, kept alive so that an id stays theirs.  Templates can change one
+        # only through `append`, so what was found out stays true until then.
         self._known: dict[int, tuple[object, Facts]] = {}
         self._depth = 0
         self._made = 0
@@ -129,6 +129,35 @@ class Meter:
             is_data &= facts.is_data
         self.tick(len(children))
         return Facts(weight, is_own, is_data)
+
+    def append(self, target: list[Any], value: object) -> None:
+        """``target.append(value)``; what was known of all that may hold ``target`` is forgotten."""
+        if self._holds(value, target):
+            message = "the chat template puts a list into itself"
+            raise TemplateLimitError(message)
+        before, added = self.inspect(target), self.inspect(value)
+        facts = Facts(
+            before.weight + added.weight,
+            before.is_own and added.is_own,
+            before.is_data and added.is_data,
+        )
+        self.allow(facts.weight)
+        target.append(value)
+        self._known.clear()
+        self._known[id(target)] = (target, facts)
+
+    def _holds(self, value: object, target: object) -> bool:
+        """Whether ``target`` is ``value`` or lies in it, however deep."""
+        waiting, seen = [value], set[int]()
+        while waiting:
+            each = waiting.pop()
+            if each is target:
+                return True
+            if isinstance(each, Mapping | list | tuple | set | frozenset) and id(each) not in seen:
+                seen.add(id(each))
+                self.tick(len(each))
+                waiting += each.values() if isinstance(each, Mapping) else each
+        return False
 
     def admit(self, value: Any) -> Any:
         """``value``, a container that was just made, if it is small enough."""

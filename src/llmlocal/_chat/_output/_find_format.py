@@ -30,9 +30,8 @@ def _json_call(opening: str, closing: str) -> tuple[str | Slot, ...]:
 
 
 _HERMES = ToolFormat("", _json_call("<tool_call>\n", "\n</tool_call>"), "\n", "")
-OWN_FORMAT = replace(_HERMES, between=None, is_native=False, takes_tools=False)
-"""What Hermes began and Qwen took up, which most models have seen.  One call an answer: a model that
-was not trained to call would repeat itself."""
+OWN_FORMAT = replace(_HERMES, is_native=False, takes_tools=False)
+"""What Hermes began and Qwen took up, which most models have seen."""
 
 _PYTHONIC = ToolFormat(
     "<|tool_call_start|>[",
@@ -88,6 +87,7 @@ _NAMED: tuple[tuple[tuple[str, ...], tuple[ToolFormat, ...]], ...] = (
 # Templates that describe tools, and leave the calls to whoever renders the content.
 _HIDDEN: tuple[tuple[str, ToolFormat], ...] = (
     ("<|tool_list_start|>", _PYTHONIC),  # LFM2
+    ("List of tools: [", _PYTHONIC),  # LFM2.5
     ("<|/tool_call|>", ToolFormat("<|tool_call|>[", _json_call("", ""), ", ", "]<|/tool_call|>")),
     ("<|tool_call|>", ToolFormat("<|tool_call|>[", _json_call("", ""), ", ", "]")),  # Granite 3
     ("<tool_call>", _HERMES),

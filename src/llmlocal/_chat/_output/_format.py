@@ -20,7 +20,7 @@ from llmlocal._chat._output._call import ToolCall
 from llmlocal._chat._output._values import QUOTE, dialect_segments
 from llmlocal._templates import Segment
 
-__all__ = ["Parameters", "Slot", "ToolFormat", "json_type"]
+__all__ = ["JsonType", "Parameters", "Slot", "ToolFormat", "json_type"]
 
 _TAGS = re.compile(r"\s*((?:<[^<>\s]+>\w*|\[[A-Z_]+\])+)")
 
@@ -90,12 +90,17 @@ class ToolFormat:
     def marker(self) -> str:
         """What shows that a call begins."""
         tags = _TAGS.match(self.head)
-        return tags[1] if tags else self.head.strip()
+        return tags[1] if tags else self.head.strip().partition("\n")[0]
 
     @property
     def is_anywhere(self) -> bool:
         """Whether a call may follow text; what has no tag is a call at the beginning only."""
         return self.marker[:1] == "<" or _TAGS.match(self.head) is not None
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the model's template knows it, so that the model does."""
+        return self.is_native or self.takes_tools
 
     @property
     def fixed_texts(self) -> list[str]:

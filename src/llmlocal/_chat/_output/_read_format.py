@@ -38,6 +38,8 @@ _OF_EACH_TYPE: dict[str, Any] = {
 }
 _UNFINISHED_TAG = re.compile(r"<[^<>\s]*$")
 _CUT_TAG = re.compile(r"^[^<>\s]*>")
+_UNFINISHED_WORD = re.compile(r"\s\w+=$")
+_WHOLE_TAG = re.compile(r"<[^<>\s]+>")
 
 
 def read_format(render: Render) -> ToolFormat | None:
@@ -47,8 +49,6 @@ def read_format(render: Render) -> ToolFormat | None:
     if one is None:
         return None
     two = _calls_text(render, [_TWO, _TWO], header, end)
-    if _NAMES[0] not in one or one.count(_NAMES[0]) != 1:
-        return None
     reader = _JsonReader if _json_span(one) else _TagReader
     try:
         found = reader(render, header, end).read(one, two if two and _NAMES[1] in two else None)
@@ -83,10 +83,15 @@ def _calls_text(
     if _NAMES[0] not in output:
         return None
     opened = render([_QUESTION])
-    start = max(len(_common(header, output)), len(opened) if output.startswith(opened) else 0)
+    shared = _common(header, output)
+    if len(shared) < len(header):  # " to=" of " to=user" belongs to what is different
+        shared = _UNFINISHED_WORD.sub("", shared)
+    start = max(len(shared), len(opened) if output.startswith(opened) else 0)
     text = output[start:]
     last = max(text.rfind(word) for word in (*_NAMES, *_IDS, *_KEYS, *_VALUES))
     stop = text.find(end.strip(), last) if end.strip() else -1
+    if stop < 0 and _WHOLE_TAG.search(tail := _common_end(end, text[last:])):
+        stop = len(text) - len(tail)
     return text if stop < 0 else text[:stop]
 
 
@@ -162,9 +167,18 @@ class _JsonReader(_Reader):
         found = ToolFormat(
             outer, call, between, first.tail[len(closing) :], first_index=first_index
         )
-        if _rendered(found, 2) != two:
+        if _rendered(found, 2) != _compact(two):
             raise _NotUnderstoodError
         return found
+
+
+def _compact(text: str) -> str:
+    """The same, with the arguments as ``json.dumps`` writes them."""
+    found, at = "", 0
+    while (span := _json_span(text, at)) is not None:
+        found += text[at : span[0]] + json.dumps(_TWO)
+        at = span[1]
+    return found + text[at:]
 
 
 class _Pieces:
@@ -183,7 +197,7 @@ def _pieces(text: str, number: int) -> _Pieces:
     name = text.find(_NAMES[number])
     begin = 0 if number == 0 else text.find(_NAMES[number]) - 200
     span = _json_span(text, max(name, 0)) or _json_span(text, max(begin, 0))
-    if name < 0 or span is None:
+    if name < 0 or span is None or text.count(_NAMES[number]) != 1:
         raise _NotUnderstoodError
     spans = [(name, name + len(_NAMES[number]), Slot.NAME), (*span, Slot.ARGUMENTS)]
     id_ = text.find(_IDS[number])
@@ -244,8 +258,7 @@ class _TagReader(_Reader):
     """Arguments that stand between tags of their own."""
 
     def read(self, one: str, two: str | None) -> ToolFormat:
-        after_name = one.partition(_NAMES[0])[2]
-        to_key, shown, rest = after_name.partition(_KEYS[0])
+        to_key, shown, rest = one.rpartition(_NAMES[0])[2].partition(_KEYS[0])
         _, shown_value, _ = rest.partition(_VALUES[0])
         if not shown or not shown_value or two is None:
             raise _NotUnderstoodError
@@ -259,8 +272,7 @@ class _TagReader(_Reader):
         parameters = Parameters(
             opening, middle, closing.removeprefix(quote), separator, is_raw=is_raw
         )
-        name_end = to_key[: len(to_key) - len(opening)]
-        return self._outer(one, two, name_end, tail[len(closing) :], parameters)
+        return self._outer(one, two, tail[len(closing) :], parameters)
 
     def _middles(self) -> tuple[dict[str, str], str, bool]:
         """What stands between name and value for each type; what strings are quoted with."""
@@ -277,9 +289,7 @@ class _TagReader(_Reader):
             raise _NotUnderstoodError
         return {**middles, "string": string.removesuffix(quote)}, quote, not quote
 
-    def _outer(
-        self, one: str, two: str, name_end: str, tail: str, parameters: Parameters
-    ) -> ToolFormat:
+    def _outer(self, one: str, two: str, tail: str, parameters: Parameters) -> ToolFormat:
         """What stands around the calls; ``tail`` stands after the arguments of the last."""
         head = one.partition(_NAMES[0])[0]
         last_value = two.find(_VALUES[1])
@@ -289,18 +299,27 @@ class _TagReader(_Reader):
         closing = _common(rest, tail)
         rest = rest[len(closing) :]
         opening = _common_end(rest, head)
-        index: list[str | Slot] = []
-        call = _call(opening, [Slot.NAME, name_end, Slot.ARGUMENTS, *index], closing)
+        names = [self._names(two, name, parameters) for name in _NAMES]
+        inner, first_index = _indexed(*names)
         found = ToolFormat(
             head[: len(head) - len(opening)],
-            call,
+            _call(opening, [*inner, Slot.ARGUMENTS], closing),
             rest[: len(rest) - len(opening)],
             tail[len(closing) :],
             parameters,
+            first_index=first_index,
         )
         if parameters.is_raw and _rendered(found, 2) != two:
             raise _NotUnderstoodError
         return found
+
+    def _names(self, text: str, name: str, parameters: Parameters) -> list[str | Slot]:
+        """A call from its name to its arguments; some templates write the name twice."""
+        between = text[text.find(name) : text.find(_KEYS[0], text.find(name))]
+        pieces: list[str | Slot] = []
+        for fixed in between.removesuffix(parameters.opening).split(name)[1:]:
+            pieces += [Slot.NAME, fixed]
+        return pieces
 
 
 def _between(text: str, first: str, second: str) -> str:
@@ -309,7 +328,7 @@ def _between(text: str, first: str, second: str) -> str:
 
 def _before_value(text: str, value: Any) -> str:
     """What stands before a value that is written in JSON, or as Python shows it."""
-    for start in range(min(len(text), 200)):
+    for start in reversed(range(min(len(text), 200))):  # before it a type may be named: "null"
         for length in (len(json.dumps(value)), len(repr(value))):
             try:
                 if _read_value(text[start : start + length]) == value:

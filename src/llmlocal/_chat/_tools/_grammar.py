@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llmlocal._chat._output._format import Parameters, Slot, ToolFormat, json_type
+from llmlocal._chat._output._format import JsonType, Parameters, Slot, ToolFormat
 from llmlocal._chat._output._values import QUOTE
 from llmlocal._chat._tools._raw import raw_body
 from llmlocal._chat._tools._tool import Tool, is_string
+from llmlocal._chat._tools._types import allowed_types, of_types
 from llmlocal._generation._schema import engine_schema
 from llmlocal._templates import ReasoningTags
 from llmlocal.errors import ParameterError
@@ -26,7 +27,9 @@ __all__ = ["Answer", "tool_grammar"]
 
 _DEFINITIONS = ("$defs", "definitions")
 _MOST_CALLS = 32  # in one answer
+_MOST_REFERENCES = 20  # from one schema to the next
 _SPACE = r"/[ \n]{0,4}/"
+_JSON_PIECE = re.compile(r'"[^"]*"|[{}\[\]]|[^"{}\[\]]+')
 _ANNOTATIONS = {"title", "description", "default", "examples", "example", "deprecated", "$comment"}
 
 
@@ -42,6 +45,7 @@ class Answer:
         reasoning: The tags of reasoning, for a model that reasons.
         is_open: Whether the prompt has opened the reasoning.
         may_reason: Whether the answer may begin with reasoning.
+        text: What an answer without calls is held to, as the right side of a rule; None for any text.
     """
 
     formats: tuple[ToolFormat, ...]
@@ -51,6 +55,7 @@ class Answer:
     reasoning: ReasoningTags | None = None
     is_open: bool = False
     may_reason: bool = True
+    text: str | None = None
 
 
 Controls = Callable[[str], Mapping[int, str]]
@@ -94,16 +99,22 @@ class _Grammar:
             calls = [self._calls(i, form) for i, form in enumerate(answer.formats)]
             return self._rule("calls", " | ".join(calls))
         direct = answer.reasoning.direct if answer.reasoning else ""
-        text = self._free(self._markers(), first=True)
+        if answer.text is None:
+            text = self._free(self._markers(), first=True)
+        else:
+            text = self._rule("text", answer.text)
         plain = f"({self._literal(direct)})? {text}" if direct else text
         if answer.mode == "none":
             return self._rule("body", plain)
         ways = [plain]
         for i, form in enumerate(answer.formats):
+            if answer.text is not None and not form.is_anywhere:
+                ways.append(self._calls_beside_json(i, form))
+                continue
             before = (
                 self._up_to(form.marker, self._markers())
-                if form.is_anywhere
-                else f"{_SPACE} {self._literal(form.marker)}"
+                if form.is_anywhere and answer.text is None
+                else self._at_start(form.marker)
             )
             lead = f"({self._literal(direct)})? " if direct and form.is_anywhere else ""
             ways.append(f"{lead}{before} {self._after_marker(i, form)}")
@@ -114,7 +125,7 @@ class _Grammar:
         marks = [tags.closing, *(self._markers() if self._answer.mode != "none" else [])]
         closed = f"{self._up_to(tags.closing, marks)} {_SPACE} {self._body()}"
         ways = [closed]
-        if self._answer.mode != "required":
+        if self._answer.mode != "required" and self._answer.text is None:
             ways.append(self._free(marks))  # the model may be cut, or end, while it reasons
         if self._answer.mode != "none":
             # A call ends the reasoning: it would be lost there.
@@ -138,6 +149,13 @@ class _Grammar:
             if first and not form.is_anywhere:
                 body += rf" & ~/\s*{_pattern(form.marker)}(?s:.*)/"
         return self._terminal(body)
+
+    def _at_start(self, mark: str) -> str:
+        """A mark at the beginning of the answer; white space before it is part of it."""
+        items = self._items(mark)
+        if not items or items[0].startswith("<["):
+            return " ".join([_SPACE, *items])
+        return " ".join([rf"/[ \n]{{0,4}}{_pattern(json.loads(items[0]))}/", *items[1:]])
 
     def _up_to(self, mark: str, marks: Sequence[str]) -> str:
         """Text and, at the first of these marks, that mark."""
@@ -183,6 +201,12 @@ class _Grammar:
             self._alternatives(first, form, skip_head=True)
         return f"{opening} {first} {self._more(number, form)}"
 
+    def _calls_beside_json(self, number: int, form: ToolFormat) -> str:
+        """All calls, where the answer may be JSON too: in the same pieces, so that neither hides the other."""
+        name = f"whole_{number}"
+        self._alternatives(name, form, skip_head=False, as_json=True)
+        return f"{self._literal(form.opening)} {name} {self._more(number, form)}"
+
     def _more(self, number: int, form: ToolFormat) -> str:
         closing = self._literal(form.closing)
         if form.between is None or not self._answer.is_parallel:
@@ -192,13 +216,26 @@ class _Grammar:
             self._alternatives(name, form, skip_head=False)
         return f"({self._literal(form.between)} {name}){{0,{_MOST_CALLS - 1}}} {closing}"
 
-    def _alternatives(self, name: str, form: ToolFormat, *, skip_head: bool) -> None:
+    def _alternatives(
+        self, name: str, form: ToolFormat, *, skip_head: bool, as_json: bool = False
+    ) -> None:
         self._rules[name] = ""  # its place
         pieces = form.call[1:] if skip_head and isinstance(form.call[0], str) else form.call
-        ways = [self._call(form, pieces, tool, i) for i, tool in enumerate(self._answer.tools)]
+        ways = [
+            self._call(form, pieces, tool, i, as_json=as_json)
+            for i, tool in enumerate(self._answer.tools)
+        ]
         self._rules[name] = " | ".join(ways)
 
-    def _call(self, form: ToolFormat, pieces: Sequence[str | Slot], tool: Tool, number: int) -> str:
+    def _call(
+        self,
+        form: ToolFormat,
+        pieces: Sequence[str | Slot],
+        tool: Tool,
+        number: int,
+        *,
+        as_json: bool,
+    ) -> str:
         items: list[str] = []
         text = ""  # Neighbouring fixed text is written as one.
         for piece in pieces:
@@ -208,7 +245,8 @@ class _Grammar:
             if piece is Slot.NAME:
                 text += tool.name
                 continue
-            items.append(self._literal(text))
+            parts = _JSON_PIECE.findall(text) if as_json else [text]
+            items += map(self._literal, parts)
             text = ""
             if piece is Slot.ARGUMENTS:
                 items.append(self._arguments(form, tool, number))
@@ -248,22 +286,23 @@ class _Grammar:
     def _parameter(
         self, form: Parameters, key: str, value: Any, schema: Mapping[str, Any], where: str
     ) -> str:
-        value = value if isinstance(value, Mapping) else {}
-        kind = "string" if is_string(value) else "object"
-        if form.is_raw and is_string(value):
-            head = f"{form.opening}{key}{form.middle['string']}"
-            body = raw_body(value, form.closing, where)
-            return f"{self._literal(head)} {self._raw(body, form.closing)}"
-        types = _json_types(value)
-        middles = sorted({form.middle[each] for each in types})
-        if len(middles) > 1:
-            middles = [form.middle[kind if kind in types else types[0]]]
+        value = _followed(value if isinstance(value, Mapping) else {}, schema)
+        groups: dict[str, list[JsonType]] = {}  # What stands before the value tells of its type.
+        for kind in allowed_types(value):
+            groups.setdefault(form.middle[kind], []).append(kind)
         defined = {key: schema[key] for key in _DEFINITIONS if key in schema}
-        head = f"{form.opening}{key}{middles[0]}"
-        text, _ = engine_schema({**defined, **value})
-        inner = self._rule(f"value_{len(self._rules)}", f"%json {text}")
-        closing = f" {self._literal(form.closing)}" if form.closing else ""
-        return f"{self._literal(head)} {inner}{closing}"
+        ways: list[str] = []
+        for middle, types in groups.items():
+            own = of_types(value, types) if len(groups) > 1 else value
+            head = self._literal(f"{form.opening}{key}{middle}")
+            if form.is_raw and (is_string(own) or types == ["string"]):
+                body = raw_body(own, form.closing, where)
+                ways.append(f"{head} {self._raw(body, form.closing)}")
+                continue
+            text, _ = engine_schema({**defined, **own})
+            inner = self._rule(f"value_{len(self._rules)}", f"%json {text}")
+            ways.append(f"{head} {inner} {self._literal(form.closing)}")
+        return " | ".join(ways)
 
     def _raw(self, body: str | Sequence[str], closing: str) -> str:
         """A string as it is, and what closes it."""
@@ -354,7 +393,7 @@ class _Dialect:
         if "const" in schema or "enum" in schema:
             values = schema.get("enum", [schema.get("const")])
             return self._rule(" | ".join(self._written(value) for value in values))
-        types = _json_types(schema)
+        types = allowed_types(schema)
         if len(types) > 1:
             kinds = [{**schema, "type": each} for each in types]
             return self._rule(" | ".join(self.value(each, path) for each in kinds))
@@ -433,15 +472,17 @@ def _closed(schema: Mapping[str, Any]) -> dict[str, Any]:
     return closed
 
 
-def _json_types(schema: Mapping[str, Any]) -> list[str]:
-    """The JSON types that a schema allows, as far as it says."""
-    given = schema.get("type")
-    if isinstance(given, str | list):
-        names = [given] if isinstance(given, str) else list(given)
-        return ["number" if name == "integer" else name for name in names] or ["string"]
-    values = schema.get("enum", [schema["const"]] if "const" in schema else [])
-    found = list(dict.fromkeys(json_type(value) for value in values))
-    return [*found] or ["string", "number", "boolean", "null", "array", "object"]
+def _followed(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a schema that only refers to another one stands for."""
+    for _ in range(_MOST_REFERENCES):
+        name = str(schema.get("$ref", ""))
+        found: Any = root
+        for part in name.removeprefix("#/").split("/") if name.startswith("#/") else ():
+            found = found.get(part) if isinstance(found, Mapping) else None
+        if found is root or not isinstance(found, Mapping):
+            break
+        schema = {**found, **{key: value for key, value in schema.items() if key != "$ref"}}
+    return schema
 
 
 def _quoted(text: str) -> str:
