@@ -43,3 +43,24 @@ def test_a_named_tool_is_called_once(llm: LLM) -> None:
     assert [call["function"]["name"] for call in called["tool_calls"]] == ["weather"]
     assert result["content"].startswith("It rains in ")
     assert reply == session.history[-1]["content"]
+
+
+def test_an_answer_is_calls_or_obeys_the_schema(llm: LLM) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"mood": {"enum": ["good", "bad"]}},
+        "required": ["mood"],
+        "additionalProperties": False,
+    }
+    tools = TOOLS[7:9]
+    for seed in range(3):
+        reply = llm.chat(
+            "How are you?", tools=tools, schema=schema, temp=1.5, seed=seed, max_tokens=60
+        )
+        if reply.finish_reason == "tool_calls":
+            assert reply.parsed is None
+            assert not reply
+        elif reply.finish_reason == "stop":
+            assert reply.parsed["mood"] in ("good", "bad")
+    answer = llm.chat("How are you?", tools=tools, schema=schema, tool_choice="none", temp=0)
+    assert answer.parsed["mood"] in ("good", "bad")

@@ -108,7 +108,7 @@ def test_the_choice_reaches_the_grammar(choice: str) -> None:
     ("options", "complaint"),
     [
         ({"tool_choice": "nope"}, "tool_choice must be"),
-        ({"parallel_tool_calls": 1}, "parallel_tool_calls must be True or False"),
+        ({"parallel_tool_calls": 1}, "parallel_tool_calls must be True, False or None"),
         ({"tools": [5]}, "must be a function"),
     ],
 )

@@ -22,7 +22,7 @@ from llmlocal._templates import (
     checked_messages,
     encode_prompt,
 )
-from llmlocal.errors import TemplateError
+from llmlocal.errors import ParameterError, TemplateError
 
 __all__ = ["Setting", "compose"]
 
@@ -35,7 +35,7 @@ class Setting:
         template: As :class:`llmlocal.ChatSession` takes it.
         tools: What the model may call.
         tool_choice: Whether it does.
-        is_parallel: Whether it may call several at once.
+        is_parallel: Whether it may call several at once; None for what its template has.
         documents: For the template.
         variables: For the template.
         overflow: What to do when the conversation outgrows the context.
@@ -43,18 +43,20 @@ class Setting:
             left out before.
         max_tokens: What the answer may have.
         has_budget: Whether the reasoning has one; then the engine tells where it ends.
+        constraint: What the answer obeys; with tools, an answer without calls.
     """
 
     template: str | ChatTemplate | None
     tools: tuple[Tool, ...]
     tool_choice: ToolChoice
-    is_parallel: bool
+    is_parallel: bool | None
     documents: Sequence[Mapping[str, Any]] | None
     variables: Mapping[str, Any]
     overflow: Overflow
     first: int
     max_tokens: int | None
     has_budget: bool = False
+    constraint: Constraint | None = None
 
 
 def compose(model: ChatModel, messages: Sequence[Message], setting: Setting) -> tuple[Prompt, int]:
@@ -100,7 +102,8 @@ def compose(model: ChatModel, messages: Sequence[Message], setting: Setting) -> 
     if not tokens:
         raise TemplateError("the chat template makes an empty prompt of these messages")
     tags, is_open = _reasoning(template, text, messages[-1])
-    calls = _calls(model, use, None if setting.has_budget else tags, is_open=is_open)
+    answer_tags = None if setting.has_budget else tags
+    calls = _calls(model, use, answer_tags, is_open=is_open, constraint=setting.constraint)
     # Without a budget the grammar of the calls has the reasoning in it.
     reasoning = _for_engine(tags, is_open=is_open) if calls is None or setting.has_budget else None
     prompt = Prompt(
@@ -110,7 +113,8 @@ def compose(model: ChatModel, messages: Sequence[Message], setting: Setting) -> 
         first - n_head,
         control_texts(model, _fixed_text(use, tags)),
         reasoning,
-        calls=calls,
+        setting.constraint,
+        calls,
     )
     return prompt, kept
 
@@ -148,11 +152,22 @@ def _fixed_text(use: ToolUse, tags: ReasoningTags | None) -> str:
 
 
 def _calls(
-    model: ChatModel, use: ToolUse, tags: ReasoningTags | None, *, is_open: bool
+    model: ChatModel,
+    use: ToolUse,
+    tags: ReasoningTags | None,
+    *,
+    is_open: bool,
+    constraint: Constraint | None,
 ) -> Constraint | None:
     """What an answer that may call tools is held to; None where there are none."""
     if not use.tools:
         return None
-    answer = Answer(use.formats, use.allowed, use.mode, use.is_parallel, tags, is_open)
+    rule = constraint.rule if constraint else None
+    if constraint and rule is None:
+        raise ParameterError(
+            f"{constraint.option}= can't hold for an answer that may call tools: schema= and choices="
+            " can; ask for it in a turn of its own, or with tools=[]"
+        )
+    answer = Answer(use.formats, use.allowed, use.mode, use.is_parallel, tags, is_open, text=rule)
     text = tool_grammar(answer, lambda text: control_texts(model, text), model.is_end_token)
     return replace(Constraint.lark(text), option="tools")

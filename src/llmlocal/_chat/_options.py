@@ -21,8 +21,8 @@ class AnswerOptions(Options, total=False):
     """What the model may call: functions, pydantic models, OpenAI's dicts, or an MCP listing."""
     tool_choice: ToolChoice
     """``"auto"`` (as the model likes), ``"none"``, ``"required"``, or a tool's name.  Default "auto"."""
-    parallel_tool_calls: bool
-    """Whether one answer may call several tools.  Default True."""
+    parallel_tool_calls: bool | None
+    """Whether one answer may call several tools.  Default None: if its template knows tools."""
 
 
 class RunOptions(AnswerOptions, total=False):

@@ -6,7 +6,6 @@ import copy
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast, get_args, overload
 
@@ -26,6 +25,7 @@ from llmlocal._chat._saved import (
 from llmlocal._chat._stream import AsyncChatStream, ChatStream
 from llmlocal._chat._tools import Tool, ToolChoice, ToolLike, as_tools, tool_dicts
 from llmlocal._chat._turn import Busy, Prompt, Turn
+from llmlocal._generation._constraint import CONSTRAINTS
 from llmlocal._generation._options import Options, RequestOptions, check_names, merged_options
 from llmlocal._generation._reply import TokenCallback
 from llmlocal._quote import quote
@@ -63,7 +63,8 @@ class ChatSession:
         tools: What the model may call: functions, pydantic models, OpenAI's dicts, or what an MCP
             client lists.  The reply has the calls; :meth:`run` makes them.
         tool_choice: ``"auto"`` (as the model likes), ``"none"``, ``"required"``, or a tool's name.
-        parallel_tool_calls: Whether one answer may call several tools.
+        parallel_tool_calls: Whether one answer may call several tools.  None: if the model's
+            template knows tools; others are likely to repeat themselves.
         documents: Texts to answer from, for templates that take them.
         variables: More variables of the template, such as ``{"enable_thinking": False}``.
         overflow: What to do when the conversation outgrows the context: ``"error"`` raises a
@@ -101,7 +102,7 @@ class ChatSession:
         template: str | ChatTemplate | None = None,
         tools: Sequence[ToolLike] | None = None,
         tool_choice: ToolChoice = "auto",
-        parallel_tool_calls: bool = True,
+        parallel_tool_calls: bool | None = None,
         documents: Sequence[Mapping[str, Any]] | None = None,
         variables: Mapping[str, Any] | None = None,
         overflow: Overflow = "error",
@@ -490,14 +491,10 @@ class ChatSession:
             first=self.first,
             max_tokens=request["max_tokens"],
             has_budget=checked.reasoning_budget is not None,
+            constraint=checked.constraint,
         )
         sent = self._compose([*self.history, *added], setting)
-        if checked.constraint is not None and sent.calls is not None:
-            raise ParameterError(
-                f"{checked.constraint.option}= can't hold for an answer that may call tools; ask for"
-                " it in a turn of its own, or with tools=[]"
-            )
-        return _request(request, sent), replace(sent, constraint=checked.constraint)
+        return _request(request, sent), sent
 
     def _compose(self, messages: list[dict[str, Any]], setting: Setting) -> Prompt:
         """The prompt for the history and what is added to it."""
@@ -516,8 +513,9 @@ class ChatSession:
 def _request(options: Options, sent: Prompt) -> Options:
     """The options of the request for an answer to a prompt."""
     request = options.copy()
-    if sent.calls is not None:
-        request["grammar"] = sent.calls
+    if sent.calls is not None:  # The grammar of the calls has the constraint in it.
+        kept = {name: value for name, value in options.items() if name not in CONSTRAINTS}
+        request = cast("Options", {**kept, "grammar": sent.calls})
     if sent.reasoning is None:
         request.pop("reasoning_budget", None)  # There is nothing to end.
     else:

@@ -179,8 +179,10 @@ class Turn:
             SchemaError: The answer breaks what could only be checked, or its type refuses it.
         """
         facts = dict(completion.__dict__)
-        if self._has_tools:
-            facts["parsed"] = None  # The text with its calls is no value.
+        if self._has_tools:  # The text with its calls is no value.
+            is_value = not self.tool_calls and completion.finish_reason == "stop"
+            constraint = self._constraint if is_value else None
+            facts["parsed"] = Unread(constraint) if constraint else None
         if self.tool_calls and completion.finish_reason == "stop":
             facts["finish_reason"] = "tool_calls"
         reply = ChatReply(

@@ -55,6 +55,13 @@ class Constraint:
         """
         return cls("grammar", "lark", text)
 
+    @property
+    def rule(self) -> str | None:
+        """The same as the right side of a rule in Lark; None for what can't be part of a grammar."""
+        if self.kind == "json":
+            return f"%json {self.text}"
+        return self.text.removeprefix("start: ") if self.option == "choices" else None
+
     def read(self, answer: str) -> object:
         """The value that a whole answer stands for.
 

@@ -87,7 +87,7 @@ def tool_use(
     tools: Sequence[Tool],
     choice: ToolChoice,
     *,
-    is_parallel: bool,
+    is_parallel: bool | None,
     template: ChatTemplate,
     messages: Sequence[Message] = (),
 ) -> ToolUse:
@@ -98,12 +98,16 @@ def tool_use(
         TemplateError: It is not known how this template's model calls tools.
     """
     mode, allowed = chosen(choice, tools)
-    if not isinstance(cast("object", is_parallel), bool):
-        raise ParameterError(f"parallel_tool_calls must be True or False, got {is_parallel!r:.60}")
+    if not isinstance(cast("object", is_parallel), bool | None):
+        raise ParameterError(
+            f"parallel_tool_calls must be True, False or None, got {is_parallel!r:.60}"
+        )
     if tools:
+        formats = find_formats(template)
+        if is_parallel is None:
+            is_parallel = formats[0].is_trained
         is_named = choice not in ("auto", "none", "required")
-        is_several = is_parallel and not is_named
-        return ToolUse(tuple(tools), allowed, mode, is_several, find_formats(template))
+        return ToolUse(tuple(tools), allowed, mode, is_parallel and not is_named, formats)
     # Calls of earlier turns are shown also when nothing may be called any more.
     if any(message.get("tool_calls") or message.get("role") == "tool" for message in messages):
         try:
