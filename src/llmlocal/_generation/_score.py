@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from llmlocal._quote import quote
-from llmlocal._tokens import Prompt, check_text, token_ids
+from llmlocal._tokens import Prompt, check_prompt, check_text, is_token_ids, token_ids
 from llmlocal.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 else:  # numpy is imported by those who score, and not by everybody who loads a model.
     Ids = Numbers = Flags = Any
 
-__all__ = ["Score", "ScoredText", "read_score", "scored_text"]
+__all__ = ["Score", "ScoredText", "read_score", "scored_texts"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,33 @@ class ScoredText:
     score_from: int
 
 
-def scored_text(tokenizer: _core.Tokenizer, text: str, after: Prompt) -> ScoredText:
+def scored_texts(
+    tokenizer: _core.Tokenizer, text: str | Sequence[str], after: Prompt | Sequence[str]
+) -> list[ScoredText]:
+    """The tokens to evaluate for a text or several, as :meth:`llmlocal.LLM.score` takes them.
+
+    Args:
+        tokenizer: The model's.
+        text: What is scored.
+        after: What comes before it; for several texts, one for all or one for each.
+
+    Raises:
+        ParameterError: There is nothing to score, or not one of ``after`` for each text.
+    """
+    check_prompt(text)
+    check_prompt(after)
+    texts = [text] if isinstance(text, str) else list(text)
+    is_shared = isinstance(after, str) or is_token_ids(after)
+    befores = [after] * len(texts) if is_shared else list(cast("Sequence[Prompt]", after))
+    if len(befores) != len(texts):
+        raise ParameterError(f"there are {len(texts)} texts, but {len(befores)} of after=")
+    return [
+        _scored_text(tokenizer, each, cast("Prompt", before))
+        for each, before in zip(texts, befores, strict=True)
+    ]
+
+
+def _scored_text(tokenizer: _core.Tokenizer, text: str, after: Prompt) -> ScoredText:
     """The tokens to evaluate.
 
     A token that lies across the border of ``after`` and ``text`` belongs to the text.
