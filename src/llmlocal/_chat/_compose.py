@@ -24,7 +24,7 @@ from llmlocal._templates import (
 )
 from llmlocal.errors import ParameterError, TemplateError
 
-__all__ = ["Setting", "compose"]
+__all__ = ["Setting", "compose", "compose_next"]
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,17 @@ def compose(model: ChatModel, messages: Sequence[Message], setting: Setting) -> 
         calls,
     )
     return prompt, kept
+
+
+def compose_next(model: ChatModel, history: Sequence[Message], setting: Setting) -> Prompt:
+    """What the next turn's prompt will begin with.
+
+    The end of an answer may be encoded in another way then than it was sampled.
+    """
+    answered = history[-1]["role"] != "user"
+    coming: list[Message] = [{"role": "user", "content": "?"}] if answered else []
+    sent, _ = compose(model, [*history, *coming], replace(setting, overflow="error", first=0))
+    return sent
 
 
 def _for_engine(tags: ReasoningTags | None, *, is_open: bool) -> Reasoning | None:

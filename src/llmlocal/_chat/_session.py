@@ -1,4 +1,8 @@
-"""A conversation: a value that remembers what was said, and asks the model for the next answer."""
+"""A conversation: a value that remembers what was said, and asks the model for the next answer.
+
+Over 400 lines: two thirds are the signatures and the documentation of one public class, which
+users read in one place; its work is done in the modules beside it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal, cast, get_args, overload
 
-from llmlocal._chat._compose import Setting, compose
+from llmlocal._chat._ask import ask
+from llmlocal._chat._compose import Setting, compose, compose_next
+from llmlocal._chat._history import added_messages, copied, record
 from llmlocal._chat._model import ChatModel, as_messages
 from llmlocal._chat._options import AnswerOptions, RunOptions
 from llmlocal._chat._overflow import Overflow, turn_starts
@@ -25,11 +31,10 @@ from llmlocal._chat._saved import (
 from llmlocal._chat._stream import AsyncChatStream, ChatStream
 from llmlocal._chat._tools import Tool, ToolChoice, ToolLike, as_tools, tool_dicts
 from llmlocal._chat._turn import Busy, Prompt, Turn
-from llmlocal._generation._constraint import CONSTRAINTS
-from llmlocal._generation._options import Options, RequestOptions, check_names, merged_options
+from llmlocal._generation._options import Options, RequestOptions, check_names
 from llmlocal._generation._reply import TokenCallback
 from llmlocal._quote import quote
-from llmlocal._templates import ChatTemplate, Message, checked_messages
+from llmlocal._templates import ChatTemplate, Message
 from llmlocal._typing import Unpack
 from llmlocal.errors import ParameterError
 
@@ -115,7 +120,7 @@ class ChatSession:
         check_names(options, also=_SETTINGS)
         RequestOptions({}, **options).check()
         self._model = model
-        self.history = _checked(as_messages(messages, system))
+        self.history = copied(as_messages(messages, system))
         self.template = template
         self.tools = tools
         self.tool_choice = tool_choice
@@ -422,22 +427,7 @@ class ChatSession:
         """
         evaluated = b""
         if state and self.history:
-            # What the next turn will begin with: the end of an answer may be encoded in another way
-            # then than it was sampled.
-            answered = self.history[-1]["role"] != "user"
-            coming: list[Message] = [{"role": "user", "content": "?"}] if answered else []
-            setting = Setting(
-                template=self.template,
-                tools=self._tools,
-                tool_choice=self.tool_choice,
-                is_parallel=self.parallel_tool_calls,
-                documents=self.documents,
-                variables=self.variables,
-                overflow="error",
-                first=0,
-                max_tokens=None,
-            )
-            sent, _ = compose(self._model, [*self.history, *coming], setting)
+            sent = compose_next(self._model, self.history, self._setting())
             evaluated = self._model.save_state(sent.tokens)
         write_file(Path(path), self.to_json(), evaluated)
 
@@ -460,7 +450,7 @@ class ChatSession:
     # --- How it works ----------------------------------------------------------------------------
 
     def _turn(self, prompt: str | Message | Sequence[Message] | None) -> Turn:
-        added = _added(prompt)
+        added = added_messages(prompt)
         return Turn(self._busy, lambda reply: self._record(added, reply))
 
     def _prepare(
@@ -470,31 +460,8 @@ class ChatSession:
         options: AnswerOptions,
     ) -> tuple[Options, Prompt]:
         """What to ask the model for, and the prompt."""
-        given: dict[str, Any] = {**options}
-        tools = given.pop("tools", None)
-        choice = given.pop("tool_choice", self.tool_choice)
-        is_parallel = given.pop("parallel_tool_calls", self.parallel_tool_calls)
-        request = merged_options({"max_tokens": None, **self.options}, cast("Options", given))
-        checked = RequestOptions({}, **request)
-        checked.check()
-        added = _added(prompt)
-        if not self.history and not added:
-            raise ParameterError("there is nothing to answer: the history is empty")
-        setting = Setting(
-            template=self.template,
-            tools=self._tools if tools is None else as_tools(tools),
-            tool_choice=choice,
-            is_parallel=is_parallel,
-            documents=self.documents,
-            variables={**self.variables, **(variables or {})},
-            overflow=self.overflow,
-            first=self.first,
-            max_tokens=request["max_tokens"],
-            has_budget=checked.reasoning_budget is not None,
-            constraint=checked.constraint,
-        )
-        sent = self._compose([*self.history, *added], setting)
-        return _request(request, sent), sent
+        messages = [*self.history, *added_messages(prompt)]
+        return ask(self._compose, messages, self._setting(), self.options, options, variables)
 
     def _compose(self, messages: list[dict[str, Any]], setting: Setting) -> Prompt:
         """The prompt for the history and what is added to it."""
@@ -502,43 +469,17 @@ class ChatSession:
         return sent
 
     def _record(self, added: list[dict[str, Any]], reply: ChatReply) -> None:
-        if reply.is_partial and not (reply or reply.reasoning or reply.tool_calls):
-            return
-        if not added and self.history[-1]["role"] == "assistant":
-            self.history[-1] = _joined(self.history[-1], reply.message)
-        else:
-            self.history += [*added, reply.message]
+        record(self.history, added, reply)
 
-
-def _request(options: Options, sent: Prompt) -> Options:
-    """The options of the request for an answer to a prompt."""
-    request = options.copy()
-    if sent.calls is not None:  # The grammar of the calls has the constraint in it.
-        kept = {name: value for name, value in options.items() if name not in CONSTRAINTS}
-        request = cast("Options", {**kept, "grammar": sent.calls})
-    if sent.reasoning is None:
-        request.pop("reasoning_budget", None)  # There is nothing to end.
-    else:
-        request["reasoning"] = sent.reasoning
-    return request
-
-
-def _added(prompt: str | Message | Sequence[Message] | None) -> list[dict[str, Any]]:
-    if prompt is None:
-        return []
-    return _checked(as_messages([prompt] if isinstance(prompt, Mapping) else prompt))
-
-
-def _checked(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """Copies of the messages, which are what they should be."""
-    checked_messages(messages)
-    return [copy.deepcopy(dict(message)) for message in messages]
-
-
-def _joined(begun: dict[str, Any], rest: dict[str, Any]) -> dict[str, Any]:
-    """A message that was continued."""
-    joined = {key: value for key, value in begun.items() if key != "partial"} | rest
-    for key in ("content", "reasoning_content"):
-        if begun.get(key):
-            joined[key] = begun[key] + (rest.get(key) or "")
-    return joined
+    def _setting(self) -> Setting:
+        return Setting(
+            template=self.template,
+            tools=self._tools,
+            tool_choice=self.tool_choice,
+            is_parallel=self.parallel_tool_calls,
+            documents=self.documents,
+            variables=self.variables,
+            overflow=self.overflow,
+            first=self.first,
+            max_tokens=None,
+        )
