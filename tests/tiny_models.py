@@ -268,3 +268,12 @@ def _write_vocab(writer: gguf.GGUFWriter, vocab: Vocab) -> None:
         writer.add_uint32(f"tokenizer.ggml.{name}_token_id", token)
     for name, flag in vocab.flags.items():
         writer.add_bool(f"tokenizer.ggml.{name}", flag)
+
+
+def fill_in_model(folder: Path) -> Path:
+    """A model with tokens for what goes between two texts."""
+    model = llama()
+    control = [model.vocab.id(text) for text in ("<|im_start|>", "<|eom_id|>", "<tool_call>")]
+    names = ("fim_pre_token_id", "fim_suf_token_id", "fim_mid_token_id")
+    settings = {f"tokenizer.ggml.{name}": token for name, token in zip(names, control, strict=True)}
+    return model.changed(settings=settings).write(folder / "fills-in.gguf")

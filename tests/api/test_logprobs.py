@@ -15,6 +15,7 @@ from llmlocal import LLM, ContextOverflowError, EngineClosedError, ParameterErro
 from ..conftest import OpenTiny
 from ..tiny_models import llama
 from ..tiny_vocab import bpe_vocab
+from .waiting import wait_until
 
 PROMPT = "the quick brown fox"
 
@@ -174,16 +175,56 @@ def test_a_token_across_the_border_belongs_to_the_text(tiny_llm: LLM) -> None:
         assert text in tiny_llm.detokenize(score.tokens.tolist())
 
 
+def test_ids_are_scored_as_their_text(tiny_llm: LLM) -> None:
+    text = "the quick brown"
+    ids = tiny_llm.tokenize(text, add_special=False)
+    by_ids, by_text = tiny_llm.score(ids), tiny_llm.score(text)
+    assert by_ids.tokens.tolist() == by_text.tokens.tolist()
+    assert by_ids.logprobs == pytest.approx(by_text.logprobs)
+    several = tiny_llm.score([ids, ids[:-1]], after=ids[:2])
+    assert [len(each.tokens) for each in several] == [len(ids), len(ids) - 1]
+
+
+def test_the_likeliest_come_with_each_token(tiny_llm: LLM) -> None:
+    score = tiny_llm.score("the quick brown", logprobs=3)
+    assert len(score.per_token) == len(score.tokens)
+    for i, each in enumerate(score.per_token):
+        assert each.id == score.tokens[i]
+        assert each.logprob == score.logprobs[i]
+        assert tiny_llm.detokenize([each.id], special=True) == each.text
+        assert len(each.top) == 3
+        assert (each.top[0].logprob <= each.logprob) == score.is_greedy[i]
+    assert all(each.top == () for each in tiny_llm.score("the quick brown").per_token)
+    with pytest.raises(ParameterError, match="logprobs"):
+        tiny_llm.score("a b", logprobs=21)
+
+
+def test_scoring_in_a_task_can_be_cancelled(tiny_llm: LLM) -> None:
+    async def main() -> None:
+        score = await tiny_llm.ascore(" fox", after="the quick brown", logprobs=1)
+        expected = tiny_llm.score(" fox", after="the quick brown")
+        assert score.logprobs == pytest.approx(expected.logprobs, abs=2e-3)
+        task = asyncio.ensure_future(tiny_llm.ascore("a b " * 200))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    wait_until(lambda: tiny_llm.stats().sequences_active == 0)
+
+
 def test_what_can_not_be_scored_is_refused(tiny_llm: LLM) -> None:
     wrong: Any
-    for wrong in ("", 5, "\ud800", [5], None):
+    for wrong in ("", 5, "\ud800", [0.5], [2**31], None):
         with pytest.raises(ParameterError):
             tiny_llm.score(wrong)
     with pytest.raises(ParameterError, match="2 texts, but 1 of after="):
         tiny_llm.score(["a", "b"], after=["a"])
     with pytest.raises(ContextOverflowError):
         tiny_llm.score("a b " * 600)
-    assert tiny_llm.score([]) == []
+    nothing: list[str] = []
+    assert tiny_llm.score(nothing) == []
     tiny_llm.close()
     with pytest.raises(EngineClosedError):
         tiny_llm.score("a")

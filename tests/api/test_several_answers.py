@@ -11,7 +11,7 @@ import pytest
 from llmlocal import LLM, ParameterError, RequestError
 
 from ..conftest import OpenTiny
-from ..tiny_models import llama
+from ..tiny_models import fill_in_model
 
 PROMPT = " ".join(["the quick brown fox jumps over the lazy dog"] * 4)
 TEMPLATE = "{% for m in messages %}{{ m.content }}{% endfor %}"
@@ -70,14 +70,6 @@ def test_several_answers_are_no_stream(tiny_llm: LLM) -> None:
 
 
 # --- Filling in -----------------------------------------------------------------------------------
-
-
-def fill_in_model(folder: Path) -> Path:
-    model = llama()
-    control = [model.vocab.id(text) for text in ("<|im_start|>", "<|eom_id|>", "<tool_call>")]
-    names = ("fim_pre_token_id", "fim_suf_token_id", "fim_mid_token_id")
-    settings = {f"tokenizer.ggml.{name}": token for name, token in zip(names, control, strict=True)}
-    return model.changed(settings=settings).write(folder / "fills-in.gguf")
 
 
 def test_infill_puts_the_texts_between_the_models_own_tokens(

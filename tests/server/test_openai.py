@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
-from .conftest import Served
+from llmlocal import LLM, ModelPool
+
+from ..tiny_models import fill_in_model
+from .conftest import Serve, Served
 
 MESSAGES: Any = [{"role": "user", "content": "hello there"}]
 
@@ -136,6 +140,57 @@ def test_completions(client: openai.OpenAI) -> None:
     assert "".join(chunk.choices[0].text for chunk in chunks) == alone
     with pytest.raises(openai.BadRequestError, match="prompt"):
         client.completions.create(prompt=[["x"]], **options)  # type: ignore[arg-type]
+
+
+def test_echo_with_logprobs(client: openai.OpenAI) -> None:
+    options: Any = {"model": "tiny-llama", "max_tokens": 3, "temperature": 0, "logprobs": 2}
+    alone = client.completions.create(prompt="one two", **options).choices[0]
+    told = client.completions.create(prompt="one two", echo=True, n=2, **options).choices
+    for choice in told:
+        scored = choice.logprobs
+        assert alone.logprobs
+        assert scored
+        assert choice.text == "one two" + alone.text
+        assert "".join(scored.tokens or []) == choice.text
+        assert scored.tokens[-3:] == alone.logprobs.tokens
+        assert len(scored.token_logprobs) == len(scored.top_logprobs) == len(scored.tokens)
+        assert [choice.text.index(scored.tokens[0]), *scored.text_offset[1:]] == scored.text_offset
+        assert scored.text_offset[-3] == len("one two")
+        assert all(len(each) == 2 for each in scored.top_logprobs if each is not None)
+    body = {"prompt": "one two", "add_special": False}
+    ids: Any = client.post("/../tokenize", body=body, cast_to=dict)["tokens"]
+    only = client.completions.create(prompt=ids, echo=True, **{**options, "max_tokens": 0})
+    scored = only.choices[0].logprobs
+    assert scored
+    assert len(scored.tokens) == len(ids)
+    chunks = list(client.completions.create(prompt=ids, echo=True, stream=True, **options))
+    texts = [
+        token for chunk in chunks if (given := chunk.choices[0].logprobs) for token in given.tokens
+    ]
+    assert texts == told[0].logprobs.tokens
+    single = client.completions.create(prompt=ids[:1], echo=True, **options).choices[0]
+    assert single.logprobs
+    assert len(single.logprobs.tokens) == 4
+
+
+def test_a_gap_is_filled(serve: Serve, tmp_path: Path) -> None:
+    with LLM(fill_in_model(tmp_path), device="cpu", n_ctx=512, progress=False) as llm:
+        filled = llm.infill("the quick", "brown", max_tokens=6, temp=0)
+        served = serve(ModelPool({"m": llm}))
+        with openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0) as client:
+            options: Any = {"model": "m", "suffix": "brown", "max_tokens": 6, "temperature": 0}
+            done = client.completions.create(prompt="the quick", echo=True, **options)
+            assert done.choices[0].text == f"the quick{filled}"
+            chunks = client.completions.create(prompt="the quick", stream=True, **options)
+            assert "".join(chunk.choices[0].text for chunk in chunks) == filled
+            for wrong in ({"prompt": [[1]]}, {"prompt": "a", "echo": True, "logprobs": 1}):
+                with pytest.raises(openai.BadRequestError, match="suffix"):
+                    client.completions.create(**{**options, **wrong})
+
+
+def test_a_gap_needs_a_model_that_fills_it(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="can't fill in"):
+        client.completions.create(model="tiny-llama", prompt="a", suffix="b")
 
 
 def respond(client: openai.OpenAI, **options: Any) -> Any:

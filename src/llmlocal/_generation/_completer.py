@@ -18,7 +18,7 @@ from llmlocal._generation._options import (
     recommended_options,
 )
 from llmlocal._generation._reply import Reply, TokenCallback, check_callback
-from llmlocal._generation._score import Score, scored_texts
+from llmlocal._generation._score import Score, is_one, read_score, scored_texts
 from llmlocal._generation._several import check_several, counting_answers, in_rows
 from llmlocal._generation._stream import Stream, wait_for, wait_for_all
 from llmlocal._loading import LoadOptions, load
@@ -245,6 +245,24 @@ class Completer(LoadedModel):
             lambda: self._submit([prompt], callback, options)[0], self._generator.waker
         )
 
+    def infill_prompt(self, prefix: str, suffix: str) -> list[int]:
+        r"""The prompt that asks for what goes between two texts, as token ids.
+
+        For all that :meth:`infill` does not do: streams, several answers, asyncio.
+
+        Args:
+            prefix: As in :meth:`infill`.
+            suffix: As in :meth:`infill`.
+
+        Raises:
+            RequestError: The model has no tokens for this.
+
+        Example:
+            >>> async for piece in llm.astream(llm.infill_prompt("x = ", "\nprint(x)")):
+            ...     print(piece)
+        """
+        return infill_prompt(self._open_tokenizer(), prefix, suffix)
+
     def infill(self, prefix: str, suffix: str, **options: Unpack[Options]) -> Completion:
         r"""What goes between two texts, for models that were trained to fill in (mostly for code).
 
@@ -260,28 +278,34 @@ class Completer(LoadedModel):
             >>> llm.infill("def add(a, b):\n    return ", "\n\nprint(add(1, 2))", max_tokens=16)
             'a + b'
         """
-        tokenizer = self._open_tokenizer()
-        tokens = infill_prompt(tokenizer, prefix, suffix)
+        tokens = self.infill_prompt(prefix, suffix)
         return wait_for(self._submit([tokens], None, options)[0])
 
     @overload
     def score(  # type: ignore[overload-overlap]  # as above
-        self, text: str, *, after: Prompt = ""
+        self, text: Prompt, *, after: Prompt = "", logprobs: int = 0
     ) -> Score: ...
     @overload
-    def score(self, text: Sequence[str], *, after: Prompt | Sequence[str] = "") -> list[Score]: ...
     def score(
-        self, text: str | Sequence[str], *, after: Prompt | Sequence[str] = ""
+        self,
+        text: Sequence[str] | Sequence[Sequence[int]],
+        *,
+        after: Prompts = "",
+        logprobs: int = 0,
+    ) -> list[Score]: ...
+    def score(
+        self, text: Prompts, *, after: Prompts = "", logprobs: int = 0
     ) -> Score | list[Score]:
         """How likely the model finds a text: the logprob of each of its tokens.
 
         Args:
-            text: A text, or a list of texts, which are evaluated together; a beginning that they
-                share is evaluated once.
+            text: A text, the ids of its tokens, or a list of either, which are evaluated together; a
+                beginning that they share is evaluated once.
             after: What comes before the text and is not scored itself: text, or token ids; for a
                 list of texts, one for all or one for each.  Without it, the first token is scored
                 where the model's texts begin with a token of their own (BOS), and else left out:
                 it has nothing to come after.
+            logprobs: So many of the likeliest tokens at each place are in ``per_token``, 0 to 20.
 
         Raises:
             ContextOverflowError: Both together have more tokens than ``n_ctx``.
@@ -291,9 +315,27 @@ class Completer(LoadedModel):
             >>> llm.score(" Paris", after="The capital of France is").sum
             -1.1
         """
+        replies = self._submit_scores(text, after, logprobs)
+        found = wait_for_all(replies, lambda _: None)
+        scores = [read_score(each, logprobs) for each in found]
+        return scores[0] if is_one(text) else scores
+
+    async def ascore(self, text: Prompt, *, after: Prompt = "", logprobs: int = 0) -> Score:
+        """How likely the model finds a text, without blocking the event loop; see :meth:`score`.
+
+        Cancelling the task stops the evaluation.
+        """
+        stream = AsyncStream(
+            lambda: self._submit_scores(text, after, logprobs)[0],
+            self._generator.waker,
+            until_end=True,
+        )
+        return read_score(await stream.result(), logprobs)
+
+    def _submit_scores(self, text: Prompts, after: Prompts, logprobs: int) -> list[Reply]:
+        check_whole("logprobs", logprobs, 0, 20, is_optional=False)
         asked = scored_texts(self._open_tokenizer(), text, after)
-        scores = self._generator.score(asked)
-        return scores[0] if isinstance(text, str) else scores
+        return self._generator.submit_scores(asked, max(logprobs, 1), model=self)
 
     def _submit(
         self,

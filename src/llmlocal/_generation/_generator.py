@@ -16,8 +16,7 @@ from llmlocal._generation._async import Waker
 from llmlocal._generation._guide import Guide
 from llmlocal._generation._order import prefix_order
 from llmlocal._generation._reply import Reply, TokenCallback
-from llmlocal._generation._score import Score, ScoredText, read_score
-from llmlocal._generation._stream import SLICE_MS
+from llmlocal._generation._score import ScoredText
 from llmlocal._log import pass_on_log
 from llmlocal._machine import spare_bytes
 from llmlocal._prefix_cache import (
@@ -32,7 +31,6 @@ from llmlocal.errors import EngineClosedError, ParameterError
 
 if TYPE_CHECKING:
     from llmlocal._generation._constraint import Constraint
-    from llmlocal._generation._logprobs import RawLogprobs
     from llmlocal._generation._options import RequestOptions
     from llmlocal._generation._reasoning import Reasoning
     from llmlocal._loading import Loaded
@@ -193,8 +191,16 @@ class Generator:
             reasons=options.reasoning is not None,
         )
 
-    def score(self, texts: Sequence[ScoredText]) -> list[Score]:
-        """How likely texts are; they are evaluated together."""
+    def submit_scores(
+        self, texts: Sequence[ScoredText], logprobs: int, *, model: object
+    ) -> list[Reply]:
+        """Have texts scored together; the replies have no text, and a logprob for each token.
+
+        Args:
+            texts: The tokens.
+            logprobs: So many of the likeliest with each token.
+            model: Held until the scores are there.
+        """
         sampling = _core.SamplingParams()
         specs = [
             _core.RequestSpec(
@@ -203,16 +209,19 @@ class Generator:
                 max_tokens=None,
                 stops=[],
                 timeout=None,
+                logprobs=logprobs,
                 score_from=text.score_from,
             )
             for text in texts
         ]
         order = prefix_order([text.tokens for text in texts])
         requests = self._engine.submit([specs[place] for place in order])
-        scores = {
-            place: _wait_for_score(request) for place, request in zip(order, requests, strict=True)
+        token_bytes = self._open_tokenizer().token_bytes
+        replies = {
+            place: Reply(request, seed=0, token_bytes=token_bytes, model=model)
+            for place, request in zip(order, requests, strict=True)
         }
-        return [scores[place] for place in range(len(texts))]
+        return [replies[place] for place in range(len(texts))]
 
     def _mask(
         self, options: RequestOptions, grammar: _core.Grammar | None
@@ -274,17 +283,6 @@ class Generator:
         self._guide.close()
         self._tokenizer = None
         self._formats.clear()
-
-
-def _wait_for_score(request: _core.Request) -> Score:
-    given: list[tuple[int, RawLogprobs]] = []
-    while True:
-        # In slices: Python sees Ctrl-C between two calls into the extension.
-        events, outcome, _ = request.read(SLICE_MS, until_end=True)
-        given += [(token, logprobs) for token, _, logprobs in events if logprobs is not None]
-        if outcome is not None:
-            outcome.raise_error()
-            return read_score(given)
 
 
 def _prefix_files(loaded: Loaded, options: GeneratorOptions) -> _core.PrefixFilesOptions | None:

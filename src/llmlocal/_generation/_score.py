@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from llmlocal._quote import quote
-from llmlocal._tokens import Prompt, check_prompt, check_text, is_token_ids, token_ids
+from llmlocal._tokens import Prompt, Prompts, check_prompt, check_text, is_token_ids, token_ids
 from llmlocal.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     Flags = npt.NDArray[np.bool_]
 
     from llmlocal import _core
-    from llmlocal._generation._logprobs import RawLogprobs
+    from llmlocal._generation._completion import Completion
+    from llmlocal._generation._logprobs import TokenLogprob
 
 else:  # numpy is imported by those who score, and not by everybody who loads a model.
     Ids = Numbers = Flags = Any
 
-__all__ = ["Score", "ScoredText", "read_score", "scored_texts"]
+__all__ = ["Score", "ScoredText", "is_one", "read_score", "scored_texts"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +39,14 @@ class Score:
             ``(n,)``, float64, <= 0.
         is_greedy: Whether each is the likeliest at its place, ``(n,)``, bool: if all are, the model
             would write this text at temperature 0.
+        per_token: The same for each token, with its text, and with as many of the likeliest at its
+            place as ``logprobs=`` asked for.
     """
 
     tokens: Ids
     logprobs: Numbers
     is_greedy: Flags
+    per_token: tuple[TokenLogprob, ...] = ()
 
     @property
     def sum(self) -> float:
@@ -71,14 +75,12 @@ class ScoredText:
     score_from: int
 
 
-def scored_texts(
-    tokenizer: _core.Tokenizer, text: str | Sequence[str], after: Prompt | Sequence[str]
-) -> list[ScoredText]:
+def scored_texts(tokenizer: _core.Tokenizer, text: Prompts, after: Prompts) -> list[ScoredText]:
     """The tokens to evaluate for a text or several, as :meth:`llmlocal.LLM.score` takes them.
 
     Args:
         tokenizer: The model's.
-        text: What is scored.
+        text: What is scored: text, or the ids of its tokens; or several.
         after: What comes before it; for several texts, one for all or one for each.
 
     Raises:
@@ -86,38 +88,43 @@ def scored_texts(
     """
     check_prompt(text)
     check_prompt(after)
-    texts = [text] if isinstance(text, str) else list(text)
-    is_shared = isinstance(after, str) or is_token_ids(after)
-    befores = [after] * len(texts) if is_shared else list(cast("Sequence[Prompt]", after))
+    texts = [cast("Prompt", text)] if is_one(text) else [*cast("Sequence[Prompt]", text)]
+    before = [cast("Prompt", after)] * len(texts) if is_one(after) else None
+    befores = before if before is not None else [*cast("Sequence[Prompt]", after)]
     if len(befores) != len(texts):
         raise ParameterError(f"there are {len(texts)} texts, but {len(befores)} of after=")
     return [
-        _scored_text(tokenizer, each, cast("Prompt", before))
-        for each, before in zip(texts, befores, strict=True)
+        _scored_text(tokenizer, each, before) for each, before in zip(texts, befores, strict=True)
     ]
 
 
-def _scored_text(tokenizer: _core.Tokenizer, text: str, after: Prompt) -> ScoredText:
+def is_one(prompt: Prompts) -> bool:
+    """Whether it is one text, or the ids of one, and not several."""
+    return isinstance(prompt, str) or is_token_ids(prompt)
+
+
+def _scored_text(tokenizer: _core.Tokenizer, text: Prompt, after: Prompt) -> ScoredText:
     """The tokens to evaluate.
 
     A token that lies across the border of ``after`` and ``text`` belongs to the text.
 
     Args:
         tokenizer: The model's.
-        text: What is scored.
+        text: What is scored: text, or the ids of its tokens.
         after: What comes before it: text, or the ids of its tokens.
 
     Raises:
         ParameterError: There is nothing to score, or it is no text.
     """
 
-    def encode(given: str) -> list[int]:
+    def encode(given: Prompt) -> list[int]:
+        if not isinstance(given, str):
+            return token_ids(given)
         check_text(given)
         return tokenizer.encode([(given, True)], add_special=False)
 
-    before = encode(after) if isinstance(after, str) else token_ids(after)
-    if isinstance(after, str):
-        check_text(text)
+    before = encode(after)
+    if isinstance(after, str) and isinstance(text, str):
         tokens = encode(after + text)
         shared = next(
             (i for i, (a, b) in enumerate(zip(before, tokens, strict=False)) if a != b),
@@ -130,18 +137,25 @@ def _scored_text(tokenizer: _core.Tokenizer, text: str, after: Prompt) -> Scored
         tokens, shared = [tokenizer.bos, *tokens], shared + 1
     if len(tokens) <= max(shared, 1):
         raise ParameterError(
-            f"there is nothing to score in the text {quote(text)}: a token is scored after another"
+            f"there is nothing to score in {quote(text)}: a token is scored after another"
             " one; after= may be the token with which the model ends its texts"
         )
     return ScoredText(tokens, max(shared, 1))
 
 
-def read_score(given: Sequence[tuple[int, RawLogprobs]]) -> Score:
-    """What the engine says of the tokens of a text."""
+def read_score(completion: Completion, logprobs: int) -> Score:
+    """What the engine says of the tokens of a text.
+
+    Args:
+        completion: What it gave, with the likeliest token at each place at least.
+        logprobs: How many of the likeliest were asked for.
+    """
     import numpy as np
 
+    given = completion.logprobs or ()
     return Score(
-        np.array([token for token, _ in given], dtype=np.int32),
-        np.array([logprobs[0] for _, logprobs in given], dtype=np.float64),
-        np.array([logprobs[1] for _, logprobs in given], dtype=np.bool_),
+        np.array([each.id for each in given], dtype=np.int32),
+        np.array([each.logprob for each in given], dtype=np.float64),
+        np.array([each.top[0].id == each.id for each in given], dtype=np.bool_),
+        given if logprobs else tuple(replace(each, top=()) for each in given),
     )

@@ -20,6 +20,7 @@ __all__ = [
     "chat_replies",
     "text_events",
     "text_replies",
+    "together",
 ]
 
 T = TypeVar("T")
@@ -115,14 +116,14 @@ def text_events(llm: LLM, job: TextJob) -> AsyncGenerator[Event, None]:
 
 async def chat_replies(llm: LLM, job: ChatJob) -> list[ChatReply]:
     """The answers of a chat, all at once."""
-    return await _together(
+    return await together(
         [llm.achat(job.messages, **_seeded(job.options, i)) for i in range(job.n)]
     )
 
 
 async def text_replies(llm: LLM, job: TextJob) -> list[Completion]:
     """The continuations, all at once."""
-    return await _together(
+    return await together(
         [
             llm.agenerate(prompt, **_seeded(job.options, i))
             for prompt in job.prompts
@@ -192,7 +193,7 @@ async def _merged(answers: Sequence[AsyncGenerator[Event, None]]) -> AsyncGenera
         await _cancel(tasks)
 
 
-async def _together(works: Sequence[Awaitable[T]]) -> list[T]:
+async def together(works: Sequence[Awaitable[T]]) -> list[T]:
     """The results of all of them; if one fails, the others end too."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
-from llmlocal.server._answers import Piece, TextJob, text_events, text_replies
+from llmlocal.server._answers import Piece, TextJob, text_events, text_replies, together
 from llmlocal.server._http._body import read_fields
 from llmlocal.server._http._errors import refused
 from llmlocal.server._http._events import event_stream, sse
 from llmlocal.server._http._patience import while_connected
 from llmlocal.server._service import Service, service_of
+from llmlocal.server.openai._echo import NO_ECHO, Echo, echo_of
 from llmlocal.server.openai._errors import error_event
 from llmlocal.server.openai._logprobs import completion_logprobs
 from llmlocal.server.openai._options import MOST_ANSWERS, sampling_options
@@ -38,12 +40,9 @@ async def completions(request: Request) -> Response:
     fields = await read_fields(request)
     name = service.name_of(fields.text("model"))
     job = _job(fields)
-    echo = fields.flag("echo")
-    if echo and job.options.get("logprobs") is not None:
-        raise refused("logprobs", "those of a prompt are not to be had here; leave out echo")
     stream = fields.flag("stream")
     stream_options = fields.mapping("stream_options") or {}
-    fields.finish(HARMLESS, {"suffix": "a text with a gap is for LLM.infill, in process"})
+    fields.finish(HARMLESS, {})
     head = {
         "id": f"cmpl-{secrets.token_hex(12)}",
         "object": "text_completion",
@@ -53,12 +52,46 @@ async def completions(request: Request) -> Response:
     }
     if stream:
         with_usage = bool(stream_options.get("include_usage"))
-        events = _events(service, name, job, head, echo=echo, with_usage=with_usage)
+        events = _events(service, name, job, head, with_usage=with_usage)
         return await event_stream(request, events, error_event)
-    return JSONResponse(await while_connected(request, _whole(service, name, job, head, echo=echo)))
+    return JSONResponse(await while_connected(request, _whole(service, name, job, head)))
 
 
-def _job(fields: Fields) -> TextJob:
+@dataclass(frozen=True)
+class _Job:
+    """What is asked for.
+
+    Attributes:
+        prompts: Texts, or ids of tokens.
+        options: As :meth:`llmlocal.LLM.generate` takes them.
+        n: How many answers to each.
+        echo: Whether the prompt comes before each answer.
+        suffix: What comes after the gap that is to be filled; None where texts are continued.
+    """
+
+    prompts: Sequence[str | list[int]]
+    options: Mapping[str, Any]
+    n: int
+    echo: bool
+    suffix: str | None
+
+    def text_job(self, llm: LLM) -> TextJob:
+        """The same, as what the model is asked."""
+        if self.suffix is None:
+            return TextJob(self.prompts, self.options, self.n)
+        filled = [llm.infill_prompt(str(prompt), self.suffix) for prompt in self.prompts]
+        return TextJob(filled, self.options, self.n)
+
+    async def echoes(self, llm: LLM) -> list[Echo]:
+        """What comes before each answer."""
+        if not self.echo:
+            return [NO_ECHO] * (len(self.prompts) * self.n)
+        logprobs = self.options.get("logprobs")
+        found = await together([echo_of(llm, prompt, logprobs) for prompt in self.prompts])
+        return [echo for echo in found for _ in range(self.n)]
+
+
+def _job(fields: Fields) -> _Job:
     prompts = _prompts(fields)
     options = sampling_options(fields)
     # 16 is OpenAI's default.
@@ -69,7 +102,13 @@ def _job(fields: Fields) -> TextJob:
     best_of = fields.whole("best_of", 1, MOST_ANSWERS, n)
     if best_of != n:
         raise fields.error("best_of", "must be n: answers are not compared here")
-    return TextJob(prompts, options, n)
+    echo = fields.flag("echo")
+    suffix = fields.text("suffix") or None  # An empty one is none, as with OpenAI.
+    if suffix is not None and not all(isinstance(prompt, str) for prompt in prompts):
+        raise fields.error("suffix", "needs a prompt that is text")
+    if suffix is not None and echo and logprobs is not None:
+        raise refused("suffix", "a prompt with a gap has no logprobs; leave out echo, or logprobs")
+    return _Job(prompts, options, n, echo, suffix)
 
 
 def _prompts(fields: Fields) -> list[str | list[int]]:
@@ -91,52 +130,42 @@ def _is_token(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _INT32_MAX
 
 
-def _echoed(llm: LLM, job: TextJob, index: int, *, echo: bool) -> str:
-    prompt = job.prompts[index // job.n]
-    if not echo:
-        return ""
-    return prompt if isinstance(prompt, str) else llm.detokenize(prompt, special=True)
-
-
-async def _whole(
-    service: Service, name: str, job: TextJob, head: dict[str, Any], *, echo: bool
-) -> dict[str, Any]:
+async def _whole(service: Service, name: str, job: _Job, head: dict[str, Any]) -> dict[str, Any]:
     async with service.model(name) as llm:
-        replies = await text_replies(llm, job)
-        texts = [_echoed(llm, job, i, echo=echo) + str(reply) for i, reply in enumerate(replies)]
+        echoes = await job.echoes(llm)  # First: the answers adopt what was evaluated for them.
+        replies = await text_replies(llm, job.text_job(llm))
     service.metrics.answered(name, replies)
     choices = [
-        _choice(i, text, finish_reason(reply), completion_logprobs(reply.logprobs))
-        for i, (text, reply) in enumerate(zip(texts, replies, strict=True))
+        _choice(
+            i,
+            echo.text + str(reply),
+            finish_reason(reply),
+            _logprobs_of(echo, reply),
+        )
+        for i, (echo, reply) in enumerate(zip(echoes, replies, strict=True))
     ]
     return {**head, "choices": choices, "usage": usage_of(replies, len(job.prompts))}
 
 
 async def _events(
-    service: Service,
-    name: str,
-    job: TextJob,
-    head: dict[str, Any],
-    *,
-    echo: bool,
-    with_usage: bool,
+    service: Service, name: str, job: _Job, head: dict[str, Any], *, with_usage: bool
 ) -> AsyncGenerator[bytes, None]:
-    begun: set[int] = set()
     replies: dict[int, Completion] = {}
     async with service.model(name) as llm:
-        events = text_events(llm, job)
+        echoes = await job.echoes(llm)
+        for i, echo in enumerate(echoes if job.echo else ()):
+            scored = completion_logprobs(echo.scored or None, unscored=echo.unscored)
+            yield sse({**head, "choices": [_choice(i, echo.text, None, scored)]})
+        events = text_events(llm, job.text_job(llm))
         try:
             async for event in events:
-                before = ""
-                if event.index not in begun:
-                    begun.add(event.index)
-                    before = _echoed(llm, job, event.index, echo=echo)
                 if isinstance(event, Piece):
-                    choice = _choice(event.index, before + event.text, None)
+                    choice = _choice(event.index, event.text, None)
                 else:
-                    replies[event.index] = event.reply
-                    logprobs = completion_logprobs(event.reply.logprobs)
-                    choice = _choice(event.index, before, finish_reason(event.reply), logprobs)
+                    reply = replies[event.index] = event.reply
+                    offset = len(echoes[event.index].text)
+                    logprobs = completion_logprobs(reply.logprobs, offset=offset)
+                    choice = _choice(event.index, "", finish_reason(reply), logprobs)
                 yield sse({**head, "choices": [choice]})
         finally:
             await events.aclose()
@@ -145,6 +174,12 @@ async def _events(
     if with_usage:
         yield sse({**head, "choices": [], "usage": usage_of(ordered, len(job.prompts))})
     yield b"data: [DONE]\n\n"
+
+
+def _logprobs_of(echo: Echo, reply: Completion) -> dict[str, Any] | None:
+    if reply.logprobs is None:
+        return None
+    return completion_logprobs([*echo.scored, *reply.logprobs], unscored=echo.unscored)
 
 
 def _choice(

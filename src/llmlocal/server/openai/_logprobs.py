@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,22 +25,27 @@ def chat_logprobs(tokens: Sequence[TokenLogprob] | None) -> dict[str, Any] | Non
 
 
 def completion_logprobs(
-    tokens: Sequence[TokenLogprob] | None, offset: int = 0
+    tokens: Sequence[TokenLogprob] | None, *, unscored: Sequence[str] = (), offset: int = 0
 ) -> dict[str, Any] | None:
-    """Those of a completion, whose text begins at an offset; None where none were asked for."""
+    """Those of a completion, or of a piece of one; None where none were asked for.
+
+    Args:
+        tokens: Those with a logprob.
+        unscored: The texts of those before them, which have none.
+        offset: Where in the text the first one begins.
+    """
     if tokens is None:
         return None
-    offsets = []
-    for token in tokens:
-        offsets.append(offset)
-        offset += len(token.text)
+    texts = [*unscored, *(token.text for token in tokens)]
+    nothing = [None for _ in unscored]
+    top = [{each.text: _finite(each.logprob) for each in reversed(token.top)} for token in tokens]
     return {
-        "tokens": [token.text for token in tokens],
-        "token_logprobs": [_finite(token.logprob) for token in tokens],
-        "top_logprobs": [
-            {each.text: _finite(each.logprob) for each in reversed(token.top)} for token in tokens
+        "tokens": texts,
+        "token_logprobs": [*nothing, *(_finite(token.logprob) for token in tokens)],
+        "top_logprobs": [*nothing, *top],
+        "text_offset": [offset + n for n in accumulate(map(len, texts[:-1]), initial=0)][
+            : len(texts)
         ],
-        "text_offset": offsets,
     }
 
 
