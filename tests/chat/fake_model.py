@@ -175,6 +175,7 @@ class FakeStream:
             finish_reason="cancelled" if is_cut or self._is_refused else self._model.finish_reason,
             usage=Usage(self._prompt_tokens, 0, len(self._texts)),
             seed=7,
+            tokens=tuple(ord(piece[0]) for piece in self._pieces[: len(self._texts)]),
         )
 
 

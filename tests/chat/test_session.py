@@ -557,6 +557,20 @@ def test_reasoning_is_kept_apart() -> None:
     assert session.history[-1] == {"role": "assistant", "content": "42", "reasoning_content": "hm"}
 
 
+@pytest.mark.parametrize(
+    ("written", "count"),
+    [
+        ("<think>\nhm\n</think>\n\n42", len("<think>\nhm\n</think>")),
+        ("<think>hm</think>", len("<think>hm</think>")),
+        ("<think>hm, never done", len("<think>hm, never done")),
+        ("42 </think>", 0),
+    ],
+)
+def test_the_tokens_of_the_reasoning_are_counted(written: str, count: int) -> None:
+    usage = ChatSession(FakeModel(written, template=THINKING)).generate("q").usage
+    assert (usage.completion_tokens, usage.reasoning_tokens) == (len(written), count)
+
+
 def test_reasoning_is_kept_apart_while_it_comes() -> None:
     session = ChatSession(FakeModel("<think>hm</think>42", template=THINKING))
     stream = session.generate("q", streaming=True)

@@ -12,7 +12,7 @@ import pytest
 
 from llmlocal import LLM, ModelPool
 
-from ..tiny_models import fill_in_model
+from ..tiny_models import fill_in_model, llama
 from .conftest import Serve, Served
 
 MESSAGES: Any = [{"role": "user", "content": "hello there"}]
@@ -39,6 +39,7 @@ def test_a_chat(client: openai.OpenAI) -> None:
     assert done.usage.completion_tokens == 8
     assert done.usage.total_tokens == done.usage.prompt_tokens + 8
     assert done.usage.prompt_tokens_details.cached_tokens <= done.usage.prompt_tokens
+    assert done.usage.completion_tokens_details.reasoning_tokens == 0
 
 
 def test_a_stream_joins_to_the_same(client: openai.OpenAI) -> None:
@@ -171,6 +172,25 @@ def test_echo_with_logprobs(client: openai.OpenAI) -> None:
     single = client.completions.create(prompt=ids[:1], echo=True, **options).choices[0]
     assert single.logprobs
     assert len(single.logprobs.tokens) == 4
+
+
+def test_reasoning_is_counted(serve: Serve, tmp_path: Path) -> None:
+    template = (
+        "{% for m in messages %}<|im_start|>{{ m.role }} {{ m.content }}<|im_end|>{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant <think>{% endif %}{# </think> #}"
+    )
+    path = (
+        llama().changed(settings={"tokenizer.chat_template": template}).write(tmp_path / "r.gguf")
+    )
+    with LLM(path, device="cpu", n_ctx=512, progress=False) as llm:
+        served = serve(ModelPool({"tiny-llama": llm}))
+        with openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0) as client:
+            done = chat(client, logit_bias={"2": -100})
+            assert done.choices[0].message.reasoning_content
+            assert done.usage.completion_tokens_details.reasoning_tokens == 8
+            answered = respond(client, input="hello")
+            used = answered.usage
+            assert used.output_tokens_details.reasoning_tokens == used.output_tokens
 
 
 def test_a_gap_is_filled(serve: Serve, tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from llmlocal._chat._model import ChatModel, control_texts, find_template, render
+from llmlocal._chat._model import ChatModel, control_texts, count_through, find_template, render
 from llmlocal._chat._output import OutputParser
 from llmlocal._chat._overflow import Overflow, choose_first, room_for_answer, turn_starts
 from llmlocal._chat._tools import Answer, Tool, ToolChoice, ToolUse, tool_grammar, tool_use
@@ -22,7 +23,7 @@ from llmlocal._templates import (
     checked_messages,
     encode_prompt,
 )
-from llmlocal.errors import ParameterError, TemplateError
+from llmlocal.errors import EngineClosedError, ParameterError, TemplateError
 
 __all__ = ["Setting", "compose", "compose_next"]
 
@@ -115,6 +116,7 @@ def compose(model: ChatModel, messages: Sequence[Message], setting: Setting) -> 
         reasoning,
         setting.constraint,
         calls,
+        count_reasoning=partial(_count_reasoning, model, tags),
     )
     return prompt, kept
 
@@ -128,6 +130,14 @@ def compose_next(model: ChatModel, history: Sequence[Message], setting: Setting)
     coming: list[Message] = [{"role": "user", "content": "?"}] if answered else []
     sent, _ = compose(model, [*history, *coming], replace(setting, overflow="error", first=0))
     return sent
+
+
+def _count_reasoning(model: ChatModel, tags: ReasoningTags | None, tokens: Sequence[int]) -> int:
+    """How many of an answer's tokens are its reasoning, which it has."""
+    try:
+        return count_through(model, tokens, tags.closing) if tags else 0
+    except EngineClosedError:
+        return 0  # The answer is there, and the model was closed since.
 
 
 def _for_engine(tags: ReasoningTags | None, *, is_open: bool) -> Reasoning | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
@@ -33,6 +34,7 @@ __all__ = [
     "TextStream",
     "as_messages",
     "control_texts",
+    "count_through",
     "find_template",
     "has_template",
     "render",
@@ -233,6 +235,15 @@ def control_texts(model: ChatModel, text: str) -> dict[int, str]:
         for token in tokens
         if not model.detokenize([token])
     }
+
+
+def count_through(model: ChatModel, tokens: Sequence[int], mark: str) -> int:
+    """How many of the tokens there are up to the end of a mark; all of them where it is not there."""
+    return bisect_left(
+        range(len(tokens)),
+        True,
+        key=lambda n: mark in model.detokenize(tokens[:n], special=True),
+    )
 
 
 def as_messages(prompt: str | Sequence[Message], system: str | None = None) -> list[Message]:

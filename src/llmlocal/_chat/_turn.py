@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from llmlocal._chat._output import OutputParser, ToolCall
@@ -69,6 +69,7 @@ class Prompt:
         reasoning: Where the answer begins, for the engine; None where it begins at once.
         constraint: What the answer obeys.
         calls: What an answer that may call tools is held to.
+        count_reasoning: How many of an answer's tokens are its reasoning, if it has one.
     """
 
     text: str
@@ -79,6 +80,7 @@ class Prompt:
     reasoning: Reasoning | None = None
     constraint: Constraint | None = None
     calls: Constraint | None = None
+    count_reasoning: Callable[[Sequence[int]], int] = len
 
 
 class Turn:
@@ -100,6 +102,7 @@ class Turn:
         self._dropped_messages = 0
         self._constraint: Constraint | None = None
         self._has_tools = False
+        self._count_reasoning: Callable[[Sequence[int]], int] = len
         self._control_texts: Mapping[int, str] = {}
         self._heard: deque[str] = deque()
         self._parts: list[Part] = []
@@ -112,6 +115,7 @@ class Turn:
         self._dropped_messages = prompt.dropped_messages
         self._constraint = prompt.constraint
         self._has_tools = prompt.calls is not None
+        self._count_reasoning = prompt.count_reasoning
         self._control_texts = prompt.control_texts
 
     def callback(self, told: TokenCallback | None) -> TokenCallback | None:
@@ -185,6 +189,9 @@ class Turn:
             facts["parsed"] = Unread(constraint) if constraint else None
         if self.tool_calls and completion.finish_reason == "stop":
             facts["finish_reason"] = "tool_calls"
+        if self.reasoning:
+            count = self._count_reasoning(completion.tokens)
+            facts["usage"] = replace(completion.usage, reasoning_tokens=count)
         reply = ChatReply(
             self.answer,
             reasoning=self.reasoning,

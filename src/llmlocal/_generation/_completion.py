@@ -26,11 +26,13 @@ class Usage:
         prompt_tokens: Tokens in the prompt.
         cached_tokens: Of these, the ones that an earlier or running request had evaluated already.
         completion_tokens: Tokens in the answer.
+        reasoning_tokens: Of these, the ones of a chat's reasoning, its tags included.
     """
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    reasoning_tokens: int = 0
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from llmlocal._generation._logprobs import TokenLogprob
 from llmlocal._quote import quote
 from llmlocal._tokens import Prompt, Prompts, check_prompt, check_text, is_token_ids, token_ids
 from llmlocal.errors import ParameterError
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from llmlocal import _core
     from llmlocal._generation._completion import Completion
-    from llmlocal._generation._logprobs import TokenLogprob
 
 else:  # numpy is imported by those who score, and not by everybody who loads a model.
     Ids = Numbers = Flags = Any

@@ -205,7 +205,7 @@ async def _steps(
             "input_tokens": reply.usage.prompt_tokens,
             "input_tokens_details": {"cached_tokens": reply.usage.cached_tokens},
             "output_tokens": reply.usage.completion_tokens,
-            "output_tokens_details": {"reasoning_tokens": 0},
+            "output_tokens_details": {"reasoning_tokens": reply.usage.reasoning_tokens},
             "total_tokens": reply.usage.prompt_tokens + reply.usage.completion_tokens,
         },
     }

@@ -61,4 +61,7 @@ def usage_of(replies: Sequence[Completion], prompts: int = 1) -> dict[str, Any]:
         "prompt_tokens_details": {
             "cached_tokens": sum(reply.usage.cached_tokens for reply in firsts)
         },
+        "completion_tokens_details": {
+            "reasoning_tokens": sum(reply.usage.reasoning_tokens for reply in replies)
+        },
     }
