@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,13 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from llmlocal.errors import DownloadCancelledError
 from llmlocal.models._catalog._card import Checks, HttpsSource
 from llmlocal.models._download._fetch import Order, fetch
 from llmlocal.models._http._retry import Policy
 from llmlocal.models._names._places import Slot
 from llmlocal.models._report import Report
 
-from .hub import Hub, Server, running_hub
+from .gguf_bytes import small_model
+from .hub import Hub, Server, digest, running_hub
+
+MODEL = small_model()
 
 QUICK = Policy(
     max_failures=4,
@@ -82,3 +87,43 @@ def fetch_file(slot: Slot) -> Fetcher:
         return fetch(order, report, slot.target.exists)
 
     return run
+
+
+def cancel_at(size: int) -> Report:
+    """A report that stops once so many bytes have arrived."""
+
+    def report(_stage: str, done: int, _total: int | None) -> None:
+        if done == size:
+            message = "stop"
+            raise DownloadCancelledError(message)
+
+    return report
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The models folder that the library uses unless it is told otherwise."""
+    folder = tmp_path / "home" / "models"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def catalog_of(home: Path) -> None:
+    """A catalog of the user's own with one model at no reachable place."""
+    card = {
+        "name": "tiny",
+        "aliases": ["tiny-alias"],
+        "filename": "Tiny.Q4_0.gguf",
+        "size_bytes": len(MODEL),
+        "sha256": digest(MODEL),
+        "sources": [{"https": "https://models.invalid/Tiny.Q4_0.gguf"}],
+    }
+    (home.parent / "catalog.json").write_text(json.dumps({"version": 1, "models": [card]}))
+
+
+def put(path: Path, body: bytes) -> Path:
+    """Have a file, and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(body)
+    return path
