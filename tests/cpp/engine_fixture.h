@@ -69,6 +69,10 @@ inline std::string error_of(const Outcome& outcome) {
   return "";
 }
 
+inline void check_failed(Request& request, const std::string& message) {
+  CHECK(error_of(read_to_end(request).outcome) == message);
+}
+
 inline Tokens random_tokens(Random& random, const FakeModel& model, int least, int most) {
   Tokens tokens;
   for (int length = random.between(least, most); length > 0; --length) {
