@@ -137,8 +137,6 @@ def test_logprobs(client: openai.OpenAI) -> None:
     assert text.logprobs
     assert text.logprobs.tokens
     assert "".join(text.logprobs.tokens) == text.text
-    with pytest.raises(openai.BadRequestError, match="logprobs"):
-        client.completions.create(prompt="one", logprobs=2, echo=True, **options)
 
 
 def test_anthropic_s_tools(server: Served) -> None:

@@ -29,6 +29,11 @@ def chat(client: openai.OpenAI, **options: Any) -> Any:
     return client.chat.completions.create(**{**asked, **options})
 
 
+def ids_of(server: Served, text: str) -> list[int]:
+    body = {"prompt": text, "add_special": False}
+    return list(server.post("/tokenize", body).json()["tokens"])
+
+
 def test_a_chat(client: openai.OpenAI) -> None:
     done = chat(client)
     assert done.object == "chat.completion"
@@ -76,14 +81,13 @@ def test_an_alias_and_the_list(client: openai.OpenAI) -> None:
         client.models.retrieve("gpt-4")
 
 
-def test_stop_strings_and_biases(client: openai.OpenAI) -> None:
+def test_stop_strings_and_biases(server: Served, client: openai.OpenAI) -> None:
     whole = chat(client).choices[0].message.content
     stop = whole[3:6]
     done = chat(client, stop=[stop]).choices[0]
     assert done.message.content == whole[: whole.index(stop)]
     assert done.finish_reason == "stop"
-    ids = client.post("/../tokenize", body={"prompt": whole, "add_special": False}, cast_to=dict)
-    banned = chat(client, logit_bias={str(ids["tokens"][0]): -100}).choices[0]
+    banned = chat(client, logit_bias={str(ids_of(server, whole)[0]): -100}).choices[0]
     assert not banned.message.content.startswith(whole[:4])
 
 
@@ -126,7 +130,7 @@ def test_too_long_a_conversation(client: openai.OpenAI) -> None:
         list(chat(client, messages=messages, stream=True))
 
 
-def test_completions(client: openai.OpenAI) -> None:
+def test_completions(server: Served, client: openai.OpenAI) -> None:
     options: Any = {"model": "tiny-llama", "max_tokens": 6, "temperature": 0}
     done = client.completions.create(prompt=["one", "two"], n=2, echo=True, **options)
     assert [choice.index for choice in done.choices] == [0, 1, 2, 3]
@@ -135,15 +139,15 @@ def test_completions(client: openai.OpenAI) -> None:
     assert done.usage.completion_tokens == 24
     alone = client.completions.create(prompt="one", **options).choices[0].text
     assert "one" + alone == done.choices[0].text
-    ids: Any = client.post("/../tokenize", body={"prompt": "one"}, cast_to=dict)
-    assert client.completions.create(prompt=ids["tokens"], **options).choices[0].text == alone
+    ids = server.post("/tokenize", {"prompt": "one"}).json()["tokens"]
+    assert client.completions.create(prompt=ids, **options).choices[0].text == alone
     chunks = client.completions.create(prompt="one", stream=True, **options)
     assert "".join(chunk.choices[0].text for chunk in chunks) == alone
     with pytest.raises(openai.BadRequestError, match="prompt"):
         client.completions.create(prompt=[["x"]], **options)  # type: ignore[arg-type]
 
 
-def test_echo_with_logprobs(client: openai.OpenAI) -> None:
+def test_echo_with_logprobs(server: Served, client: openai.OpenAI) -> None:
     options: Any = {"model": "tiny-llama", "max_tokens": 3, "temperature": 0, "logprobs": 2}
     alone = client.completions.create(prompt="one two", **options).choices[0]
     told = client.completions.create(prompt="one two", echo=True, n=2, **options).choices
@@ -158,8 +162,7 @@ def test_echo_with_logprobs(client: openai.OpenAI) -> None:
         assert [choice.text.index(scored.tokens[0]), *scored.text_offset[1:]] == scored.text_offset
         assert scored.text_offset[-3] == len("one two")
         assert all(len(each) == 2 for each in scored.top_logprobs if each is not None)
-    body = {"prompt": "one two", "add_special": False}
-    ids: Any = client.post("/../tokenize", body=body, cast_to=dict)["tokens"]
+    ids = ids_of(server, "one two")
     only = client.completions.create(prompt=ids, echo=True, **{**options, "max_tokens": 0})
     scored = only.choices[0].logprobs
     assert scored
