@@ -20,6 +20,7 @@ from llmlocal.server._http import _body
 
 from ..conftest import TinyPath
 from .conftest import Serve, Served, tiny
+from .disconnects import disconnect
 
 MESSAGES = [{"role": "user", "content": "hello"}]
 LONG: dict[str, Any] = {"messages": MESSAGES, "max_tokens": 400, "temperature": 1.0, "seed": 3}
@@ -176,18 +177,9 @@ def test_unknown_paths_and_methods(server: Served) -> None:
 def test_requests_with_random_disconnects_leave_nothing(serve: Serve, tiny_path: TinyPath) -> None:
     with tiny(tiny_path) as llm:
         served = serve(ModelPool({"m": llm}))
-
-        def one(i: int) -> None:
-            body = {"messages": MESSAGES, "max_tokens": 1 + i % 7, "stream": i % 2 == 0, "seed": i}
-            try:
-                with served.client() as client:
-                    limit = 0.02 if i % 3 == 0 else 60.0
-                    client.post("/v1/chat/completions", json=body, timeout=limit)
-            except httpx.TimeoutException:
-                pass
-
-        with ThreadPoolExecutor(16) as threads:
-            list(threads.map(one, range(200)))
-        wait_until(lambda: served.service.gate.inside == 0)
-        wait_until(lambda: requests_running(llm) == 0)
+        left = disconnect(served, llm, requests=200, clients=16)
+        assert left.outcomes["hung up"] > 20
+        assert set(left.outcomes) == {"hung up", "200"}
+        assert (left.running, left.inside) == (0, 0)
+        assert left.resident[-1] < left.resident[0] * 1.1 + 20e6
         assert served.post("/v1/chat/completions", {"messages": MESSAGES}).status_code == 200

@@ -6,6 +6,7 @@ a step; a client that reads slowly holds the generator back, so that nothing pil
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, Callable
@@ -23,6 +24,7 @@ __all__ = ["event_stream", "json_lines", "sse"]
 
 _logger = logging.getLogger("llmlocal.server")
 
+_EVENTS_A_TURN = 4
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
@@ -83,8 +85,14 @@ async def _stream(
     async def body() -> AsyncGenerator[bytes, None]:
         try:
             yield first
+            n = 0
             async for event in events:
                 yield event
+                n += 1
+                if n % _EVENTS_A_TURN == 0:
+                    # Events may be ready faster than they are sent: others have their turn, and a
+                    # client that has gone away is seen.
+                    await asyncio.sleep(0)
         except Exception as exc:
             error = api_error(exc)
             if error.status == 500:
