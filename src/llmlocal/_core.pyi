@@ -2,6 +2,7 @@
 import enum
 import os
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -274,23 +275,19 @@ class ReadyQueue:
     def push(self, id: int) -> None: ...
     def wait(self, timeout_ms: int) -> list[int]: ...
 
+# A token (-1: the end released text that was held back), its text, and its logprob, whether it is
+# the best, and the ids and logprobs of the best.
+TokenEvent: TypeAlias = tuple[
+    int, str, tuple[float, bool, npt.NDArray[np.int32], npt.NDArray[np.float32]] | None
+]
+
 class Request:
     def cancel(self) -> None: ...
-    # Events of a token, its text, and its logprob, whether it is the best, and the ids and logprobs
-    # of the best.
+    # Appends what has come to a list, as its last step.  Returns the outcome once there is one, as
+    # often as it is asked for, and how much of the prompt is there.
     def read(
-        self, timeout_ms: int, *, until_end: bool
-    ) -> tuple[
-        list[
-            tuple[
-                int,
-                str,
-                tuple[float, bool, npt.NDArray[np.int32], npt.NDArray[np.float32]] | None,
-            ]
-        ],
-        Outcome | None,
-        int,
-    ]: ...
+        self, events: list[TokenEvent], timeout_ms: int, *, until_end: bool
+    ) -> tuple[Outcome | None, int]: ...
     def announce_on(self, queue: ReadyQueue, id: int, *, until_end: bool) -> None: ...
 
 class EngineStats:

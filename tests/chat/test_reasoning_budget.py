@@ -98,12 +98,12 @@ def test_the_answer_after_it_is_held_to_a_mask(tiny_llm: LLM) -> None:
         mask=mask,
     )
     [request] = tiny_llm._generator._engine.submit([spec])
-    outcome, text = None, ""
+    events: list[_core.TokenEvent] = []
+    outcome = None
     while outcome is None:
-        events, outcome, _ = request.read(1000, until_end=False)
-        text += "".join(piece for _, piece, _ in events)
+        outcome, _ = request.read(events, 1000, until_end=True)
     outcome.raise_error()
-    _, _, answer = text.partition("</think>")
+    _, _, answer = "".join(piece for _, piece, _ in events).partition("</think>")
     assert set(answer.strip("\n")) == {"q"}
     with pytest.raises(ParameterError, match="a mask follows one answer"):
         tiny_llm._generator._engine.submit([spec])

@@ -47,9 +47,10 @@ py::object as_python(const Logprobs* logprobs) {
   return py::make_tuple(logprobs->chosen.logprob, logprobs->is_best, tokens, values);
 }
 
-// The events as (token, text, logprobs), the outcome once there is one, and how much of the prompt
-// is there.
-py::tuple read(Request& request, std::int32_t timeout_ms, bool until_end) {
+// Appends the events as (token, text, logprobs) to a list; returns the outcome once there is one,
+// and how much of the prompt is there.  Python runs signal handlers as soon as this returns, and
+// what one raises would take a result with it: so the events are not part of the result.
+py::tuple read(Request& request, const py::list& into, std::int32_t timeout_ms, bool until_end) {
   TokenChannel::Read news;
   {
     const WithoutGil no_gil;
@@ -60,7 +61,10 @@ py::tuple read(Request& request, std::int32_t timeout_ms, bool until_end) {
     const TokenEvent& event = news.events[i];
     events[i] = py::make_tuple(event.token, event.text, as_python(event.logprobs.get()));
   }
-  return py::make_tuple(events, news.outcome, news.prompt_done);
+  py::tuple result = py::make_tuple(news.outcome, news.prompt_done);
+  const py::ssize_t end = PyList_GET_SIZE(into.ptr());
+  if (PyList_SetSlice(into.ptr(), end, end, events.ptr()) != 0) throw py::error_already_set();
+  return result;
 }
 
 }  // namespace
@@ -124,7 +128,12 @@ void bind_request(py::module_& module) {
 
   py::class_<Request, std::shared_ptr<Request>>(module, "Request")
       .def("cancel", &Request::cancel)
-      .def("read", &read, py::arg("timeout_ms"), py::kw_only(), py::arg("until_end"))
+      .def("read",
+           &read,
+           py::arg("events"),
+           py::arg("timeout_ms"),
+           py::kw_only(),
+           py::arg("until_end"))
       .def(
           "announce_on",
           [](Request& request, std::shared_ptr<ReadyQueue> queue, RequestId id, bool until_end) {

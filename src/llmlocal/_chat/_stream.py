@@ -43,7 +43,10 @@ class ChatStream:
         return self
 
     def __next__(self) -> str:
-        while (part := self._next_part()) is not None:
+        while self._fill():
+            # Not popleft(): a signal may come after a call, and its exception would take the part.
+            part = self._ready[0]
+            del self._ready[0]
             if part.kind == "answer":
                 return part.text
         raise StopIteration
@@ -54,14 +57,17 @@ class ChatStream:
         A call of a tool is a "call" with the tool's name, and then "arguments" with pieces of JSON
         text; these are :class:`llmlocal.CallPart`, with ``id`` and ``number`` of the call.
         """
-        while (part := self._next_part()) is not None:
+        while self._fill():
+            part = self._ready[0]
+            del self._ready[0]
             yield part
 
-    def _next_part(self) -> Part | None:
+    def _fill(self) -> bool:
+        """Wait until there is a part.  False: there will be none."""
         while not self._ready:
             if not self._take():
-                return None
-        return self._ready.popleft()
+                return False
+        return True
 
     def _take(self) -> bool:
         """Wait for the next piece.  False: there is none."""

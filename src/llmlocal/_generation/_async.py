@@ -12,7 +12,6 @@ import itertools
 import os
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -160,16 +159,21 @@ class AsyncStream:
         self._is_closed = False
         self._watch_id = _STOP
         self._news: asyncio.Event | None = None
-        self._ready: deque[str] = deque()
+        self._at = 0  # The next piece's place in the reply.
 
     def __aiter__(self) -> AsyncStream:
         return self
 
     async def __anext__(self) -> str:
-        while not self._ready:
-            if self._is_closed or not await self._take():
-                raise StopAsyncIteration
-        return self._ready.popleft()
+        while not self._is_closed:
+            place = None if self._reply is None else self._reply.next_piece(self._at)
+            if place is not None and self._reply is not None:
+                text = self._reply.piece(place)
+                self._at = place + 1  # Last, as in Stream.
+                return text
+            if not await self._take():
+                break
+        raise StopAsyncIteration
 
     async def _take(self) -> bool:
         """Wait for news and take them.  False: there will be none."""
@@ -191,7 +195,7 @@ class AsyncStream:
             self._reply.check_process()
             await self._news.wait()
             self._news.clear()
-            self._ready += self._reply.read(0)
+            self._reply.read(0)
         except BaseException:
             self.cancel()
             raise
@@ -243,7 +247,6 @@ class AsyncStream:
         """Stop the generation and drop what was not read yet.  May be called twice."""
         self._is_closed = True
         self.cancel()
-        self._ready.clear()
 
     async def __aenter__(self) -> AsyncStream:
         return self

@@ -2,6 +2,10 @@
 
 Shared by the blocking, the streaming and the asyncio way of asking, which only differ in how they
 wait.
+
+Python runs signal handlers between any two steps of a program, and what a handler raises must not
+cost a piece: the extension appends what has come to a list as its last step, and everything else
+is read off that list, with counters that move once a step is done.
 """
 
 from __future__ import annotations
@@ -9,7 +13,6 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from llmlocal import _core
 from llmlocal._generation._completion import Completion, FinishReason, Timings, Usage
@@ -18,9 +21,6 @@ from llmlocal._generation._logprobs import TokenLogprob, read_logprob
 from llmlocal._log import pass_on_log
 from llmlocal._quote import quote
 from llmlocal.errors import EngineError, ParameterError
-
-if TYPE_CHECKING:
-    from llmlocal._generation._logprobs import RawLogprobs
 
 __all__ = ["PromptCallback", "Reply", "TokenCallback", "check_callback"]
 
@@ -91,9 +91,13 @@ class Reply:
         self._token_bytes = token_bytes
         self._n_prompt = n_prompt
         self._prompt_done = 0
-        self._logprobs: list[TokenLogprob] | None = None if token_bytes is None else []
-        self._tokens: list[int] = []
-        self._pieces: list[str] = []
+        self._events: list[_core.TokenEvent] = []  # All that has come.
+        self._n_told = (
+            0  # Of these, so many are part of the answer, and the callback knows of them;
+        )
+        self._n_passed = 0  # and so many may be handed on.
+        self._logprobs: list[TokenLogprob | None] = []  # One for each event that was told.
+        self._has_logprobs = token_bytes is not None
         self._outcome: _core.Outcome | None = None
         self._is_refused = False
         self._process = os.getpid()
@@ -103,7 +107,11 @@ class Reply:
 
     @property
     def text(self) -> str:
-        return "".join(self._pieces)
+        return "".join(text for _, text, _ in self._told)
+
+    @property
+    def _told(self) -> list[_core.TokenEvent]:
+        return self._events[: self._n_told]
 
     @property
     def partial(self) -> object:
@@ -122,7 +130,22 @@ class Reply:
     @property
     def logprobs(self) -> tuple[TokenLogprob, ...] | None:
         """Of the tokens so far; None unless they were asked for."""
-        return None if self._logprobs is None else tuple(self._logprobs)
+        if not self._has_logprobs:
+            return None
+        return tuple(each for each in self._logprobs if each is not None)
+
+    def next_piece(self, begin: int) -> int | None:
+        """The place of the first piece of text from place ``begin`` on; None if none has come.
+
+        A piece that the callback refused belongs to the answer, but is none to hand on: GPT4All's
+        way.
+        """
+        places = range(begin, self._n_passed)
+        return next((place for place in places if self._events[place][1]), None)
+
+    def piece(self, place: int) -> str:
+        """The text at a place that :meth:`next_piece` told."""
+        return self._events[place][1]
 
     def cancel(self) -> None:
         """Stop the request within a step.  Any thread may call it, any number of times."""
@@ -135,24 +158,24 @@ class Reply:
                 "this answer belongs to the process that asked for it, not to its forked child"
             )
 
-    def read(self, timeout_ms: int, *, until_end: bool = False) -> list[str]:
-        """Wait for news, or for the end, and return the pieces of text that have come.
+    def read(self, timeout_ms: int, *, until_end: bool = False) -> None:
+        """Wait for news, or for the end, and take what has come.
 
         Raises:
             EngineError: This is a forked child.
             Exception: What the callback raised; the request is cancelled then.
         """
         self.check_process()
-        events, outcome, prompt_done = self.request.read(timeout_ms, until_end=until_end)
+        outcome, prompt_done = self.request.read(self._events, timeout_ms, until_end=until_end)
         if prompt_done != self._prompt_done:
             self._prompt_done = prompt_done
             self._tell_prompt()
-        pieces = [piece for event in events if (piece := self._take_one(*event))]
+        self._tell()
+        self._read_logprobs()
         if outcome is not None:
             self._outcome = outcome
             self._model = self._token_bytes = None  # The second holds the weights.
             pass_on_log()
-        return pieces
 
     def _tell_prompt(self) -> None:
         if self._on_prompt is None or self._is_refused:
@@ -165,29 +188,32 @@ class Reply:
         if not is_wanted:
             self._refuse()
 
-    def _take_one(self, token: int, text: str, logprobs: RawLogprobs | None) -> str:
-        if self._is_refused:
-            return ""  # Tokens that were generated before the engine knew.
-        if token >= 0:
-            self._tokens.append(token)
-            if logprobs and self._token_bytes is not None and self._logprobs is not None:
-                self._logprobs.append(read_logprob(token, logprobs, self._token_bytes))
-        elif self._tokens:
-            token = self._tokens[-1]  # The end released what this token and others had held back.
-        self._pieces.append(text)
-        if self._callback is None or self._is_wanted(token, text):
-            return text
-        # The refused piece belongs to the result, but is not passed on: GPT4All's way.
-        self._refuse()
-        return ""
-
-    def _is_wanted(self, token: int, text: str) -> bool:
-        assert self._callback is not None
+    def _tell(self) -> None:
+        """Tell the callback of what has come, up to what it refuses."""
+        if self._callback is None:
+            if not self._is_refused:
+                self._n_told = self._n_passed = len(self._events)
+            return
         try:
-            return not _is_false(self._callback(token, text))
+            while not self._is_refused and self._n_told < len(self._events):
+                token, text, _ = self._events[self._n_told]
+                self._n_told += 1
+                if token < 0:  # The end released what the last token and others had held back.
+                    token = next((t for t, _, _ in reversed(self._told) if t >= 0), token)
+                if _is_false(self._callback(token, text)):
+                    self._refuse()
+                else:
+                    self._n_passed = self._n_told
         except BaseException:
             self._refuse()
             raise
+
+    def _read_logprobs(self) -> None:
+        if self._token_bytes is None:
+            return
+        while len(self._logprobs) < self._n_told:
+            token, _, raw = self._events[len(self._logprobs)]
+            self._logprobs.append(read_logprob(token, raw, self._token_bytes) if raw else None)
 
     def _refuse(self) -> None:
         self._is_refused = True
@@ -209,13 +235,12 @@ class Reply:
         return self._completion
 
     def _read(self, outcome: _core.Outcome) -> Completion:
+        tokens = tuple(token for token, _, _ in self._told if token >= 0)
         completion = Completion(
             self.text,
             finish_reason="cancelled" if self._is_refused else _REASONS[outcome.finish_reason],
             stop_match=None if self._is_refused else outcome.stop_match,
-            usage=Usage(
-                outcome.usage.prompt_tokens, outcome.usage.cached_tokens, len(self._tokens)
-            ),
+            usage=Usage(outcome.usage.prompt_tokens, outcome.usage.cached_tokens, len(tokens)),
             timings=Timings(
                 outcome.timings.queue_s,
                 outcome.timings.prompt_s,
@@ -224,7 +249,7 @@ class Reply:
                 outcome.timings.total_s,
             ),
             seed=self._seed,
-            tokens=tuple(self._tokens),
+            tokens=tokens,
             logprobs=self.logprobs,
         )
         is_whole = completion.finish_reason == "stop" and completion.stop_match is None

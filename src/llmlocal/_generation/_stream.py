@@ -6,7 +6,6 @@ its stream is closed or collected, or at an exception such as Ctrl-C.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
@@ -74,25 +73,28 @@ class Stream:
 
     def __init__(self, reply: Reply) -> None:
         self._reply = reply
-        self._ready: deque[str] = deque()
+        self._at = 0  # The next piece's place in the reply.
         self._is_closed = False
 
     def __iter__(self) -> Stream:
         return self
 
     def __next__(self) -> str:
-        while not self._ready:
-            if self._is_closed:
-                raise StopIteration
+        while not self._is_closed:
+            place = self._reply.next_piece(self._at)
+            if place is not None:
+                text = self._reply.piece(place)
+                self._at = place + 1  # Last: no signal comes between this and the return.
+                return text
             if self._reply.is_complete:
                 self._reply.completion()  # Raises what ended it, if that was an error.
-                raise StopIteration
+                break
             self._take()
-        return self._ready.popleft()
+        raise StopIteration
 
     def _take(self) -> None:
         try:
-            self._ready += self._reply.read(SLICE_MS)
+            self._reply.read(SLICE_MS)
         except BaseException:
             self.cancel()
             raise
@@ -135,7 +137,6 @@ class Stream:
         """Stop the generation and drop what was not read yet.  May be called twice."""
         self._is_closed = True
         self.cancel()
-        self._ready.clear()
 
     def __enter__(self) -> Stream:
         return self
