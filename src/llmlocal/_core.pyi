@@ -2,7 +2,6 @@
 import enum
 import os
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -255,6 +254,9 @@ class Outcome:
     def timings(self) -> Timings: ...
     def raise_error(self) -> None: ...
 
+class StopStrings:
+    def __init__(self, strings: Sequence[str]) -> None: ...
+
 class RequestSpec:
     def __init__(
         self,
@@ -262,7 +264,7 @@ class RequestSpec:
         *,
         sampling: SamplingParams,
         max_tokens: int | None,
-        stops: Sequence[str],
+        stops: StopStrings,
         timeout: float | None,
         mask: TokenMask | None = None,
         logprobs: int | None = None,
@@ -275,18 +277,24 @@ class ReadyQueue:
     def push(self, id: int) -> None: ...
     def wait(self, timeout_ms: int) -> list[int]: ...
 
-# A token (-1: the end released text that was held back), its text, and its logprob, whether it is
-# the best, and the ids and logprobs of the best.
-TokenEvent: TypeAlias = tuple[
-    int, str, tuple[float, bool, npt.NDArray[np.int32], npt.NDArray[np.float32]] | None
-]
-
 class Request:
     def cancel(self) -> None: ...
-    # Appends what has come to a list, as its last step.  Returns the outcome once there is one, as
-    # often as it is asked for, and how much of the prompt is there.
+    # Appends what has come to a list, as its last step: a token (-1: the end released text that was
+    # held back), its text, and its logprob, whether it is the best, and the ids and logprobs of the
+    # best.  Returns the outcome once there is one, as often as it is asked for, and how much of the
+    # prompt is there.
     def read(
-        self, events: list[TokenEvent], timeout_ms: int, *, until_end: bool
+        self,
+        events: list[
+            tuple[
+                int,
+                str,
+                tuple[float, bool, npt.NDArray[np.int32], npt.NDArray[np.float32]] | None,
+            ]
+        ],
+        timeout_ms: int,
+        *,
+        until_end: bool,
     ) -> tuple[Outcome | None, int]: ...
     def announce_on(self, queue: ReadyQueue, id: int, *, until_end: bool) -> None: ...
 

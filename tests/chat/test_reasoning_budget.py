@@ -93,12 +93,12 @@ def test_the_answer_after_it_is_held_to_a_mask(tiny_llm: LLM) -> None:
         tiny_llm.tokenize("hello"),
         sampling=_core.SamplingParams(),
         max_tokens=40,
-        stops=[],
+        stops=_core.StopStrings([]),
         timeout=None,
         mask=mask,
     )
     [request] = tiny_llm._generator._engine.submit([spec])
-    events: list[_core.TokenEvent] = []
+    events: list[Any] = []
     outcome = None
     while outcome is None:
         outcome, _ = request.read(events, 1000, until_end=True)

@@ -95,7 +95,7 @@ inline Answer reference_answer(const FakeModel& model,
       is_over =
           context_is_full || answer.tokens.size() >= static_cast<std::size_t>(spec.max_tokens);
     }
-    const SlowStop found = slow_stop(slow_decode(bytes, true), spec.stops);
+    const SlowStop found = slow_stop(slow_decode(bytes, true), spec.stops.strings());
     answer.text = found.text;
     answer.stop_match = found.match;
     if (found.match) answer.reason = FinishReason::kStop;

@@ -78,9 +78,11 @@ inline RequestSpec random_spec(Random& random, const FakeModel& model, std::vect
   prompt = prompt + random_tokens(random, model, 1, random.chance(30) ? 60 : 10);
   if (prompt.size() > 120) prompt.resize(120);
   RequestSpec spec = spec_of(std::move(prompt), random.chance(10) ? 0 : random.between(1, 25));
-  for (int stops = random.below(3); stops > 0; --stops) {
-    spec.stops.push_back(model.piece(random.between(10, 20)) + model.piece(random.between(10, 20)));
+  std::vector<std::string> stops(static_cast<std::size_t>(random.below(3)));
+  for (std::string& stop : stops) {
+    stop = model.piece(random.between(10, 20)) + model.piece(random.between(10, 20));
   }
+  spec.stops = std::move(stops);
   past.push_back(spec.prompt + reference_answer(model, spec, 128).tokens);
   return spec;
 }

@@ -115,7 +115,7 @@ void check_beginning(const EngineFixture& fixture, const Request& request, const
   CHECK(std::equal(result.tokens.begin(), result.tokens.end(), expected.tokens.begin()));
   std::string bytes;
   for (const Token token : result.tokens) bytes += fixture.model().piece(token);
-  const SlowStop text = slow_stop(slow_decode(bytes, true), request.spec().stops);
+  const SlowStop text = slow_stop(slow_decode(bytes, true), request.spec().stops.strings());
   CHECK(text.text.starts_with(result.text));
 }
 

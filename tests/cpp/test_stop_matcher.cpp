@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/errors.h"
 #include "base/stop_matcher.h"
 #include "property.h"
 #include "slow_text.h"
@@ -98,6 +99,35 @@ TEST_CASE("stop: stop strings may hold any bytes") {
   StopMatcher matcher({zero});
   CHECK(matcher.push(std::string("a\0", 2)).text == "a");
   CHECK(matcher.push("\xFF").match == zero);
+}
+
+TEST_CASE("stop: a byte of text takes no longer for a hundred thousand strings") {
+  std::vector<std::string> stops;
+  for (int i = 0; i < 100'000; ++i) stops.push_back("stop " + std::to_string(i) + "!");
+  stops.emplace_back("");
+  stops.push_back(stops.front());
+  StopMatcher matcher(stops);
+  std::string text;
+  for (int i = 0; i < 200'000; ++i) text += "stop 9999";
+  StopMatcher::Result result = matcher.push(text);
+  CHECK_FALSE(result.match);
+  CHECK(result.text.size() == text.size() - std::string("stop 9999").size());
+  result = matcher.push("7!");
+  CHECK(result.match == "stop 99997!");
+  CHECK(result.text.empty());
+}
+
+TEST_CASE("stop: one of a million bytes that falls back all the time") {
+  const std::string stop = std::string(1'000'000, 'a') + "b";
+  StopMatcher matcher(std::vector<std::string>{stop});
+  const std::string text = std::string(2'000'000, 'a') + "c";
+  CHECK(matcher.push(text).text == text);
+  CHECK(matcher.push(stop).match == stop);
+}
+
+TEST_CASE("stop: there is a limit to all of them together") {
+  const std::vector<std::string> stops(17, std::string(std::size_t{1} << 20U, 'a'));
+  CHECK_THROWS_AS(StopStrings{stops}, ParameterError);
 }
 
 }  // namespace

@@ -1,23 +1,22 @@
 // Finds stop strings in text that arrives piece by piece, and never lets a part of one out.
 //
 // The match that is complete first wins; of two that end at the same byte, the longer one.  So the
-// result depends on the text alone, not on where its pieces were cut.  One Knuth-Morris-Pratt
-// automaton per stop string: O(bytes x stops), and what is held back is the longest suffix that
-// could still grow into a stop string.
+// result depends on the text alone, not on where its pieces were cut.  What is held back is the
+// longest end of the text that could still grow into a stop string.
 #pragma once
 
-#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
+#include <utility>
+
+#include "base/stop_strings.h"
 
 namespace llmlocal {
 
 class StopMatcher {
  public:
-  // `stops` must not hold an empty string.
-  explicit StopMatcher(const std::vector<std::string>& stops);
+  explicit StopMatcher(StopStrings stops) : stops_(std::move(stops)) {}
 
   struct Result {
     std::string text;                  // May go out: it holds no part of any stop string.
@@ -31,14 +30,8 @@ class StopMatcher {
   std::string flush();
 
  private:
-  struct Pattern {
-    std::string text;
-    std::vector<std::size_t> border;  // border[i]: the longest proper border of text[0..i].
-    std::size_t matched = 0;          // How much of `text` the input ends with.
-  };
-  static void advance(Pattern& pattern, char byte);
-
-  std::vector<Pattern> patterns_;
+  StopStrings stops_;
+  StopStrings::State state_ = 0;
   std::string held_;
 };
 

@@ -10,7 +10,7 @@ namespace {
 RequestSpec make_spec(Tokens prompt,
                       SamplingParams sampling,
                       std::optional<std::int32_t> max_tokens,
-                      std::vector<std::string> stops,
+                      StopStrings stops,
                       std::optional<double> timeout,
                       std::shared_ptr<TokenMask> mask,
                       std::optional<std::int32_t> logprobs,
@@ -100,6 +100,13 @@ void bind_request(py::module_& module) {
             if (outcome.error) std::rethrow_exception(outcome.error);
           },
           "Raise what the request failed with, if it did.");
+
+  py::class_<StopStrings>(module, "StopStrings")
+      .def(py::init([](std::vector<std::string> strings) {
+             const WithoutGil no_gil;
+             return StopStrings(std::move(strings));
+           }),
+           py::arg("strings"));
 
   py::class_<RequestSpec>(module, "RequestSpec")
       .def(py::init(&make_spec),

@@ -1,6 +1,7 @@
 #include "engine/request.h"
 
 #include <cstddef>
+#include <string>
 
 #include "base/errors.h"
 
@@ -23,7 +24,7 @@ void RequestSpec::validate(Position context_length, std::int32_t vocab_size) con
     throw ParameterError("there is nothing to score: of " + std::to_string(prompt.size()) +
                          " tokens, those from number " + std::to_string(*score_from));
   }
-  for (const std::string& stop : stops) {
+  for (const std::string& stop : stops.strings()) {
     if (stop.empty()) throw ParameterError("stop must not hold an empty string");
   }
   for (const Token token : prompt) {

@@ -6,10 +6,9 @@
 #include <limits>
 #include <memory>
 #include <optional>
-#include <string>
 #include <utility>
-#include <vector>
 
+#include "base/stop_strings.h"
 #include "base/token.h"
 #include "engine/stop_signal.h"
 #include "engine/token_channel.h"
@@ -27,7 +26,7 @@ struct RequestSpec {
   Tokens prompt;
   SamplingParams sampling;
   std::int32_t max_tokens = kUnlimited;  // >= 0; the context's end is a limit of its own.
-  std::vector<std::string> stops;        // None of them empty.
+  StopStrings stops;                     // None of them empty.
   std::optional<std::chrono::duration<double>> timeout;  // From submission; > 0.
   std::optional<std::int32_t> logprobs;  // 0 to 20: so many of the likeliest with each token.
   // Nothing is answered: how likely are the prompt's tokens from this one on?  > 0.

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
+#include <utility>
 
 #include "base/stop_matcher.h"
 #include "base/utf8_assembler.h"
@@ -16,7 +16,7 @@ namespace llmlocal {
 
 class TextOutput {
  public:
-  explicit TextOutput(const std::vector<std::string>& stops) : stops_(stops) {}
+  explicit TextOutput(StopStrings stops) : stops_(std::move(stops)) {}
 
   // Returns the text that `piece` releases, and the stop string that it completes, if any.
   StopMatcher::Result push(std::string_view piece) { return stops_.push(utf8_.push(piece)); }

@@ -207,7 +207,7 @@ class Generator:
                 text.tokens,
                 sampling=sampling,
                 max_tokens=None,
-                stops=[],
+                stops=_core.StopStrings([]),
                 timeout=None,
                 logprobs=logprobs,
                 score_from=text.score_from,

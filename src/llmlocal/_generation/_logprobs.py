@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     # Of a token: its logprob, whether it is the best, and the ids and logprobs of the best.
     RawLogprobs = tuple[float, bool, npt.NDArray[np.int32], npt.NDArray[np.float32]]
+    # What the engine says of a token: its id, its text, and how likely it was.
+    TokenEvent = tuple[int, str, RawLogprobs | None]
 
 __all__ = ["TokenLogprob", "read_logprob"]
 

@@ -7,6 +7,7 @@ defaults that a model's file recommends.
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 import numbers
 import os
@@ -66,7 +67,7 @@ class Options(TypedDict, total=False):
     dry_last_n: int
     """How many tokens DRY looks back on, >= 0; 0 = off. Default 1024."""
     dry_breakers: Sequence[str]
-    """Strings that a repeat never crosses. Default: newline, colon, quote, asterisk."""
+    """Strings that a repeat never crosses, 256 at most. Default: newline, colon, quote, asterisk."""
     xtc_probability: float
     """Chance that XTC leaves out the most obvious tokens, [0, 1]; 0 = off. Default 0."""
     xtc_threshold: float
@@ -80,7 +81,7 @@ class Options(TypedDict, total=False):
     logit_bias: Mapping[int, float] | None
     """Added to the logits of these token ids; -inf bans a token. Default: none."""
     stop: str | Sequence[str] | None
-    """Strings that end the text; they are not part of it. Default: none."""
+    """Strings that end the text; they are not part of it. 16 MiB together at most. Default: none."""
     seed: int | None
     """Seed of the random choices, 0 to 2**64 - 1; None = a new one for each prompt. Default None."""
     timeout: float | None
@@ -158,6 +159,7 @@ _INT32_MAX = 2**31 - 1
 _FLOAT32_MAX = 3.4e38
 _DEFAULT_MAX_TOKENS = 200
 _MOST_LOGPROBS = 20
+_MOST_BREAKERS = 256
 MOST_ANSWERS = 256
 
 # The names of these options in a GGUF's header (general.sampling.*).
@@ -212,6 +214,11 @@ class RequestOptions:
         self._sampling = _sampling(merged)
         self.constraint = constraint_of(merged)
 
+    @functools.cached_property
+    def _stop_strings(self) -> _core.StopStrings:
+        """One for all requests: it takes a time that grows with the bytes of the strings."""
+        return _core.StopStrings(self.stops)
+
     def check(self) -> None:
         """Raise the ParameterError that a request with these options would end with."""
         self._sampling.validate(_INT32_MAX)
@@ -235,7 +242,7 @@ class RequestOptions:
             prompt,
             sampling=self._sampling,
             max_tokens=self.max_tokens,
-            stops=self.stops,
+            stops=self._stop_strings,
             timeout=self.timeout,
             mask=mask,
             logprobs=self.logprobs,
@@ -277,9 +284,18 @@ def _sampling(options: Options) -> _core.SamplingParams:
         if name in values:
             setattr(params, name, _whole(name, values[name]))
     if "dry_breakers" in options:
-        params.dry_breakers = _strings("dry_breakers", options["dry_breakers"])
+        params.dry_breakers = _breakers(options["dry_breakers"])
     params.logit_bias = _biases(options.get("logit_bias"))
     return params
+
+
+def _breakers(value: object) -> list[str]:
+    breakers = _strings("dry_breakers", value)
+    if len(breakers) > _MOST_BREAKERS:  # Each is looked for in the whole vocabulary.
+        raise ParameterError(
+            f"dry_breakers must hold at most {_MOST_BREAKERS} strings, got {len(breakers)}"
+        )
+    return breakers
 
 
 def _float32(name: str, value: object) -> float:

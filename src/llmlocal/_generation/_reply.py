@@ -13,6 +13,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from llmlocal import _core
 from llmlocal._generation._completion import Completion, FinishReason, Timings, Usage
@@ -21,6 +22,9 @@ from llmlocal._generation._logprobs import TokenLogprob, read_logprob
 from llmlocal._log import pass_on_log
 from llmlocal._quote import quote
 from llmlocal.errors import EngineError, ParameterError
+
+if TYPE_CHECKING:
+    from llmlocal._generation._logprobs import TokenEvent
 
 __all__ = ["PromptCallback", "Reply", "TokenCallback", "check_callback"]
 
@@ -91,7 +95,7 @@ class Reply:
         self._token_bytes = token_bytes
         self._n_prompt = n_prompt
         self._prompt_done = 0
-        self._events: list[_core.TokenEvent] = []  # All that has come.
+        self._events: list[TokenEvent] = []  # All that has come.
         self._n_told = (
             0  # Of these, so many are part of the answer, and the callback knows of them;
         )
@@ -110,7 +114,7 @@ class Reply:
         return "".join(text for _, text, _ in self._told)
 
     @property
-    def _told(self) -> list[_core.TokenEvent]:
+    def _told(self) -> list[TokenEvent]:
         return self._events[: self._n_told]
 
     @property
