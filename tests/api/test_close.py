@@ -21,7 +21,10 @@ from .waiting import wait_until
 ENDLESS: Any = {"max_tokens": None, "temp": 0}
 on_linux = pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads /proc")
 # The C library keeps freed memory for later, and some for each thread, unless it is told not to.
-GIVES_BACK = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
+GIVES_BACK = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": "65536",
+}
 ENGINE_AND_ONE_WORKER = 2  # The engine's own thread works too.
 
 
@@ -173,14 +176,16 @@ def come_and_go(times):
 
 come_and_go(2)
 before = memory()
-held = come_and_go(20)
+held = come_and_go(40)
 after = memory()
 for figures in zip(before, held, after):
     print(*figures)
 """
     done = run_python(program, tiny_path("llama"), **GIVES_BACK)
     assert (done.returncode, done.stderr) == (0, "")
-    for line in done.stdout.splitlines():
+    # The C library keeps the address space of a thread's stack or two.
+    stacks = 2 * (8 << 20)
+    for line, kept in zip(done.stdout.splitlines(), (0, stacks), strict=True):
         before, held, after = map(int, line.split())
         assert held - before > 1_000_000  # What one of them takes; so it is measured.
-        assert after - before < 1_000_000
+        assert after - before < 1_000_000 + kept
