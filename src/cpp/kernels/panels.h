@@ -1,21 +1,22 @@
-// The inner parts of a product: activations as bytes, rows of weights unpacked to a panel, and a
-// panel times a few columns.
+// What a prompt computes: rows of weights are unpacked to a panel, which all columns then pass.
 //
-// A part is 32 numbers of a row or a column.  A panel has kPanelRows rows side by side, a lane for
+// A panel has kPanelRows rows side by side, a lane for
 // each: four codes of a row are one lane's 32 bits.  So one instruction multiplies four codes of
 // each row with four of a column, which are the same for all lanes.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/bytes.h"
 #include "kernels/lanes.h"
+#include "kernels/scales.h"
 #include "kernels/weights.h"
 
 namespace llmlocal::kernels {
 
-constexpr int kPartLength = 32;
 constexpr int kPanelParts = 16;  // 512 numbers of each row at a time: they stay in the L1 cache
 constexpr int kGroups = 2;       // vectors of rows in a panel
 constexpr int kPanelRows = kGroups * kLanes;
@@ -40,13 +41,6 @@ struct alignas(64) PanelPart {
 constexpr std::size_t kMostPanelBytes =
     std::size_t{kGroups} * kPanelParts * kLanes * (kPartLength + 4 * sizeof(float));
 
-inline std::int32_t sum_of(__m256i values) {
-  __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(values), _mm256_extracti128_si256(values, 1));
-  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
-  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1));
-  return _mm_cvtsi128_si32(sum);
-}
-
 // Null stands for zeros.
 template <class Weights>
 void quantize(const float* from, Activations* to, std::int64_t parts) {
@@ -56,39 +50,20 @@ void quantize(const float* from, Activations* to, std::int64_t parts) {
       out = {};
       continue;
     }
-    const float* in = from + part * kPartLength;
-    const __m256 sign = _mm256_set1_ps(-0.0f);
-    __m256 values[4];
-    __m256 largest = _mm256_setzero_ps();
-    for (int i = 0; i < 4; ++i) {
-      values[i] = _mm256_loadu_ps(in + 8 * i);
-      largest = _mm256_max_ps(largest, _mm256_andnot_ps(sign, values[i]));
-    }
-    __m128 most = _mm_max_ps(_mm256_castps256_ps128(largest), _mm256_extractf128_ps(largest, 1));
-    most = _mm_max_ps(most, _mm_movehl_ps(most, most));
-    most = _mm_max_ss(most, _mm_movehdup_ps(most));
-    const float bound = _mm_cvtss_f32(most);
-    const __m256 factor = _mm256_set1_ps(bound > 0 ? 127.0f / bound : 0.0f);
-
-    __m256i codes[4];
-    for (int i = 0; i < 4; ++i) codes[i] = _mm256_cvtps_epi32(_mm256_mul_ps(values[i], factor));
-    const __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(codes[0], codes[1]),
-                                             _mm256_packs_epi32(codes[2], codes[3]));
-    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out.codes),
-                        _mm256_permutevar8x32_epi32(bytes, order));
-    const std::int32_t first = sum_of(_mm256_add_epi32(codes[0], codes[1]));
-    const std::int32_t second = sum_of(_mm256_add_epi32(codes[2], codes[3]));
+    const Bytes bytes = to_bytes(from + part * kPartLength);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out.codes), bytes.codes);
     const bool one = Weights::kSpan == kPartLength;
-    out.start[0] = -Weights::kZero * (one ? first + second : first);
-    out.start[1] = -Weights::kZero * second;
-    out.scale = bound / 127.0f;
-    out.sum = out.scale * static_cast<float>(first + second);
+    const std::int32_t sum = bytes.sums[0] + bytes.sums[1];
+    out.start[0] = -Weights::kZero * (one ? sum : bytes.sums[0]);
+    out.start[1] = -Weights::kZero * bytes.sums[1];
+    out.scale = bytes.scale;
+    out.sum = out.scale * static_cast<float>(sum);
   }
 }
 
 // Eight rows of eight 32-bit numbers become columns, `stride` bytes apart.
-inline void transpose(const __m256i rows[8], std::uint8_t* to, std::size_t stride) {
+inline void transpose(const __m256i rows[8], void* memory, std::size_t stride) {
+  auto* to = static_cast<std::uint8_t*>(memory);
   __m256i pairs[8], fours[8];
   for (int i = 0; i < 4; ++i) {
     pairs[2 * i] = _mm256_unpacklo_epi32(rows[2 * i], rows[2 * i + 1]);
@@ -110,6 +85,37 @@ inline void transpose(const __m256i rows[8], std::uint8_t* to, std::size_t strid
   }
 }
 
+// The scales of a block, which has eight parts, of eight rows.
+template <class Weights>
+LLMLOCAL_INLINE void fill_block_scales(const char* rows,
+                                       std::size_t row_bytes,
+                                       int count,
+                                       std::int64_t block,
+                                       PanelPart<Weights>* out,
+                                       int lane) {
+  using Block = typename Weights::Block;
+  __m256i scale[PanelPart<Weights>::kScales][8] = {};
+  __m256i min[8] = {};
+  for (int i = 0; i < std::min(count, 8); ++i) {
+    const auto* blocks =
+        reinterpret_cast<const Block*>(rows + static_cast<std::size_t>(i) * row_bytes);
+    const StretchScales<Weights> scales = stretch_scales<Weights>(blocks + block);
+    if constexpr (PanelPart<Weights>::kScales == 1) {
+      scale[0][i] = _mm256_castps_si256(scales.scale[0]);
+    } else {  // first and second scales of eight parts, in turn
+      const __m256 first = _mm256_shuffle_ps(scales.scale[0], scales.scale[1], 0x88);
+      const __m256 second = _mm256_shuffle_ps(scales.scale[0], scales.scale[1], 0xdd);
+      scale[0][i] = _mm256_permute4x64_epi64(_mm256_castps_si256(first), 0xd8);
+      scale[1][i] = _mm256_permute4x64_epi64(_mm256_castps_si256(second), 0xd8);
+    }
+    min[i] = _mm256_castps_si256(scales.min[0]);
+  }
+  for (int s = 0; s < PanelPart<Weights>::kScales; ++s) {
+    transpose(scale[s], out->scale[s] + lane, sizeof(*out));
+  }
+  if constexpr (Weights::kHasMin) transpose(min, out->min + lane, sizeof(*out));
+}
+
 // Rows that there are not are left as zeros, which nobody reads from the result.
 template <class Weights>
 LLMLOCAL_NOINLINE void fill_panel(const char* rows,
@@ -120,28 +126,33 @@ LLMLOCAL_NOINLINE void fill_panel(const char* rows,
                                   PanelPart<Weights>* panel) {
   using Block = typename Weights::Block;
   for (int part = 0; part < parts; ++part) {
-    const std::int64_t whole = first_part + part;
-    const std::int64_t index = whole / Weights::kParts;
-    const int within = static_cast<int>(whole % Weights::kParts);
+    const std::int64_t block = (first_part + part) / Weights::kParts;
+    const int within = static_cast<int>((first_part + part) % Weights::kParts);
     for (int row = 0; row < kPanelRows; row += 8) {
-      PanelPart<Weights>& out = panel[row / kLanes * parts + part];
+      PanelPart<Weights>* out = panel + row / kLanes * parts + part;
       const int lane = row % kLanes;
+      const char* eight = rows + static_cast<std::size_t>(row) * row_bytes;
       __m256i codes[8];
       for (int i = 0; i < 8; ++i) {
-        Scales scales{};
         codes[i] = _mm256_setzero_si256();
+        Scales scales{};
         if (row + i < count) {
-          const auto* blocks =
-              reinterpret_cast<const Block*>(rows + static_cast<std::size_t>(row + i) * row_bytes);
-          codes[i] = Weights::codes(blocks[index], within);
-          scales = Weights::scales(blocks[index], within);
+          const auto& at = reinterpret_cast<const Block*>(eight + static_cast<std::size_t>(i) *
+                                                                      row_bytes)[block];
+          codes[i] = Weights::codes(at, within);
+          if constexpr (Weights::kParts == 1) scales = Weights::scales(at, 0);
         }
-        for (int s = 0; s < PanelPart<Weights>::kScales; ++s) {
-          out.scale[s][lane + i] = scales.scale[s];
+        if constexpr (Weights::kParts == 1) {
+          out->scale[0][lane + i] = scales.scale[0];
+          if constexpr (Weights::kHasMin) out->min[lane + i] = scales.min;
         }
-        if constexpr (Weights::kHasMin) out.min[lane + i] = scales.min;
       }
-      transpose(codes, out.codes[0][lane], sizeof(out.codes[0]));
+      transpose(codes, out->codes[0][lane], sizeof(out->codes[0]));
+      if constexpr (Weights::kParts != 1) {
+        if (within == 0) {
+          fill_block_scales<Weights>(eight, row_bytes, count - row, block, out, lane);
+        }
+      }
     }
   }
 }

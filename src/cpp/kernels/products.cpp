@@ -5,17 +5,27 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/lanes.h"
 #include "kernels/panels.h"
+#include "kernels/rows.h"
 #include "kernels/weights.h"
 
 namespace llmlocal::kernels {
 namespace {
 
-constexpr std::int64_t kFewestColumns = 16;
-constexpr std::int64_t kMostColumns = 512;  // of one item: its sums are in scratch memory
-constexpr std::int64_t kSeveral = 4;        // items a thread, so that none waits long for another
+constexpr std::int64_t kSeveral = 4;  // items a thread, so that none waits long for another
+
+// An item of few columns is some rows, with all columns; one of many is a panel of rows, with so
+// many columns, whose sums are in scratch memory.
+constexpr std::int64_t kMostItemRows = 64;
+constexpr std::int64_t kFewestItemColumns = 16;
+constexpr std::int64_t kMostItemColumns = 512;
+
+// ggml's own products of one column with K-quants are as fast as ours, or faster.
+template <class Weights>
+constexpr std::int64_t kFewestColumns = Weights::kParts == 1 ? 1 : 2;
 
 constexpr std::size_t aligned(std::size_t bytes) {
   return (bytes + 63) / 64 * 64;
@@ -24,8 +34,8 @@ constexpr std::int64_t over(std::int64_t amount, std::int64_t each) {
   return (amount + each - 1) / each;
 }
 
-// How the work of one product is laid out: depends on its shape and on nothing else, but for how
-// many columns are in one item.
+// How the work of one product is laid out: depends on its shape and on nothing else, but for what
+// is in one item.
 struct Plan {
   explicit Plan(const ggml_tensor* op)
       : rows(op->src[0]->ne[1]),
@@ -33,6 +43,8 @@ struct Plan {
         parts(op->src[0]->ne[0] / kPartLength),
         padded_columns(over(columns, kTileColumns) * kTileColumns),
         panels(over(rows, kPanelRows)) {}
+
+  bool are_few() const { return columns <= kMostRowColumns; }
 
   std::size_t activations_bytes() const {
     return aligned(static_cast<std::size_t>(padded_columns * parts) * sizeof(Activations));
@@ -42,11 +54,15 @@ struct Plan {
 };
 
 struct Scratch {
-  alignas(64) float sums[kMostColumns][kPanelRows];
+  alignas(64) float sums[kMostItemColumns][kPanelRows];
   alignas(64) std::uint8_t panel[kMostPanelBytes];
 };
 
+template <class Weights>
 std::size_t work_bytes(const Plan& plan, int threads) {
+  if (plan.are_few()) {
+    return 64 + static_cast<std::size_t>(plan.columns) * column_bytes<Weights>(plan.parts);
+  }
   return 64 + plan.activations_bytes() + static_cast<std::size_t>(threads) * sizeof(Scratch);
 }
 
@@ -63,43 +79,105 @@ template <class Weights>
 class Product final : public ggml::cpu::tensor_traits {
  public:
   bool work_size(int threads, const ggml_tensor* op, std::size_t& size) override {
-    size = std::max(work_bytes(Plan(op), threads), stocks_work_bytes(threads, op));
+    size = std::max(work_bytes<Weights>(Plan(op), threads), stocks_work_bytes(threads, op));
     return true;
   }
 
   bool compute_forward(ggml_compute_params* params, ggml_tensor* op) override {
     const Plan plan(op);
-    if (params->use_ref || params->wsize < work_bytes(plan, params->nth)) return false;
+    if (params->use_ref || params->wsize < work_bytes<Weights>(plan, params->nth)) return false;
     auto* work = reinterpret_cast<char*>(aligned(reinterpret_cast<std::uintptr_t>(params->wdata)));
-    auto* activations = reinterpret_cast<Activations*>(work);
-    auto* scratch = reinterpret_cast<Scratch*>(work + plan.activations_bytes()) + params->ith;
-
-    for (std::int64_t c = params->ith; c < plan.padded_columns; c += params->nth) {
-      const bool real = c < plan.columns;
-      quantize<Weights>(real ? reinterpret_cast<const float*>(column(op->src[1], c)) : nullptr,
-                        activations + c * plan.parts,
-                        plan.parts);
-    }
-    if (params->ith == 0) ggml_threadpool_chunk_set(params->threadpool, params->nth);
-    ggml_barrier(params->threadpool);
-
-    const std::int64_t wide = columns_of_item(plan, params->nth);
-    const std::int64_t items = plan.panels * over(plan.padded_columns, wide);
-    for (std::int64_t item = params->ith; item < items;
-         item = ggml_threadpool_chunk_add(params->threadpool, 1)) {
-      const std::int64_t first = item / plan.panels * wide;
-      compute(op,
-              plan,
-              item % plan.panels * kPanelRows,
-              first,
-              std::min(wide, plan.padded_columns - first),
-              activations,
-              *scratch);
+    if (!plan.are_few()) {
+      many_columns(*params, op, plan, work);
+    } else if (plan.columns == 1) {
+      few_columns<1>(*params, op, plan, work);
+    } else if (plan.columns == 2) {
+      few_columns<2>(*params, op, plan, work);
+    } else {
+      few_columns<3>(*params, op, plan, work);
     }
     return true;
   }
 
  private:
+  // Calls `compute` with each of so many items; threads take the next one when they are done.
+  template <class Compute>
+  static void for_items(const ggml_compute_params& params,
+                        std::int64_t items,
+                        const Compute& compute) {
+    if (params.ith == 0) ggml_threadpool_chunk_set(params.threadpool, params.nth);
+    ggml_barrier(params.threadpool);
+    for (std::int64_t item = params.ith; item < items;
+         item = ggml_threadpool_chunk_add(params.threadpool, 1)) {
+      compute(item);
+    }
+  }
+
+  template <int Columns>
+  static void few_columns(const ggml_compute_params& params,
+                          ggml_tensor* op,
+                          const Plan& plan,
+                          char* work) {
+    static_assert(Columns <= kMostRowColumns);
+    const std::int64_t begin = plan.parts * params.ith / params.nth;
+    const std::int64_t end = plan.parts * (params.ith + 1) / params.nth;
+    Column columns[Columns];
+    float* results[Columns];
+    for (int c = 0; c < Columns; ++c) {
+      const auto* from = reinterpret_cast<const float*>(column(op->src[1], c));
+      char* memory = work + static_cast<std::size_t>(c) * column_bytes<Weights>(plan.parts);
+      columns[c] = fill_column<Weights>(from, plan.parts, begin, end, memory);
+      results[c] = reinterpret_cast<float*>(column(op, c));
+    }
+
+    const std::size_t row_bytes = op->src[0]->nb[1];
+    const auto* weights = static_cast<const char*>(op->src[0]->data);
+    const std::int64_t share = over(plan.rows, kSeveral * params.nth * kRowsAtOnce) * kRowsAtOnce;
+    const std::int64_t rows = std::min(share, kMostItemRows);
+    for_items(params, over(plan.rows, rows), [&](std::int64_t item) {
+      const std::int64_t last = std::min((item + 1) * rows, plan.rows);
+      std::int64_t row = item * rows;
+      const auto multiply = [&](auto count) {
+        float* to[Columns];
+        for (int c = 0; c < Columns; ++c) to[c] = results[c] + row;
+        multiply_rows<Weights, count()>(weights + static_cast<std::size_t>(row) * row_bytes,
+                                        row_bytes,
+                                        plan.parts,
+                                        columns,
+                                        to);
+        row += count();
+      };
+      while (row + kRowsAtOnce <= last) multiply(std::integral_constant<int, kRowsAtOnce>());
+      while (row < last) multiply(std::integral_constant<int, 1>());
+    });
+  }
+
+  static void many_columns(const ggml_compute_params& params,
+                           ggml_tensor* op,
+                           const Plan& plan,
+                           char* work) {
+    auto* activations = reinterpret_cast<Activations*>(work);
+    auto* scratch = reinterpret_cast<Scratch*>(work + plan.activations_bytes()) + params.ith;
+    for (std::int64_t c = params.ith; c < plan.padded_columns; c += params.nth) {
+      const bool real = c < plan.columns;
+      quantize<Weights>(real ? reinterpret_cast<const float*>(column(op->src[1], c)) : nullptr,
+                        activations + c * plan.parts,
+                        plan.parts);
+    }
+    const std::int64_t wide = columns_of_item(plan, params.nth);
+    const std::int64_t items = plan.panels * over(plan.padded_columns, wide);
+    for_items(params, items, [&](std::int64_t item) {
+      const std::int64_t first = item / plan.panels * wide;
+      multiply_panel(op,
+                     plan,
+                     item % plan.panels * kPanelRows,
+                     first,
+                     std::min(wide, plan.padded_columns - first),
+                     activations,
+                     *scratch);
+    });
+  }
+
   // What ggml's own code needs where ours declines after the plan was made (use_ref).
   static std::size_t stocks_work_bytes(int threads, const ggml_tensor* op) {
     const ggml_type type = ggml_get_type_traits_cpu(op->src[0]->type)->vec_dot_type;
@@ -110,16 +188,16 @@ class Product final : public ggml::cpu::tensor_traits {
   static std::int64_t columns_of_item(const Plan& plan, int threads) {
     const std::int64_t shares = over(kSeveral * threads, plan.panels);
     const std::int64_t wide = over(over(plan.padded_columns, shares), kTileColumns) * kTileColumns;
-    return std::clamp(wide, std::min(kFewestColumns, plan.padded_columns), kMostColumns);
+    return std::clamp(wide, std::min(kFewestItemColumns, plan.padded_columns), kMostItemColumns);
   }
 
-  static void compute(ggml_tensor* op,
-                      const Plan& plan,
-                      std::int64_t first_row,
-                      std::int64_t first_column,
-                      std::int64_t columns,
-                      const Activations* activations,
-                      Scratch& scratch) {
+  static void multiply_panel(ggml_tensor* op,
+                             const Plan& plan,
+                             std::int64_t first_row,
+                             std::int64_t first_column,
+                             std::int64_t columns,
+                             const Activations* activations,
+                             Scratch& scratch) {
     const ggml_tensor* weights = op->src[0];
     const int rows = static_cast<int>(std::min<std::int64_t>(kPanelRows, plan.rows - first_row));
     const char* from = static_cast<const char*>(weights->data) +
@@ -149,13 +227,21 @@ class Product final : public ggml::cpu::tensor_traits {
   }
 };
 
+template <class Weights>
+bool is_faster(std::int64_t width, std::int64_t columns) {
+  if (columns > kMostRowColumns) return true;
+  return columns >= kFewestColumns<Weights> && width >= kStretch * kPartLength;
+}
+
 template <class... Weights>
-ggml::cpu::tensor_traits* product_of(ggml_type type) {
+ggml::cpu::tensor_traits* product_of(const ggml_tensor* weights, std::int64_t columns) {
   ggml::cpu::tensor_traits* found = nullptr;
   (
       [&] {
         static Product<Weights> product;
-        if (type == Weights::kType) found = &product;
+        if (weights->type == Weights::kType && is_faster<Weights>(weights->ne[0], columns)) {
+          found = &product;
+        }
       }(),
       ...);
   return found;
@@ -172,13 +258,14 @@ bool is_plain(const ggml_tensor* tensor) {
 ggml::cpu::tensor_traits* products_for(const ggml_tensor* op) {
   const ggml_tensor* weights = op->src[0];
   const ggml_tensor* inputs = op->src[1];
-  const bool suits = ggml_nrows(inputs) >= kFewestColumns && weights->ne[2] == 1 &&
-                     weights->ne[3] == 1 && weights->ne[0] % kPartLength == 0 &&
+  const bool suits = weights->ne[2] == 1 && weights->ne[3] == 1 &&
+                     weights->ne[0] % kPartLength == 0 &&
                      weights->nb[0] == ggml_type_size(weights->type) &&
                      inputs->type == GGML_TYPE_F32 && inputs->nb[0] == sizeof(float) &&
                      op->type == GGML_TYPE_F32 && op->nb[0] == sizeof(float) && is_plain(weights);
   if (!suits) return nullptr;
-  return product_of<Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q3_K, Q4_K, Q5_K, Q6_K>(weights->type);
+  return product_of<Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q3_K, Q4_K, Q5_K, Q6_K>(weights,
+                                                                          ggml_nrows(inputs));
 }
 
 }  // namespace llmlocal::kernels

@@ -32,8 +32,9 @@ inline __m256i bits_of(__m256i values, int shift, char mask) {
 }
 // 16 bytes of two codes each: those in the low halves come first.
 inline __m256i nibbles(const std::uint8_t* from) {
-  const __m128i both = load_16(from);
-  return _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(both, 4), both), _mm256_set1_epi8(15));
+  const __m256i both = _mm256_broadcastsi128_si256(load_16(from));
+  const __m256i shifts = _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4);
+  return _mm256_and_si256(_mm256_srlv_epi32(both, shifts), _mm256_set1_epi8(15));
 }
 // Each of 32 bits as a byte that is 16 or 0.
 inline __m256i sixteens(const std::uint8_t* from) {
@@ -111,23 +112,25 @@ struct Q8_0 {
   static Scales scales(const Block& block, int) { return {{to_float(block.d), 0}, 0}; }
 };
 
-// The scale and the min of part 0..7, six bits each in twelve bytes.
-inline void six_bits(const std::uint8_t* packed, int part, int& scale, int& min) {
-  if (part < 4) {
-    scale = packed[part] & 63;
-    min = packed[part + 4] & 63;
-  } else {
-    scale = (packed[part + 4] & 15) | ((packed[part - 4] >> 6) << 4);
-    min = (packed[part + 4] >> 4) | ((packed[part] >> 6) << 4);
-  }
+// The scales and the mins of eight parts, six bits each in twelve bytes; a byte each.
+struct SixBits {
+  std::uint64_t scales, mins;
+};
+inline SixBits six_bits(const std::uint8_t* packed) {
+  std::uint32_t word[3];
+  std::memcpy(word, packed, sizeof(word));
+  const auto eight = [](std::uint32_t first, std::uint32_t others) {
+    return first | static_cast<std::uint64_t>(others) << 32;
+  };
+  return {eight(word[0] & 0x3f3f3f3f, (word[2] & 0x0f0f0f0f) | (word[0] >> 2 & 0x30303030)),
+          eight(word[1] & 0x3f3f3f3f, (word[2] >> 4 & 0x0f0f0f0f) | (word[1] >> 2 & 0x30303030))};
 }
 
 template <class Block>
 Scales scale_and_min(const Block& block, int part) {
-  int scale, min;
-  six_bits(block.scales, part, scale, min);
-  return {{to_float(block.d) * static_cast<float>(scale), 0},
-          -to_float(block.dmin) * static_cast<float>(min)};
+  const SixBits bytes = six_bits(block.scales);
+  return {{to_float(block.d) * static_cast<float>(bytes.scales >> 8 * part & 63), 0},
+          -to_float(block.dmin) * static_cast<float>(bytes.mins >> 8 * part & 63)};
 }
 
 struct Q4_K {
@@ -166,6 +169,7 @@ struct Q6_K {
     const __m256i high = bits_of(load_32(block.qh + half * 32), quarter * 2, 3);
     return _mm256_or_si256(low, _mm256_slli_epi16(high, 4));
   }
+  static __m128i sixteen_scales(const Block& block) { return load_16(block.scales); }
   static Scales scales(const Block& block, int part) {
     const float scale = to_float(block.d);
     return {{scale * block.scales[2 * part], scale * block.scales[2 * part + 1]}, 0};
@@ -183,16 +187,21 @@ struct Q3_K {
     return _mm256_or_si256(low, _mm256_slli_epi16(high, 2));
   }
   // The low four bits of 16 scales are in eight bytes, the high two of four each in four.
-  static int scale_of(const std::uint8_t* packed, int index) {
-    const int low = index < 8 ? packed[index] & 15 : packed[index - 8] >> 4;
-    const int high = (packed[8 + index % 4] >> (index / 4 * 2)) & 3;
-    return (low | high << 4) - 32;
+  static __m128i sixteen_scales(const Block& block) {
+    std::int32_t high;
+    std::memcpy(&high, block.scales + 8, sizeof(high));
+    const __m128i low = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(block.scales));
+    const __m128i low_bits =
+        _mm_and_si128(_mm_unpacklo_epi64(low, _mm_srli_epi16(low, 4)), _mm_set1_epi8(15));
+    const __m128i high_bits = _mm_and_si128(
+        _mm_srlv_epi32(_mm_set1_epi32(high), _mm_setr_epi32(0, 2, 4, 6)), _mm_set1_epi8(3));
+    return _mm_sub_epi8(_mm_or_si128(low_bits, _mm_slli_epi16(high_bits, 4)), _mm_set1_epi8(32));
   }
   static Scales scales(const Block& block, int part) {
+    alignas(16) std::int8_t all[16];
+    _mm_store_si128(reinterpret_cast<__m128i*>(all), sixteen_scales(block));
     const float scale = to_float(block.d);
-    return {{scale * static_cast<float>(scale_of(block.scales, 2 * part)),
-             scale * static_cast<float>(scale_of(block.scales, 2 * part + 1))},
-            0};
+    return {{scale * all[2 * part], scale * all[2 * part + 1]}, 0};
   }
 };
 
