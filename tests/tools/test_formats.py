@@ -129,6 +129,17 @@ def test_calls_survive_the_round_trip(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_a_call_that_was_cut_is_no_text(family: str) -> None:
+    call = ToolCall("abcdefgh1", "get_it", '{"s": "a", "n": 1}')
+    text = rendered(family, [call])
+    marker = formats(family)[0].marker
+    for end in range(text.index(marker) + len(marker), len(text)):
+        parser = CallParser(formats(family), lambda _tool, name: name in TEXTS)
+        parts = [*parser.feed(text[:end]), *parser.flush()]
+        assert "".join(part.text for part in parts if part.kind == "answer") == "", text[:end]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_the_format_writes_what_the_template_renders(family: str) -> None:
     if family == "text arguments":
         pytest.skip("the template has the text as it was written")

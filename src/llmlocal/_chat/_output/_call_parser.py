@@ -153,8 +153,9 @@ class CallParser:
         if begun:  # its name was passed on; it never ended, and is none
             self._n_begun = len(self.calls)
             self._incoming.held = "" if self._incoming.is_end else self._incoming.held
-        else:
+        elif not (self._incoming.is_end and not self._incoming.held):
             self._text(self._incoming.taken)
+        # What ended before it could be told from a call was to be one: no text begins with a marker.
         self._incoming.taken = ""
         return False
 
@@ -197,6 +198,9 @@ class CallParser:
         coming = [after.strip() if form.between is not None else "", form.closing.strip()]
         number = yield from self._incoming.which(coming)
         if number is None:
+            held = self._incoming.held.lstrip()
+            if self._incoming.is_end and form.closing.strip().startswith(held):
+                self._incoming.held = ""  # it was cut there
             return False
         yield from self._incoming.literal((form.between or "") if number == 0 else form.closing)
         self._incoming.taken = ""

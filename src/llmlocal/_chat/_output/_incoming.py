@@ -67,12 +67,18 @@ class Incoming:
     def until(
         self, stops: Sequence[str], most: int | None = _MAX_NAME
     ) -> Generator[None, None, str | None]:
-        """Take what stands before the first of these; None where none of them comes."""
+        """Take what stands before the first of these, or all that there is.
+
+        None where none of them comes, at all or soon enough.
+        """
         while True:
             found = [at for stop in stops if stop and (at := self.held.find(stop)) >= 0]
             if found:
                 return self.take(min(found)).strip()
-            if self.is_end or (most is not None and len(self.held) > most):
+            if most is not None and len(self.held) > most:
+                return None
+            if self.is_end:
+                self.take(len(self.held))
                 return None
             yield
 
