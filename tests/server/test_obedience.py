@@ -72,6 +72,38 @@ def test_an_answer_is_parsed(client: openai.OpenAI) -> None:
     assert 0 <= response.output_parsed.size <= 9
 
 
+@pytest.mark.parametrize(
+    ("asked", "allowed"),
+    [
+        ({"guided_choice": ["red", "blue"]}, ["red", "blue"]),
+        ({"guided_regex": "a{3}"}, ["aaa"]),
+        ({"guided_json": {"enum": ["x"]}}, ['"x"']),
+        ({"guided_grammar": 'start: "yes" | "no"'}, ["yes", "no"]),
+        ({"structured_outputs": {"choice": ["red", "blue"]}}, ["red", "blue"]),
+        ({"json_schema": {"const": 7}}, ["7"]),
+        ({"grammar": 'root ::= "on" | "off"'}, ["on", "off"]),
+        ({"response_format": {"type": "json_object", "schema": {"const": 7}}}, ["7"]),
+    ],
+)
+def test_other_servers_words_for_it_are_obeyed(
+    client: openai.OpenAI, asked: dict[str, Any], allowed: list[str]
+) -> None:
+    done = chat(client, extra_body=asked, max_tokens=30)
+    assert done.choices[0].message.content in allowed
+    text = client.completions.create(
+        model="tiny-llama", prompt="one", max_tokens=30, extra_body=asked
+    )
+    assert text.choices[0].text in allowed
+
+
+def test_one_thing_can_be_obeyed(client: openai.OpenAI) -> None:
+    asked = {"guided_regex": "a", "grammar": 'root ::= "a"'}
+    with pytest.raises(openai.BadRequestError, match="one thing"):
+        chat(client, extra_body=asked)
+    with pytest.raises(openai.BadRequestError, match="structural_tag: this is not known"):
+        chat(client, extra_body={"structured_outputs": {"structural_tag": "x"}})
+
+
 def test_what_can_not_be_enforced_is_a_400(client: openai.OpenAI) -> None:
     schema = {"name": "x", "schema": {"type": "array", "items": {"not": {"type": "null"}}}}
     with pytest.raises(openai.BadRequestError, match=r"\$\.items\.not"):
@@ -130,8 +162,10 @@ def test_logprobs(client: openai.OpenAI) -> None:
         assert token.logprob == pytest.approx(token.top_logprobs[0].logprob)
         assert bytes(token.bytes).decode(errors="replace") == token.token
     chunks = list(chat(client, logprobs=True, max_tokens=5, temperature=0, stream=True))
-    streamed = [t for c in chunks if c.choices[0].logprobs for t in c.choices[0].logprobs.content]
-    assert [token.token for token in streamed] == [token.token for token in tokens]
+    scored = [c.choices[0].logprobs for c in chunks if c.choices[0].logprobs]
+    assert chunks[0].choices[0].logprobs  # with the text, not after it
+    streamed = [token.token for each in scored for token in each.content]
+    assert streamed == [token.token for token in tokens]
     options: Any = {"model": "tiny-llama", "max_tokens": 4, "temperature": 0}
     text = client.completions.create(prompt="one", logprobs=2, **options).choices[0]
     assert text.logprobs

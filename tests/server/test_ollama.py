@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import ollama
 import pytest
 
-from .conftest import Served
+from llmlocal import LLM, ModelPool
+
+from ..tiny_models import fill_in_model
+from .conftest import Serve, Served
 
 MESSAGES: Any = [{"role": "user", "content": "hello there"}]
 OPTIONS: Any = {"temperature": 0, "num_predict": 8, "num_ctx": 4096}
@@ -42,10 +47,43 @@ def test_a_prompt(client: ollama.Client) -> None:
     assert "".join(each.response or "" for each in streamed) == done.response
 
 
+def test_logprobs(client: ollama.Client) -> None:
+    asked: Any = {"options": OPTIONS, "logprobs": True, "top_logprobs": 2}
+    for done in (
+        client.chat("tiny-llama", MESSAGES, **asked),
+        client.generate("tiny-llama", "hello there", **asked),
+    ):
+        assert done.logprobs
+        assert len(done.logprobs) == 8
+        best = done.logprobs[0].top_logprobs
+        assert best
+        assert (best[0].token, len(best)) == (done.logprobs[0].token, 2)
+    streamed = list(client.chat("tiny-llama", MESSAGES, stream=True, **asked))
+    assert sum(len(each.logprobs or ()) for each in streamed) == 8
+    assert client.chat("tiny-llama", MESSAGES, options=OPTIONS).logprobs is None
+
+
+def test_a_gap_is_filled(serve: Serve, tmp_path: Path) -> None:
+    with LLM(fill_in_model(tmp_path), device="cpu", n_ctx=512, progress=False) as llm:
+        filled = llm.infill("the quick", "brown", max_tokens=8, temp=0)
+        made = ollama.Client(host=serve(ModelPool({"m": llm})).url, trust_env=False)
+        done = made.generate("m", "the quick", suffix="brown", options=OPTIONS)
+        assert done.response == filled
+        made._client.close()
+
+
+def test_a_gap_needs_a_model_that_fills_it(client: ollama.Client) -> None:
+    with pytest.raises(ollama.ResponseError, match=r"suffix: .*can't fill in") as caught:
+        client.generate("tiny-llama", "a", suffix="b")
+    assert caught.value.status_code == 400
+
+
 def test_the_models(client: ollama.Client) -> None:
     [model] = client.list().models
     assert model.model == "tiny-llama"
     assert model.size
+    assert model.modified_at
+    assert abs(time.time() - model.modified_at.timestamp()) < 1e6  # the file's, made for the test
     assert model.details
     assert model.details.family == "llama"
     shown = client.show("tiny-llama")

@@ -7,8 +7,11 @@ from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from llmlocal.errors import RequestError
+from llmlocal.server._http._errors import refused
+
 if TYPE_CHECKING:
-    from llmlocal import LLM, AsyncChatStream, AsyncStream, ChatReply, Completion
+    from llmlocal import LLM, AsyncChatStream, AsyncStream, ChatReply, Completion, TokenLogprob
 
 __all__ = [
     "ChatJob",
@@ -18,6 +21,7 @@ __all__ = [
     "TextJob",
     "chat_events",
     "chat_replies",
+    "infill_prompt",
     "text_events",
     "text_replies",
     "together",
@@ -38,6 +42,7 @@ class Piece:
         text: Some of it.
         call: Which call of this answer, from 0.
         call_id: The call's id.
+        logprobs: Those of the tokens that came since the last piece; empty where none were asked for.
     """
 
     index: int
@@ -45,6 +50,7 @@ class Piece:
     text: str
     call: int = 0
     call_id: str = ""
+    logprobs: Sequence[TokenLogprob] = ()
 
 
 @dataclass(frozen=True)
@@ -54,10 +60,12 @@ class Done:
     Attributes:
         index: Which of the answers.
         reply: All of it, with its facts.
+        logprobs: As those of a :class:`Piece`.
     """
 
     index: int
     reply: Any
+    logprobs: Sequence[TokenLogprob] = ()
 
 
 Event = Piece | Done
@@ -91,6 +99,18 @@ class TextJob:
     prompts: Sequence[str | Sequence[int]]
     options: Mapping[str, Any] = field(default_factory=dict)
     n: int = 1
+
+
+def infill_prompt(llm: LLM, prefix: str, suffix: str) -> list[int]:
+    """The prompt for what goes between two texts.
+
+    Raises:
+        ApiError: 400: the model can't do this.
+    """
+    try:
+        return llm.infill_prompt(prefix, suffix)
+    except RequestError as exc:
+        raise refused("suffix", str(exc)) from None
 
 
 def chat_events(llm: LLM, job: ChatJob) -> AsyncGenerator[Event, None]:
@@ -136,19 +156,27 @@ async def _chat_answer(index: int, stream: AsyncChatStream) -> AsyncGenerator[Ev
     from llmlocal import CallPart
 
     async with stream:
+        told = 0
         async for part in stream.parts():
             if part.text:
-                of_call = (part.number, part.id) if isinstance(part, CallPart) else ()
-                yield Piece(index, part.kind, part.text, *of_call)
-        yield Done(index, await stream.result())
+                of_call = (part.number, part.id) if isinstance(part, CallPart) else (0, "")
+                logprobs = (stream.logprobs or ())[told:]
+                told += len(logprobs)
+                yield Piece(index, part.kind, part.text, *of_call, logprobs)
+        reply = await stream.result()
+        yield Done(index, reply, (reply.logprobs or ())[told:])
 
 
 async def _text_answer(index: int, stream: AsyncStream) -> AsyncGenerator[Event, None]:
     async with stream:
+        told = 0
         async for text in stream:
             if text:
-                yield Piece(index, "answer", text)
-        yield Done(index, await stream.result())
+                logprobs = (stream.logprobs or ())[told:]
+                told += len(logprobs)
+                yield Piece(index, "answer", text, logprobs=logprobs)
+        reply = await stream.result()
+        yield Done(index, reply, (reply.logprobs or ())[told:])
 
 
 def _seeded(options: Mapping[str, Any], i: int) -> Any:

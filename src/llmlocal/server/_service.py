@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,10 @@ _WORK: Mapping[str, str] = {
     "embed": "embed texts",
     "rerank": "rank documents",
 }
+_REMEDY: Mapping[str, str] = {
+    "embed": "; give the server one with --embedder",
+    "rerank": "; give the server one with --reranker",
+}
 
 
 @dataclass
@@ -35,6 +40,7 @@ class Service:
     gate: Gate
     metrics: Metrics = field(default_factory=Metrics)
     responses: ResponseStore = field(default_factory=ResponseStore)
+    started: int = field(default_factory=lambda: int(time.time()))
 
     def name_of(self, asked: str | None, kind: Kind = "generate") -> str:
         """The name of the model to use; None: the first of its kind.
@@ -45,7 +51,8 @@ class Service:
         able = self.pool.of_kind(kind)
         if asked is None:
             if not able:
-                raise ApiError(404, f"no model here can {_WORK[kind]}", code="model_not_found")
+                why = f"no model here can {_WORK[kind]}{_REMEDY.get(kind, '')}"
+                raise ApiError(404, why, code="model_not_found")
             return able[0]
         name = self.any_name_of(asked)
         if name not in able:

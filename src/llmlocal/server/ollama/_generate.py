@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
-from llmlocal.server._answers import ChatJob, Event, Piece, TextJob, chat_events, text_events
+from llmlocal.server._answers import (
+    ChatJob,
+    Event,
+    Piece,
+    TextJob,
+    chat_events,
+    infill_prompt,
+    text_events,
+)
 from llmlocal.server._http._body import read_fields
-from llmlocal.server._http._errors import refused
 from llmlocal.server._http._events import json_lines
 from llmlocal.server._http._patience import while_connected
 from llmlocal.server._service import Service, service_of
@@ -23,6 +30,7 @@ from llmlocal.server.ollama._shapes import (
     now,
     take_thinking,
 )
+from llmlocal.server.openai._logprobs import chat_logprobs
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -32,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["chat", "generate"]
 
-_HARMLESS = {"logprobs", "top_logprobs", "truncate", "shift"}
+_HARMLESS = {"truncate", "shift"}
 _REFUSED = {
     "context": "send the conversation as messages",
     "images": "this server reads no images",
@@ -71,16 +79,17 @@ async def generate(request: Request) -> Response:
     options = generation_options(fields)
     if not prompt:
         return await _load_only(request, service, name, fields, {"response": ""})
-    if suffix:
-        raise refused("suffix", "a text with a gap is for LLM.infill, in process")
 
     def start(llm: LLM) -> AsyncGenerator[Event, None]:
+        if suffix:
+            filled = infill_prompt(llm, prompt, suffix)
+            return text_events(llm, TextJob([filled], options))
         if is_raw or not llm.chat_template():
             return text_events(llm, TextJob([prompt], options))
         head = [{"role": "system", "content": system}] if system else []
         return chat_events(llm, ChatJob([*head, {"role": "user", "content": prompt}], options))
 
-    if not is_raw:
+    if not is_raw and not suffix:
         take_thinking(fields, options)
     return await _answer(request, service, name, fields, start, _response)
 
@@ -136,9 +145,10 @@ async def _lines(
         try:
             async for event in events:
                 if not isinstance(event, Piece):
-                    reply = event.reply
+                    reply, rest = event.reply, _logprobs(event)
                 elif event.kind in ("answer", "reasoning"):
-                    yield {"model": name, "created_at": now(), **shape(event), "done": False}
+                    line = {"model": name, "created_at": now(), **shape(event), "done": False}
+                    yield line | _logprobs(event)
         finally:
             await events.aclose()
     service.metrics.answered(name, [reply])
@@ -148,10 +158,16 @@ async def _lines(
     yield {
         **head,
         **shape(None),
+        **rest,
         "done": True,
         "done_reason": "length" if reply.finish_reason in ("length", "timeout") else "stop",
         **figures(reply, started, loaded),
     }
+
+
+def _logprobs(event: Event) -> dict[str, Any]:
+    scored = chat_logprobs(event.logprobs or None)
+    return {"logprobs": scored["content"]} if scored else {}
 
 
 def _called(reply: Any) -> list[dict[str, Any]]:
@@ -165,15 +181,19 @@ def _called(reply: Any) -> list[dict[str, Any]]:
 async def _joined(lines: Lines) -> dict[str, Any]:
     """All lines as one."""
     texts: dict[str, str] = {}
+    logprobs: list[dict[str, Any]] = []
     message: dict[str, Any] = {}
     last: dict[str, Any] = {}
     async for line in lines:
         last = line
+        logprobs += line.get("logprobs", ())
         for key in ("response", "thinking"):
             texts[key] = texts.get(key, "") + line.get(key, "")
         for key, value in line.get("message", {}).items():
             joins = key in ("content", "thinking")
             message[key] = message.get(key, "") + value if joins else value
+    if logprobs:
+        last = {**last, "logprobs": logprobs}
     if message:
         return {**last, "message": message}
     return {**last, **{key: text for key, text in texts.items() if text or key == "response"}}

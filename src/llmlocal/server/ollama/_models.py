@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
@@ -155,11 +156,18 @@ def _listed(name: str, info: ModelInfo | None) -> dict[str, Any]:
     return {
         "name": name,
         "model": name,
-        "modified_at": datetime.fromtimestamp(0, timezone.utc).isoformat(),
+        "modified_at": datetime.fromtimestamp(_modified(info), timezone.utc).isoformat(),
         "size": (info.file_bytes or 0) if info else 0,
         "digest": _digest(name),
         "details": _details(info),
     }
+
+
+def _modified(info: ModelInfo | None) -> float:
+    try:
+        return Path(info.source).stat().st_mtime if info else 0
+    except OSError:
+        return 0
 
 
 def _digest(name: str) -> str:

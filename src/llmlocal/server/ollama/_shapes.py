@@ -75,6 +75,9 @@ def generation_options(fields: Fields) -> dict[str, Any]:
     limit = given.whole("num_predict", -2, _INT32_MAX)
     options["max_tokens"] = limit if limit is not None and limit >= 0 else None
     given.finish(_HARMLESS, {})
+    best = fields.whole("top_logprobs", 0, 20, 0)
+    if fields.flag("logprobs"):
+        options["logprobs"] = best
     _take_format(fields, options)
     return options
 

@@ -28,6 +28,7 @@ from llmlocal.server.openai._shapes import (
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from llmlocal import TokenLogprob
     from llmlocal.server._http._fields import Fields
 
 __all__ = ["chat_completions"]
@@ -118,13 +119,13 @@ async def _events(
                     delta["role"] = "assistant"
                 if isinstance(event, Piece):
                     delta |= _delta(event)
-                    yield chunk([_choice(event.index, delta, None)])
+                    yield chunk([_choice(event.index, delta, None, event.logprobs)])
                 else:
                     replies.append(event.reply)
                     if "role" in delta:
                         delta["content"] = ""
-                    choice = _choice(event.index, delta, finish_reason(event.reply))
-                    yield chunk([{**choice, "logprobs": chat_logprobs(event.reply.logprobs)}])
+                    reason = finish_reason(event.reply)
+                    yield chunk([_choice(event.index, delta, reason, event.logprobs)])
         finally:
             await events.aclose()
     service.metrics.answered(name, replies)
@@ -147,5 +148,8 @@ def _delta(piece: Piece) -> dict[str, Any]:
     return {"tool_calls": [call]}
 
 
-def _choice(index: int, delta: dict[str, Any], reason: str | None) -> dict[str, Any]:
-    return {"index": index, "delta": delta, "logprobs": None, "finish_reason": reason}
+def _choice(
+    index: int, delta: dict[str, Any], reason: str | None, logprobs: Sequence[TokenLogprob]
+) -> dict[str, Any]:
+    scored = chat_logprobs(logprobs or None)
+    return {"index": index, "delta": delta, "logprobs": scored, "finish_reason": reason}

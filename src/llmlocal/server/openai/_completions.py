@@ -10,12 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
-from llmlocal.server._answers import Piece, TextJob, text_events, text_replies, together
+from llmlocal.server._answers import (
+    Piece,
+    TextJob,
+    infill_prompt,
+    text_events,
+    text_replies,
+    together,
+)
 from llmlocal.server._http._body import read_fields
 from llmlocal.server._http._errors import refused
 from llmlocal.server._http._events import event_stream, sse
 from llmlocal.server._http._patience import while_connected
 from llmlocal.server._service import Service, service_of
+from llmlocal.server.openai._constraints import constraint_options
 from llmlocal.server.openai._echo import NO_ECHO, Echo, echo_of
 from llmlocal.server.openai._errors import error_event
 from llmlocal.server.openai._logprobs import completion_logprobs
@@ -79,7 +87,7 @@ class _Job:
         """The same, as what the model is asked."""
         if self.suffix is None:
             return TextJob(self.prompts, self.options, self.n)
-        filled = [llm.infill_prompt(str(prompt), self.suffix) for prompt in self.prompts]
+        filled = [infill_prompt(llm, str(prompt), self.suffix) for prompt in self.prompts]
         return TextJob(filled, self.options, self.n)
 
     async def echoes(self, llm: LLM) -> list[Echo]:
@@ -98,6 +106,7 @@ def _job(fields: Fields) -> _Job:
     options["max_tokens"] = fields.whole("max_tokens", 0, _INT32_MAX, 16)
     if (logprobs := fields.whole("logprobs", 0, 20)) is not None:
         options["logprobs"] = logprobs
+    options |= constraint_options(fields)
     n = fields.whole("n", 1, MOST_ANSWERS, 1) or 1
     best_of = fields.whole("best_of", 1, MOST_ANSWERS, n)
     if best_of != n:
@@ -156,16 +165,18 @@ async def _events(
         for i, echo in enumerate(echoes if job.echo else ()):
             scored = completion_logprobs(echo.scored or None, unscored=echo.unscored)
             yield sse({**head, "choices": [_choice(i, echo.text, None, scored)]})
+        offsets = [len(echo.text) for echo in echoes]
         events = text_events(llm, job.text_job(llm))
         try:
             async for event in events:
+                i = event.index
+                logprobs = completion_logprobs(event.logprobs or None, offset=offsets[i])
+                offsets[i] += sum(len(token.text) for token in event.logprobs)
                 if isinstance(event, Piece):
-                    choice = _choice(event.index, event.text, None)
+                    choice = _choice(i, event.text, None, logprobs)
                 else:
-                    reply = replies[event.index] = event.reply
-                    offset = len(echoes[event.index].text)
-                    logprobs = completion_logprobs(reply.logprobs, offset=offset)
-                    choice = _choice(event.index, "", finish_reason(reply), logprobs)
+                    replies[i] = event.reply
+                    choice = _choice(i, "", finish_reason(event.reply), logprobs)
                 yield sse({**head, "choices": [choice]})
         finally:
             await events.aclose()

@@ -18,20 +18,22 @@ __all__ = ["list_models", "show_model"]
 
 async def list_models(request: Request) -> Response:
     """All models, with aliases."""
-    pool = service_of(request).pool
-    models = [_model(name) for name in (*pool.names, *pool.aliases)]
+    service = service_of(request)
+    names = (*service.pool.names, *service.pool.aliases)
+    models = [_model(name, service.started) for name in names]
     return JSONResponse({"object": "list", "data": models})
 
 
 async def show_model(request: Request) -> Response:
     """One model."""
     name = request.path_params["model"]
+    service = service_of(request)
     try:
-        service_of(request).pool.name_of(name)
+        service.pool.name_of(name)
     except ModelNotFoundError as exc:
         raise ApiError(404, str(exc), param="model", code="model_not_found") from None
-    return JSONResponse(_model(name))
+    return JSONResponse(_model(name, service.started))
 
 
-def _model(name: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": "llmlocal"}
+def _model(name: str, created: int) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": created, "owned_by": "llmlocal"}

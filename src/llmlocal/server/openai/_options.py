@@ -7,6 +7,7 @@ from typing import Any
 
 from llmlocal.server._http._errors import ApiError, refused
 from llmlocal.server._http._fields import Fields
+from llmlocal.server.openai._constraints import constraint_options
 
 __all__ = ["MOST_ANSWERS", "chat_options", "sampling_options"]
 
@@ -84,7 +85,7 @@ def chat_options(fields: Fields) -> dict[str, Any]:
     _take_reasoning(fields, options, variables)
     if variables:
         options["variables"] = variables
-    _take_format(fields, options)
+    options |= constraint_options(fields)
     _take_tools(fields, options)
     top = fields.whole("top_logprobs", 0, 20)
     if fields.flag("logprobs"):
@@ -105,22 +106,6 @@ def _take_reasoning(fields: Fields, options: dict[str, Any], variables: dict[str
         budget = 0 if budget is None else budget
     if budget is not None:
         options["reasoning_budget"] = budget
-
-
-def _take_format(fields: Fields, options: dict[str, Any]) -> None:
-    asked = fields.mapping("response_format")
-    if asked is None:
-        return
-    inner = Fields(asked, "response_format.")
-    kind = inner.one_of("type", ("text", "json_object", "json_schema"), "text")
-    if kind == "json_object":
-        options["schema"] = {"type": "object"}
-    elif kind == "json_schema":
-        wrapped = inner.mapping("json_schema")
-        if wrapped is None:
-            raise inner.error("json_schema", "is missing")
-        schema = Fields(wrapped, "response_format.json_schema.").mapping("schema")
-        options["schema"] = {"type": "object"} if schema is None else schema
 
 
 def _take_tools(fields: Fields, options: dict[str, Any]) -> None:
