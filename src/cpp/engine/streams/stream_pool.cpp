@@ -33,21 +33,12 @@ bool works(Call&& call) {
 
 StreamPool::StreamPool(Decoder& decoder, const CacheOptions& options)
     : decoder_(decoder),
-      most_streams_(std::min(options.max_streams, static_cast<StreamId>(decoder.batch_capacity()))),
       shortest_room_(decoder.room()),
-      kv_bytes_(options.kv_bytes),
+      budget_(decoder, options),
       store_(options.store_bytes),
-      kv_in_main_memory_(options.kv_in_main_memory),
-      promised_(MemoryLedger::promise(MemoryLedger::of_process(), most_bytes(options))),
       files_(options.files),
       writer_(files_ ? std::make_unique<PrefixWriter>(files_) : nullptr),
       streams_(static_cast<std::size_t>(decoder.streams())) {}
-
-// What the cache and the store may come to take of the main memory.
-std::size_t StreamPool::most_bytes(const CacheOptions& options) const {
-  const std::size_t most = bytes_of({most_streams_, decoder_.context_length()});
-  return options.store_bytes + (options.kv_in_main_memory ? std::min(most, options.kv_bytes) : 0);
-}
 
 std::vector<StreamView> StreamPool::views() const {
   std::vector<StreamView> views;
@@ -277,40 +268,15 @@ void StreamPool::release_all() {
   }
 }
 
-std::size_t StreamPool::bytes_of(CacheShape shape) const {
-  return static_cast<std::size_t>(shape.streams) *
-         std::max<std::size_t>(decoder_.stream_bytes(shape.room), 1);
-}
-
-// How much a new shape may take beside the one that is there.
-std::size_t StreamPool::left_for_change() const {
-  const std::size_t there = bytes_of(shape());
-  return ceiling_ > there ? ceiling_ - there : 0;
-}
-
-bool StreamPool::may_have(CacheShape shape) const {
-  if (shape.streams <= streams() && shape.room <= room()) return true;
-  if (shape.streams > most_streams_) return false;
-  const std::size_t bytes = bytes_of(shape);
-  return bytes <= left_for_change() && (shape.streams == 1 || bytes <= kv_bytes_);
-}
-
-StreamId StreamPool::limit() const {
-  const std::size_t fit = std::min(left_for_change(), kv_bytes_) / bytes_of({1, room()});
-  const auto most = static_cast<std::size_t>(most_streams_);
-  return std::max(streams(), static_cast<StreamId>(std::min(fit, most)));
-}
-
 std::vector<Move> StreamPool::reshape(std::span<const Position> running,
                                       std::span<const Position> waiting) {
-  const auto may_have = [this](CacheShape shape) { return this->may_have(shape); };
-  const ShapeBounds bounds{shortest_room_, decoder_.context_length(), most_streams_, may_have};
+  const auto may_have = [this](CacheShape wanted) { return budget_.allows(shape(), wanted); };
+  const ShapeBounds bounds{shortest_room_, decoder_.context_length(), most_streams(), may_have};
   while (room() > 0) {
     const CacheShape wanted = choose_shape(shape(), running, waiting, bounds);
     if (wanted == shape()) return {};
     if (auto moves = change_to(wanted)) return std::move(*moves);
-    // Less at a time is slower, not wrong; and the next request need not try the same again.
-    ceiling_ = bytes_of(shape()) + bytes_of(wanted) / 2;
+    budget_.refuse(shape(), wanted);
   }
   return {};
 }
@@ -358,20 +324,10 @@ std::optional<std::vector<Move>> StreamPool::change_to(CacheShape shape) {
   }
 }
 
-void StreamPool::report_memory() const {
-  if (!promised_) return;
-  const std::size_t kv = kv_in_main_memory_ ? std::min(bytes_of(shape()), kv_bytes_) : 0;
-  promised_->set_taken(kv + store_.bytes());
-}
-
 void StreamPool::retire() noexcept {
   writer_.reset();
   store_.clear();
-  promised_.reset();
-}
-
-void StreamPool::rest() {
-  ceiling_ = kNoCeiling;
+  budget_.retire();
 }
 
 void StreamPool::restart(Position wanted_room) {

@@ -1,5 +1,5 @@
-// What the KV cache holds: which tokens are in which stream, which streams are
-// in use, and what was evicted to RAM.
+// What the KV cache holds: which tokens are in which stream, which streams are in use, and what was
+// evicted to RAM.
 //
 // The only place that changes sequences of the decoder, so what it believes is what is there. A
 // free stream stays warm: its tokens can be continued in place or copied elsewhere.
@@ -7,15 +7,15 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
-#include "base/memory_ledger.h"
 #include "base/token.h"
 #include "engine/decoder.h"
+#include "engine/streams/cache_budget.h"
+#include "engine/streams/cache_options.h"
 #include "engine/streams/cache_shape.h"
 #include "engine/streams/prefix_files.h"
 #include "engine/streams/prefix_store.h"
@@ -23,15 +23,6 @@
 #include "engine/streams/stream_choice.h"
 
 namespace llmlocal {
-
-struct CacheOptions {
-  StreamId max_streams = 8;     // Requests that run at once; more wait. 1 to 256.
-  std::size_t kv_bytes = 0;     // What all streams together may take; one is always there.
-  std::size_t store_bytes = 0;  // RAM for evicted prefixes; 0 = none are kept.
-  bool kv_in_main_memory = true;
-  std::shared_ptr<PrefixFiles> files =
-      nullptr;  // Prefixes on disk; none = they end with the process.
-};
 
 class StreamPool {
  public:
@@ -88,12 +79,12 @@ class StreamPool {
   // Returns where active streams are now, if not where they were.
   std::vector<Move> reshape(std::span<const Position> running, std::span<const Position> waiting);
   // There was nothing to do for a while: what there was no memory for may be had now.
-  void rest();
+  void rest() { budget_.forgive(); }
   // Where there was no memory to grow, and no stream is active: exchanges all streams for one with
   // room for `wanted` tokens or more.  Throws OutOfMemoryError or std::bad_alloc.
   void restart(Position wanted_room);
   // Tells the ledger of the process what was taken of what the cache and the store may have.
-  void report_memory() const;
+  void report_memory() const { budget_.report(shape(), store_.bytes()); }
   // Nothing will be asked of it any more: gives back the memory outside the decoder.
   void retire() noexcept;
   // Whether a free stream lies between active ones.
@@ -104,8 +95,8 @@ class StreamPool {
   StreamId streams() const { return static_cast<StreamId>(streams_.size()); }
   StreamId active() const;
   // How many there may be, as long as they are now.
-  StreamId limit() const;
-  StreamId most_streams() const { return most_streams_; }
+  StreamId limit() const { return budget_.limit(shape()); }
+  StreamId most_streams() const { return budget_.most_streams(); }
   Position room() const { return decoder_.room(); }
   Position length(StreamId stream) const {
     return static_cast<Position>(streams_[static_cast<std::size_t>(stream)].tokens.size());
@@ -124,13 +115,8 @@ class StreamPool {
   static constexpr Position kWorthKeeping = 16;
   // Nor these a file: reading it would take longer than evaluating them.
   static constexpr Position kWorthWriting = 64;
-  static constexpr std::size_t kNoCeiling = std::numeric_limits<std::size_t>::max();
 
   CacheShape shape() const { return {streams(), room()}; }
-  std::size_t most_bytes(const CacheOptions& options) const;
-  std::size_t bytes_of(CacheShape shape) const;
-  std::size_t left_for_change() const;
-  bool may_have(CacheShape shape) const;
   std::vector<StreamId> kept_in(CacheShape shape) const;
   std::optional<std::vector<Move>> change_to(CacheShape shape);
   std::optional<Move> gap() const;
@@ -150,16 +136,9 @@ class StreamPool {
   Position adopt(StreamId target, const StreamMatch& stream, const PrefixStore::Match& stored);
 
   Decoder& decoder_;
-  const StreamId most_streams_;
   const Position shortest_room_;
-  const std::size_t kv_bytes_;
-  // What may be there while the shape changes, the old and the new together: there was no memory
-  // for more.
-  std::size_t ceiling_ = kNoCeiling;
+  CacheBudget budget_;
   PrefixStore store_;
-  // In the main memory, of the process's.
-  const bool kv_in_main_memory_;
-  std::unique_ptr<MemoryLedger::Share> promised_;
   const std::shared_ptr<PrefixFiles> files_;
   std::unique_ptr<PrefixWriter> writer_;  // Where there are files.
   std::vector<Stream> streams_;
