@@ -1,4 +1,5 @@
 # The extension module, built from src/cpp/bindings; changes in the same commit as they do.
+# Over 400 lines: it is one module, and a module has one stub.
 import enum
 import os
 from collections.abc import Callable, Sequence

@@ -1,4 +1,7 @@
-"""A loaded model that continues texts: what :class:`llmlocal.LLM` is without conversations."""
+"""A loaded model that continues texts: what :class:`llmlocal.LLM` is without conversations.
+
+Over 400 lines: most of it is the signatures and the documentation of LLM's methods.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """``GPT4All``: gpt4all's class, with its names, defaults and exceptions, over :class:`llmlocal.LLM`.
 
 What the generations 2.0 to 2.8.2 have in common is kept; where they differ, both spellings are
-taken.  Nothing is decided here about generating text.  Longer than other files,
-because most of it is gpt4all's signatures and their documentation.
+taken.  Nothing is decided here about generating text.
+
+Over 400 lines: most of it is gpt4all's signatures and their documentation.
 """
 
 from __future__ import annotations
