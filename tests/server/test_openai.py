@@ -105,6 +105,9 @@ def test_stop_strings_and_biases(server: Served, client: openai.OpenAI) -> None:
         ({"tools": [{"type": "web_search"}]}, "tools[0]"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
         ({"response_format": {"type": "xml"}}, "response_format.type"),
+        ({"extra_body": {"min_tokens": 5}}, "min_tokens"),
+        ({"extra_body": {"best_of": 5}}, "best_of"),
+        ({"max_tokens": -2}, "max_tokens"),
     ],
 )
 def test_what_can_not_be_honoured_is_named(
@@ -118,6 +121,7 @@ def test_what_can_not_be_honoured_is_named(
 
 def test_harmless_and_unknown_fields_pass(client: openai.OpenAI) -> None:
     body = {"metadata": {"a": "b"}, "user": "me", "store": False, "some_vendor_field": 3}
+    body |= {"ignore_eos": False, "min_tokens": 0, "stop_token_ids": []}
     assert chat(client, extra_body=body).choices[0].message.content
 
 

@@ -16,7 +16,7 @@ from llmlocal.server._http._patience import while_connected
 from llmlocal.server._service import Service, service_of
 from llmlocal.server.openai._errors import error_event
 from llmlocal.server.openai._logprobs import chat_logprobs
-from llmlocal.server.openai._options import MOST_ANSWERS, chat_options
+from llmlocal.server.openai._options import MOST_ANSWERS, REFUSED, chat_options
 from llmlocal.server.openai._shapes import (
     FINGERPRINT,
     HARMLESS,
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["chat_completions"]
 
 _REFUSED = {
+    **REFUSED,
+    "best_of": "answers are not compared here; use n",
     "audio": "this server makes no sound",
     "functions": "use tools",
     "function_call": "use tool_choice",

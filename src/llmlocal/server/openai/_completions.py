@@ -27,7 +27,7 @@ from llmlocal.server.openai._constraints import constraint_options
 from llmlocal.server.openai._echo import NO_ECHO, Echo, echo_of
 from llmlocal.server.openai._errors import error_event
 from llmlocal.server.openai._logprobs import completion_logprobs
-from llmlocal.server.openai._options import MOST_ANSWERS, sampling_options
+from llmlocal.server.openai._options import MOST_ANSWERS, REFUSED, limit_of, sampling_options
 from llmlocal.server.openai._shapes import FINGERPRINT, HARMLESS, finish_reason, usage_of
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ async def completions(request: Request) -> Response:
     job = _job(fields)
     stream = fields.flag("stream")
     stream_options = fields.mapping("stream_options") or {}
-    fields.finish(HARMLESS, {})
+    fields.finish(HARMLESS, REFUSED)
     head = {
         "id": f"cmpl-{secrets.token_hex(12)}",
         "object": "text_completion",
@@ -103,7 +103,7 @@ def _job(fields: Fields) -> _Job:
     prompts = _prompts(fields)
     options = sampling_options(fields)
     # 16 is OpenAI's default.
-    options["max_tokens"] = fields.whole("max_tokens", 0, _INT32_MAX, 16)
+    options["max_tokens"] = limit_of(fields, 16)
     if (logprobs := fields.whole("logprobs", 0, 20)) is not None:
         options["logprobs"] = logprobs
     options |= constraint_options(fields)

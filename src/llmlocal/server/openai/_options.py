@@ -9,7 +9,7 @@ from llmlocal.server._http._errors import ApiError, refused
 from llmlocal.server._http._fields import Fields
 from llmlocal.server.openai._constraints import constraint_options
 
-__all__ = ["MOST_ANSWERS", "chat_options", "sampling_options"]
+__all__ = ["MOST_ANSWERS", "REFUSED", "chat_options", "limit_of", "sampling_options"]
 
 MOST_ANSWERS = 128
 
@@ -37,6 +37,20 @@ _NUMBERS = (
 )
 _WHOLE = ("top_k", "repeat_last_n", "mirostat", "dry_allowed_length", "dry_last_n")
 _INT32_MAX = 2**31 - 1
+
+REFUSED = {
+    "allowed_token_ids": "use logit_bias, or a grammar",
+    "bad_words": "use logit_bias",
+    "dynatemp_range": "a temperature is fixed here",
+    "ignore_eos": "use logit_bias with the token that ends texts, and max_tokens",
+    "length_penalty": "there is no beam search here",
+    "lora": "models are served as they are",
+    "min_tokens": "an answer ends where the model ends it; see logit_bias",
+    "prompt_logprobs": "use /v1/completions with echo and logprobs",
+    "stop_token_ids": "use stop, with their text",
+    "use_beam_search": "there is no beam search here",
+}
+"""What other servers know and would change an answer."""
 
 
 def sampling_options(fields: Fields) -> dict[str, Any]:
@@ -74,11 +88,17 @@ def _bias(fields: Fields, bias: Any) -> float:
     return float("-inf") if bias == -100 else float(bias)
 
 
+def limit_of(fields: Fields, default: int | None = None) -> int | None:
+    """``max_tokens``; -1 is none, as for the clients of several other servers."""
+    limit = fields.whole("max_tokens", -1, _INT32_MAX, default)
+    return None if limit == -1 else limit
+
+
 def chat_options(fields: Fields) -> dict[str, Any]:
     """What a chat takes beyond that."""
     options = sampling_options(fields)
     limit = fields.whole("max_completion_tokens", 0, _INT32_MAX)
-    older = fields.whole("max_tokens", 0, _INT32_MAX)
+    older = limit_of(fields)
     if (limit := older if limit is None else limit) is not None:
         options["max_tokens"] = limit
     variables = fields.mapping("chat_template_kwargs") or {}
