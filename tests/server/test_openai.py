@@ -258,6 +258,22 @@ def test_a_stream_of_a_response(client: openai.OpenAI) -> None:
     assert events[-1].response.output_text == whole.output_text
 
 
+def test_the_logprobs_of_a_response(client: openai.OpenAI) -> None:
+    asked: Any = {"include": ["message.output_text.logprobs"], "top_logprobs": 2}
+    [message] = respond(client, input="hello", **asked).output
+    scored = message.content[0].logprobs
+    assert len(scored) == 8
+    assert "".join(each.token for each in scored) == message.content[0].text
+    assert all(len(each.top_logprobs) == 2 for each in scored)
+    events = list(respond(client, input="hello", stream=True, **asked))
+    told = [each.logprobs for each in events if each.type == "response.output_text.delta"]
+    assert told[0]
+    [final] = events[-1].response.output
+    assert [each.token for each in final.content[0].logprobs] == [each.token for each in scored]
+    [plain] = respond(client, input="hello").output
+    assert plain.content[0].logprobs == []
+
+
 def test_a_response_is_stored_and_continued(client: openai.OpenAI) -> None:
     first = respond(client, input="hello there")
     assert client.responses.retrieve(first.id).output_text == first.output_text

@@ -30,7 +30,7 @@ from llmlocal.server.ollama._shapes import (
     now,
     take_thinking,
 )
-from llmlocal.server.openai._logprobs import chat_logprobs
+from llmlocal.server.openai._logprobs import token_logprobs
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -166,8 +166,7 @@ async def _lines(
 
 
 def _logprobs(event: Event) -> dict[str, Any]:
-    scored = chat_logprobs(event.logprobs or None)
-    return {"logprobs": scored["content"]} if scored else {}
+    return {"logprobs": token_logprobs(event.logprobs)} if event.logprobs else {}
 
 
 def _called(reply: Any) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from llmlocal._generation._logprobs import TokenLogprob
 
-__all__ = ["chat_logprobs", "completion_logprobs"]
+__all__ = ["chat_logprobs", "completion_logprobs", "token_logprobs"]
 
 _LEAST = -9999.0  # JSON has no infinity; OpenAI writes this for "as good as never".
 
@@ -18,10 +18,14 @@ def chat_logprobs(tokens: Sequence[TokenLogprob] | None) -> dict[str, Any] | Non
     """Those of a chat; None where none were asked for."""
     if tokens is None:
         return None
-    content = [
+    return {"content": token_logprobs(tokens), "refusal": None}
+
+
+def token_logprobs(tokens: Sequence[TokenLogprob]) -> list[dict[str, Any]]:
+    """Those of some tokens."""
+    return [
         {**_token(token), "top_logprobs": [_token(each) for each in token.top]} for token in tokens
     ]
-    return {"content": content, "refusal": None}
 
 
 def completion_logprobs(

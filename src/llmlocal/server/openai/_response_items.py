@@ -8,7 +8,7 @@ from typing import Any
 
 from llmlocal.server._http._errors import ApiError, refused
 
-__all__ = ["call_item", "messages_of", "new_id", "reasoning_item", "text_item"]
+__all__ = ["call_item", "messages_of", "new_id", "reasoning_item", "text_item", "text_part"]
 
 _TEXT_PARTS = ("input_text", "output_text", "text")
 
@@ -93,9 +93,16 @@ def _add_reasoning(messages: list[dict[str, Any]], item: Mapping[str, Any]) -> N
         messages.append({"role": "assistant", "content": "", "reasoning_content": text})
 
 
-def text_item(text: str, status: str, item_id: str) -> dict[str, Any]:
+def text_part(text: str, logprobs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The text of an answer."""
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": logprobs}
+
+
+def text_item(
+    text: str, status: str, item_id: str, logprobs: list[dict[str, Any]]
+) -> dict[str, Any]:
     """An answer as an output item."""
-    part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+    part = text_part(text, logprobs)
     return {
         "type": "message",
         "id": item_id,

@@ -32,7 +32,8 @@ _REFUSED = {
     "prompt": "this server stores no prompts",
     "max_tool_calls": "tools are called by the client here",
 }
-_HARMLESS = HARMLESS | {"include", "stream_options", "context_management"}
+_HARMLESS = HARMLESS | {"stream_options", "context_management"}
+_LOGPROBS = "message.output_text.logprobs"
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,9 @@ def _options(fields: Fields) -> tuple[dict[str, Any], dict[str, Any]]:
     chat["parallel_tool_calls"] = fields.any("parallel_tool_calls")
     for name in ("temperature", "top_p", "seed", "stop", "chat_template_kwargs"):
         chat[name] = fields.any(name)
+    top, include = fields.any("top_logprobs"), fields.array("include") or []
+    if top is not None or _LOGPROBS in include:
+        chat |= {"logprobs": True, "top_logprobs": top}
     inner = Fields(chat)
     options = chat_options(inner)
     echo = {
@@ -190,11 +194,11 @@ async def _steps(
                     for step in items.take(event):
                         yield step
                 else:
-                    reply = event.reply
+                    reply, rest = event.reply, event.logprobs
         finally:
             await events.aclose()
     is_whole = reply.finish_reason in ("stop", "tool_calls")
-    for step in items.close("completed" if is_whole else "incomplete"):
+    for step in items.close("completed" if is_whole else "incomplete", rest):
         yield step
     service.metrics.answered(asked.name, [reply])
     response |= {
