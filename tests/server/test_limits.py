@@ -174,12 +174,16 @@ def test_unknown_paths_and_methods(server: Served) -> None:
     assert "error" in server.get("/v1/nothing").json()
 
 
-def test_requests_with_random_disconnects_leave_nothing(serve: Serve, tiny_path: TinyPath) -> None:
+def test_requests_with_random_disconnects_leave_nothing(
+    serve: Serve, tiny_path: TinyPath, caplog: pytest.LogCaptureFixture
+) -> None:
     with tiny(tiny_path) as llm:
         served = serve(ModelPool({"m": llm}))
         left = disconnect(served, llm, requests=200, clients=16)
         assert left.outcomes["hung up"] > 20
         assert set(left.outcomes) == {"hung up", "200"}
         assert (left.running, left.inside) == (0, 0)
+        # Events that are ready are not written to those who are gone.
+        assert not [each for each in caplog.records if "socket.send() raised" in each.message]
         assert left.resident[-1] < left.resident[0] * 1.1 + 20e6
         assert served.post("/v1/chat/completions", {"messages": MESSAGES}).status_code == 200

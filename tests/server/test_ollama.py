@@ -88,7 +88,7 @@ def test_the_models(client: ollama.Client) -> None:
     assert model.details.family == "llama"
     shown = client.show("tiny-llama")
     assert "<|im_start|>" in (shown.template or "")
-    assert shown.capabilities == ["completion"]
+    assert shown.capabilities == ["completion", "tools"]
     assert client.pull("tiny-llama").status == "success"
     with pytest.raises(ollama.ResponseError, match="no model 'x'") as caught:
         client.show("x")

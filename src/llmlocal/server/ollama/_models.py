@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import threading
 import time
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
-from llmlocal import Progress, __version__
+from llmlocal import ChatTemplate, Progress, __version__
+from llmlocal._chat._output import find_formats
 from llmlocal.errors import LLMLocalError
 from llmlocal.server._http._body import read_fields
 from llmlocal.server._http._events import json_lines
@@ -24,11 +26,13 @@ from llmlocal.server.ollama._shapes import error_body
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from llmlocal._pool import Kind
     from llmlocal.models import ModelInfo
 
 __all__ = ["ps", "pull", "show", "tags", "version"]
 
 _SECONDS_BETWEEN_REPORTS = 0.2
+_FILL_IN = ("tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.prefix_token_id")
 
 
 async def version(_: Request) -> Response:
@@ -72,15 +76,11 @@ async def show(request: Request) -> Response:
     fields = await read_fields(request)
     name = service.any_name_of(fields.text("model") or fields.needed_text("name"))
     info = await asyncio.to_thread(_info, service, name)
-    template = (info.chat_template or "") if info else ""
-    can = {"generate": ["completion"], "embed": ["embedding"], "rerank": []}
-    capabilities = list(can[service.pool.kind_of(name)])
-    if "tools" in template:
-        capabilities.append("tools")
+    capabilities = await asyncio.to_thread(_capabilities, service.pool.kind_of(name), info)
     shown = {
         "modelfile": "",
         "parameters": "",
-        "template": template,
+        "template": (info.chat_template or "") if info else "",
         "details": _details(info),
         "model_info": _plain(info.metadata) if info else {},
         "capabilities": capabilities,
@@ -150,6 +150,25 @@ def _info(service: Service, name: str) -> ModelInfo | None:
         return models.inspect(source, allow_download=False)
     except LLMLocalError:
         return None
+
+
+def _capabilities(kind: Kind, info: ModelInfo | None) -> list[str]:
+    """What a model can do here, in Ollama's words; clients choose by it."""
+    if kind != "generate":
+        return ["embedding"] if kind == "embed" else []
+    found = ["completion"]
+    if info is None:
+        return found
+    if any(name in info.metadata for name in _FILL_IN):
+        found.append("insert")
+    if info.chat_template:
+        template = ChatTemplate(info.chat_template)
+        with contextlib.suppress(LLMLocalError):
+            find_formats(template)
+            found.append("tools")
+        with contextlib.suppress(LLMLocalError):
+            found += ["thinking"] if template.reasoning else []
+    return found
 
 
 def _listed(name: str, info: ModelInfo | None) -> dict[str, Any]:
