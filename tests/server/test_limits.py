@@ -86,6 +86,28 @@ def test_the_key(serve: Serve, tiny_path: TinyPath) -> None:
     assert served.get("/v1/models", headers={"x-api-key": "sesame"}).status_code == 200
 
 
+def test_pages_of_other_sites(serve: Serve, tiny_path: TinyPath, server: Served) -> None:
+    other = {"origin": "https://app.example"}
+    body = {**LONG, "max_tokens": 1}
+    got = server.post("/v1/chat/completions", body, headers=other)
+    assert (got.status_code, got.json()["error"]["code"]) == (403, "origin_not_allowed")
+    assert "access-control-allow-origin" not in got.headers
+    for own in ({"origin": server.url}, {**other, "sec-fetch-site": "same-origin"}, {}):
+        assert server.post("/v1/chat/completions", body, headers=own).status_code == 200
+
+    served = serve(tiny_path("llama"), device="cpu", n_ctx=512, origins=["https://app.example"])
+    asks = {"access-control-request-method": "POST", "access-control-request-headers": "x-api-key"}
+    with served.client() as client:
+        allowed = client.options("/v1/chat/completions", headers={**other, **asks})
+    assert allowed.status_code == 200
+    got = served.post("/v1/chat/completions", body, headers=other)
+    assert got.status_code == 200
+    for each in (allowed, got):
+        assert each.headers["access-control-allow-origin"] == "https://app.example"
+    strange = {"origin": "https://other.example"}
+    assert served.post("/v1/chat/completions", body, headers=strange).status_code == 403
+
+
 def test_too_many_at_once(serve: Serve, tiny_path: TinyPath) -> None:
     with tiny(tiny_path) as llm:
         served = serve(ModelPool({"m": llm}), max_requests=2)

@@ -46,6 +46,13 @@ def register(subparsers: SubParsers) -> None:
         "--insecure", action="store_true", help="listen to other machines without an API key"
     )
     group.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="another site whose pages may use the server from a browser, or '*'; may be repeated",
+    )
+    group.add_argument(
         "--alias",
         action="append",
         default=[],
@@ -94,7 +101,12 @@ def _run(arguments: argparse.Namespace) -> int:
     level = logging.INFO if arguments.verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
     with _pool(arguments) as pool:
-        app = create_app(pool, api_key=arguments.api_key, max_requests=arguments.max_requests)
+        app = create_app(
+            pool,
+            api_key=arguments.api_key,
+            max_requests=arguments.max_requests,
+            origins=arguments.allow_origin,
+        )
         try:
             listening = server.listen(arguments.host, arguments.port)
         except OSError as exc:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -47,7 +49,12 @@ ErrorBody = Callable[[ApiError], dict[str, Any]]
 
 
 def create_app(
-    models: Any, *, api_key: str | None = None, max_requests: int = 512, **pool_options: Any
+    models: Any,
+    *,
+    api_key: str | None = None,
+    max_requests: int = 512,
+    origins: Sequence[str] = (),
+    **pool_options: Any,
 ) -> Starlette:
     """The server as an ASGI application, to run under uvicorn or to mount in another one.
 
@@ -56,6 +63,8 @@ def create_app(
             made of: a loaded model, a name, a path, or a list of these.
         api_key: What clients must show, as a bearer token or ``x-api-key``; None: nothing.
         max_requests: Requests that are served or wait at once, >= 1; more get a 429.
+        origins: Other sites whose pages may use the server from a browser, such as
+            ``"https://app.example"``; ``"*"`` is any.
         **pool_options: As for :class:`llmlocal.ModelPool`.
 
     Example:
@@ -67,7 +76,7 @@ def create_app(
     else:
         listed = models if isinstance(models, list | tuple | dict) else [models]
         pool, is_ours = ModelPool(listed, **pool_options), True
-    service = Service(pool, Gate(api_key, max_requests))
+    service = Service(pool, Gate(api_key, max_requests, frozenset(origins)))
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -109,6 +118,16 @@ def create_app(
             Route("/", page),
             Route("/page/{file}", page_file),
         ],
+        middleware=[
+            Middleware(
+                CORSMiddleware,
+                allow_origins=list(origins),
+                allow_methods=["*"],
+                allow_headers=["*"],
+            )
+        ]
+        if origins
+        else [],
         exception_handlers={HTTPException: _not_there, ApiError: _failed},
         lifespan=lifespan,
     )
@@ -122,7 +141,7 @@ def _route(path: str, method: str, handler: Handler, body_of: ErrorBody) -> Rout
     async def endpoint(request: Request) -> Response:
         service = service_of(request)
         try:
-            service.gate.check_key(request)
+            service.gate.check(request)
             return await handler(request)
         except ClientGoneError:
             return Response(status_code=_CLIENT_CLOSED)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from llmlocal.server._http._errors import ApiError
+from llmlocal.server._http._origins import check_origin
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -22,16 +23,21 @@ class Gate:
         api_key: What clients must show, as ``Authorization: Bearer KEY`` or ``x-api-key: KEY``;
             None: nothing.
         most: Requests that may be inside at once, waiting ones included.
+        origins: Other sites whose pages may come, too.
     """
 
-    def __init__(self, api_key: str | None, most: int) -> None:
+    def __init__(
+        self, api_key: str | None, most: int, origins: Collection[str] = frozenset()
+    ) -> None:
         self._key = None if api_key is None else api_key.encode()
         self._most = most
+        self._origins = origins
         self.inside = 0
         self.refused = 0
 
-    def check_key(self, request: Request) -> None:
-        """Raise an ApiError, 401, for a client without the key."""
+    def check(self, request: Request) -> None:
+        """Raise an ApiError: 403 for another site's page, 401 for a client without the key."""
+        check_origin(request, self._origins)
         if self._key is None:
             return
         shown = request.headers.get("x-api-key")

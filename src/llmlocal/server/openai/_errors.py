@@ -11,6 +11,7 @@ __all__ = ["error_body", "error_event"]
 
 _TYPES = {
     401: "authentication_error",
+    403: "permission_error",
     404: "not_found_error",
     429: "rate_limit_error",
     500: "server_error",
