@@ -99,21 +99,29 @@ LLMLOCAL_INLINE void fill_block_scales(const char* rows,
   for (int i = 0; i < std::min(count, 8); ++i) {
     const auto* blocks =
         reinterpret_cast<const Block*>(rows + static_cast<std::size_t>(i) * row_bytes);
-    const StretchScales<Weights> scales = stretch_scales<Weights>(blocks + block);
-    if constexpr (PanelPart<Weights>::kScales == 1) {
-      scale[0][i] = _mm256_castps_si256(scales.scale[0]);
-    } else {  // first and second scales of eight parts, in turn
-      const __m256 first = _mm256_shuffle_ps(scales.scale[0], scales.scale[1], 0x88);
-      const __m256 second = _mm256_shuffle_ps(scales.scale[0], scales.scale[1], 0xdd);
-      scale[0][i] = _mm256_permute4x64_epi64(_mm256_castps_si256(first), 0xd8);
-      scale[1][i] = _mm256_permute4x64_epi64(_mm256_castps_si256(second), 0xd8);
+    const BlockScales<Weights> scales = block_scales<Weights>(blocks[block]);
+    for (int s = 0; s < PanelPart<Weights>::kScales; ++s) {
+      scale[s][i] = _mm256_castps_si256(scales.scales[s]);
     }
-    min[i] = _mm256_castps_si256(scales.min[0]);
+    min[i] = _mm256_castps_si256(scales.mins);
   }
   for (int s = 0; s < PanelPart<Weights>::kScales; ++s) {
     transpose(scale[s], out->scale[s] + lane, sizeof(*out));
   }
   if constexpr (Weights::kHasMin) transpose(min, out->min + lane, sizeof(*out));
+}
+
+// Asks for what fill_panel will read: rows side by side are more than the CPU follows by itself.
+template <class Weights>
+void prefetch_panel(
+    const char* rows, std::size_t row_bytes, int count, std::int64_t first_part, int parts) {
+  constexpr std::size_t kBlock = sizeof(typename Weights::Block), kLine = 64;
+  const std::size_t begin = static_cast<std::size_t>(first_part / Weights::kParts) * kBlock;
+  const std::size_t bytes = static_cast<std::size_t>(parts / Weights::kParts) * kBlock;
+  for (int row = 0; row < count; ++row) {
+    const char* from = rows + static_cast<std::size_t>(row) * row_bytes + begin;
+    for (std::size_t at = 0; at < bytes; at += kLine) _mm_prefetch(from + at, _MM_HINT_T1);
+  }
 }
 
 // Rows that there are not are left as zeros, which nobody reads from the result.

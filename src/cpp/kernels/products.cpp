@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <type_traits>
 
 #include "kernels/lanes.h"
 #include "kernels/panels.h"
@@ -23,9 +22,10 @@ constexpr std::int64_t kMostItemRows = 64;
 constexpr std::int64_t kFewestItemColumns = 16;
 constexpr std::int64_t kMostItemColumns = 512;
 
-// ggml's own products of one column with K-quants are as fast as ours, or faster.
+// Rows of K-quants, whose blocks are long, are read by panels alone; ggml's own products with one
+// column are faster than these.
 template <class Weights>
-constexpr std::int64_t kFewestColumns = Weights::kParts == 1 ? 1 : 2;
+constexpr bool kHasRows = Weights::kParts == 1;
 
 constexpr std::size_t aligned(std::size_t bytes) {
   return (bytes + 63) / 64 * 64;
@@ -44,8 +44,6 @@ struct Plan {
         padded_columns(over(columns, kTileColumns) * kTileColumns),
         panels(over(rows, kPanelRows)) {}
 
-  bool are_few() const { return columns <= kMostRowColumns; }
-
   std::size_t activations_bytes() const {
     return aligned(static_cast<std::size_t>(padded_columns * parts) * sizeof(Activations));
   }
@@ -59,9 +57,14 @@ struct Scratch {
 };
 
 template <class Weights>
+bool takes_rows(std::int64_t columns) {
+  return kHasRows<Weights> && columns <= kMostRowColumns;
+}
+
+template <class Weights>
 std::size_t work_bytes(const Plan& plan, int threads) {
-  if (plan.are_few()) {
-    return 64 + static_cast<std::size_t>(plan.columns) * column_bytes<Weights>(plan.parts);
+  if (takes_rows<Weights>(plan.columns)) {
+    return 64 + static_cast<std::size_t>(plan.columns) * column_bytes(plan.parts);
   }
   return 64 + plan.activations_bytes() + static_cast<std::size_t>(threads) * sizeof(Scratch);
 }
@@ -87,15 +90,17 @@ class Product final : public ggml::cpu::tensor_traits {
     const Plan plan(op);
     if (params->use_ref || params->wsize < work_bytes<Weights>(plan, params->nth)) return false;
     auto* work = reinterpret_cast<char*>(aligned(reinterpret_cast<std::uintptr_t>(params->wdata)));
-    if (!plan.are_few()) {
-      many_columns(*params, op, plan, work);
-    } else if (plan.columns == 1) {
-      few_columns<1>(*params, op, plan, work);
-    } else if (plan.columns == 2) {
-      few_columns<2>(*params, op, plan, work);
-    } else {
-      few_columns<3>(*params, op, plan, work);
+    if constexpr (kHasRows<Weights>) {
+      if (plan.columns == 1) {
+        few_columns<1>(*params, op, plan, work);
+        return true;
+      }
+      if (plan.columns == kMostRowColumns) {
+        few_columns<kMostRowColumns>(*params, op, plan, work);
+        return true;
+      }
     }
+    many_columns(*params, op, plan, work);
     return true;
   }
 
@@ -118,37 +123,28 @@ class Product final : public ggml::cpu::tensor_traits {
                           ggml_tensor* op,
                           const Plan& plan,
                           char* work) {
-    static_assert(Columns <= kMostRowColumns);
     const std::int64_t begin = plan.parts * params.ith / params.nth;
     const std::int64_t end = plan.parts * (params.ith + 1) / params.nth;
     Column columns[Columns];
     float* results[Columns];
     for (int c = 0; c < Columns; ++c) {
       const auto* from = reinterpret_cast<const float*>(column(op->src[1], c));
-      char* memory = work + static_cast<std::size_t>(c) * column_bytes<Weights>(plan.parts);
-      columns[c] = fill_column<Weights>(from, plan.parts, begin, end, memory);
+      char* memory = work + static_cast<std::size_t>(c) * column_bytes(plan.parts);
+      columns[c] = fill_column(from, plan.parts, begin, end, memory);
       results[c] = reinterpret_cast<float*>(column(op, c));
     }
 
     const std::size_t row_bytes = op->src[0]->nb[1];
     const auto* weights = static_cast<const char*>(op->src[0]->data);
-    const std::int64_t share = over(plan.rows, kSeveral * params.nth * kRowsAtOnce) * kRowsAtOnce;
-    const std::int64_t rows = std::min(share, kMostItemRows);
+    const std::int64_t rows = std::min(over(plan.rows, kSeveral * params.nth), kMostItemRows);
     for_items(params, over(plan.rows, rows), [&](std::int64_t item) {
       const std::int64_t last = std::min((item + 1) * rows, plan.rows);
-      std::int64_t row = item * rows;
-      const auto multiply = [&](auto count) {
+      for (std::int64_t row = item * rows; row < last; ++row) {
         float* to[Columns];
         for (int c = 0; c < Columns; ++c) to[c] = results[c] + row;
-        multiply_rows<Weights, count()>(weights + static_cast<std::size_t>(row) * row_bytes,
-                                        row_bytes,
-                                        plan.parts,
-                                        columns,
-                                        to);
-        row += count();
-      };
-      while (row + kRowsAtOnce <= last) multiply(std::integral_constant<int, kRowsAtOnce>());
-      while (row < last) multiply(std::integral_constant<int, 1>());
+        multiply_row<Weights>(
+            weights + static_cast<std::size_t>(row) * row_bytes, plan.parts, columns, to);
+      }
     });
   }
 
@@ -205,6 +201,7 @@ class Product final : public ggml::cpu::tensor_traits {
     for (std::int64_t part = 0; part < plan.parts; part += kPanelParts) {
       const int parts = static_cast<int>(std::min<std::int64_t>(kPanelParts, plan.parts - part));
       auto* panel = reinterpret_cast<PanelPart<Weights>*>(scratch.panel);
+      prefetch_panel<Weights>(from, weights->nb[1], rows, part, parts);
       fill_panel<Weights>(from, weights->nb[1], rows, part, parts, panel);
       const Activations* in = activations + first_column * plan.parts + part;
       for (std::int64_t c = 0; c < columns; c += kTileColumns) {
@@ -227,10 +224,11 @@ class Product final : public ggml::cpu::tensor_traits {
   }
 };
 
+// Whether it is faster than ggml's own.
 template <class Weights>
 bool is_faster(std::int64_t width, std::int64_t columns) {
-  if (columns > kMostRowColumns) return true;
-  return columns >= kFewestColumns<Weights> && width >= kStretch * kPartLength;
+  if (takes_rows<Weights>(columns)) return width >= kStretch * kPartLength;
+  return columns > 1;
 }
 
 template <class... Weights>

@@ -1,10 +1,8 @@
-// What an answer computes: a few rows of weights times one to three columns, straight from the
-// weights.
+// What an answer computes: a row of weights times one or two columns, straight from the weights.
 //
-// Eight parts of a row are a stretch: their scales are unpacked together, and its mins (with what
-// makes its codes signed) go times the sums of the columns, eight at once.  Of each part the codes
-// are unpacked once for all columns, and eight lanes hold sums of four products.  Several rows go
-// side by side, so that no sum waits for the one before.
+// Rows are read one after the other, as memory likes it best.  Eight parts of a row are a stretch:
+// their scales are unpacked together, and their mins (with what makes codes signed) go times the
+// sums of a column, eight at once.
 #pragma once
 
 #include <cstddef>
@@ -17,40 +15,35 @@
 
 namespace llmlocal::kernels {
 
-constexpr int kRowsAtOnce = 4;
-constexpr int kMostRowColumns = 3;  // from there on, panels are faster
+constexpr int kMostRowColumns = 2;  // beyond these, panels are faster
 
-// A column: its parts as bytes, and for each scale of the weights (one or two a part) the part's
-// own scale, and the sum of its numbers.
+// Of each column, so that none waits for the one before.
+template <int Columns>
+constexpr int kSums = Columns == 1 ? 4 : 2;
+
+// A column: its parts as bytes, the scale of each, and the sum of the numbers of each.
 struct Column {
   const std::int8_t* codes;
   const float* scales;
   const float* sums;
 };
 
-template <class Weights>
 constexpr std::size_t column_bytes(std::int64_t parts) {
-  return static_cast<std::size_t>(parts) *
-         (kPartLength + 2 * sizeof(float) * (kPartLength / Weights::kSpan));
+  return static_cast<std::size_t>(parts) * (kPartLength + 2 * sizeof(float));
 }
 
 // A column of `parts` parts in memory of column_bytes(); those from `first` to `last` are filled
 // in.
-template <class Weights>
-Column fill_column(
+inline Column fill_column(
     const float* from, std::int64_t parts, std::int64_t first, std::int64_t last, char* memory) {
-  constexpr int kScales = kPartLength / Weights::kSpan;
   auto* codes = reinterpret_cast<std::int8_t*>(memory);
   auto* scales = reinterpret_cast<float*>(memory + parts * kPartLength);
-  float* sums = scales + parts * kScales;
+  float* sums = scales + parts;
   for (std::int64_t part = first; part < last; ++part) {
     const Bytes bytes = to_bytes(from + part * kPartLength);
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes + part * kPartLength), bytes.codes);
-    for (int s = 0; s < kScales; ++s) {
-      const std::int32_t sum = kScales == 1 ? bytes.sums[0] + bytes.sums[1] : bytes.sums[s];
-      scales[part * kScales + s] = bytes.scale;
-      sums[part * kScales + s] = bytes.scale * static_cast<float>(sum);
-    }
+    scales[part] = bytes.scale;
+    sums[part] = bytes.scale * static_cast<float>(bytes.sums[0] + bytes.sums[1]);
   }
   return {codes, scales, sums};
 }
@@ -77,80 +70,70 @@ inline float sum_of(__m256 values) {
   return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
 }
 
-// The scale of each lane of a part.
-template <class Weights>
-LLMLOCAL_INLINE __m256 scale_of_part(const float* scales, int part) {
-  if constexpr (Weights::kSpan == kPartLength) return _mm256_broadcast_ss(scales + part);
-  const __m256d both = _mm256_broadcast_sd(reinterpret_cast<const double*>(scales) + part);
-  return _mm256_permutevar_ps(_mm256_castpd_ps(both), _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
-}
-
-// Adds the parts of a stretch from `begin` on, of each row with each column, to the totals.
-template <class Weights, int Rows, int Columns>
-LLMLOCAL_INLINE void add_stretch(const typename Weights::Block* const (&blocks)[Rows],
+// Adds the last `Count` parts of the stretch that begins at `first`, times each column, to the
+// totals; of these, the ones before `begin` count as zero.
+template <class Weights, int Count, int Columns>
+LLMLOCAL_INLINE void add_stretch(const typename Weights::Block* row,
                                  std::int64_t first,
                                  int begin,
                                  const Column (&columns)[Columns],
-                                 __m256 (&totals)[Rows][Columns]) {
-  constexpr int kScales = kPartLength / Weights::kSpan;
-  alignas(32) float scaled[Rows][Columns][kStretch * kScales];
-  for (int r = 0; r < Rows; ++r) {
-    StretchScales<Weights> scales = stretch_scales<Weights>(blocks[r] + first / Weights::kParts);
-    if (begin > 0) {
-      const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-      const __m256i counted = _mm256_cmpgt_epi32(lanes, _mm256_set1_epi32(begin - 1));
-      scales.min[0] = _mm256_and_ps(scales.min[0], _mm256_castsi256_ps(counted));
-    }
-    for (int c = 0; c < Columns; ++c) {
-      for (int s = 0; s < kScales; ++s) {
-        const std::int64_t at = first * kScales + s * 8;
-        _mm256_store_ps(scaled[r][c] + s * 8,
-                        _mm256_mul_ps(scales.scale[s], _mm256_loadu_ps(columns[c].scales + at)));
-        if constexpr (Weights::kHasMin || Weights::kZero != 0) {
-          totals[r][c] =
-              _mm256_fmadd_ps(scales.min[s], _mm256_loadu_ps(columns[c].sums + at), totals[r][c]);
-        }
-      }
+                                 __m256 (&totals)[Columns][kSums<Columns>]) {
+  ScalesAndMins of = scales_and_mins<Weights>(row + first);
+  if (begin > 0) {
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256 counted =
+        _mm256_castsi256_ps(_mm256_cmpgt_epi32(lanes, _mm256_set1_epi32(begin - 1)));
+    of = {_mm256_and_ps(of.scales, counted), _mm256_and_ps(of.mins, counted)};
+  }
+  alignas(32) float scales[Columns][kStretch];
+  for (int c = 0; c < Columns; ++c) {
+    _mm256_store_ps(scales[c],
+                    _mm256_mul_ps(of.scales, _mm256_loadu_ps(columns[c].scales + first)));
+    if constexpr (Weights::kHasMin || Weights::kZero != 0) {
+      totals[c][0] =
+          _mm256_fmadd_ps(of.mins, _mm256_loadu_ps(columns[c].sums + first), totals[c][0]);
     }
   }
-  for (int part = begin; part < kStretch; ++part) {
-    for (int r = 0; r < Rows; ++r) {
-      const __m256i codes = Weights::codes(blocks[r][(first + part) / Weights::kParts],
-                                           static_cast<int>((first + part) % Weights::kParts));
-      for (int c = 0; c < Columns; ++c) {
-        const __m256i products =
-            products_of<Weights>(codes, load_32(columns[c].codes + (first + part) * kPartLength));
-        totals[r][c] = _mm256_fmadd_ps(
-            scale_of_part<Weights>(scaled[r][c], part), _mm256_cvtepi32_ps(products), totals[r][c]);
-      }
+  for (int part = kStretch - Count; part < kStretch; ++part) {
+    const __m256i codes = Weights::codes(row[first + part], 0);
+    for (int c = 0; c < Columns; ++c) {
+      const __m256i products =
+          products_of<Weights>(codes, load_32(columns[c].codes + (first + part) * kPartLength));
+      __m256& total = totals[c][part % kSums<Columns>];
+      total = _mm256_fmadd_ps(
+          _mm256_broadcast_ss(scales[c] + part), _mm256_cvtepi32_ps(products), total);
     }
   }
 }
 
-// results[c][r] becomes row r times column c.  There are at least kStretch parts.
-template <class Weights, int Rows, int Columns>
-LLMLOCAL_NOINLINE void multiply_rows(const char* rows,
-                                     std::size_t row_bytes,
-                                     std::int64_t parts,
-                                     const Column (&columns)[Columns],
-                                     float* const (&results)[Columns]) {
-  __m256 totals[Rows][Columns];
-  const typename Weights::Block* blocks[Rows];
-  for (int r = 0; r < Rows; ++r) {
-    blocks[r] = reinterpret_cast<const typename Weights::Block*>(
-        rows + static_cast<std::size_t>(r) * row_bytes);
-    for (int c = 0; c < Columns; ++c) totals[r][c] = _mm256_setzero_ps();
+// results[c][0] becomes the row times column c.  There are at least kStretch parts.
+template <class Weights, int Columns>
+LLMLOCAL_NOINLINE void multiply_row(const char* row,
+                                    std::int64_t parts,
+                                    const Column (&columns)[Columns],
+                                    float* const (&results)[Columns]) {
+  const auto* blocks = reinterpret_cast<const typename Weights::Block*>(row);
+  __m256 totals[Columns][kSums<Columns>];
+  for (auto& column : totals) {
+    for (__m256& total : column) total = _mm256_setzero_ps();
   }
   std::int64_t part = 0;
   for (; part + kStretch <= parts; part += kStretch) {
-    add_stretch<Weights, Rows, Columns>(blocks, part, 0, columns, totals);
+    add_stretch<Weights, kStretch>(blocks, part, 0, columns, totals);
   }
-  if (part < parts) {  // the last stretch, of which the beginning was added before
-    const int begin = static_cast<int>(kStretch - (parts - part));
-    add_stretch<Weights, Rows, Columns>(blocks, parts - kStretch, begin, columns, totals);
+  // A last stretch, of which the beginning was added before.
+  const std::int64_t last = parts - kStretch;
+  const int begin = static_cast<int>(part - last);
+  if (begin < kStretch / 2) {
+    add_stretch<Weights, kStretch>(blocks, last, begin, columns, totals);
+  } else if (begin < kStretch) {
+    add_stretch<Weights, kStretch / 2>(blocks, last, begin, columns, totals);
   }
-  for (int r = 0; r < Rows; ++r) {
-    for (int c = 0; c < Columns; ++c) results[c][r] = sum_of(totals[r][c]);
+  for (int c = 0; c < Columns; ++c) {
+    for (int i = 1; i < kSums<Columns>; ++i) {
+      totals[c][0] = _mm256_add_ps(totals[c][0], totals[c][i]);
+    }
+    *results[c] = sum_of(totals[c][0]);
   }
 }
 

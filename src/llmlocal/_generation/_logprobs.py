@@ -49,7 +49,5 @@ def read_logprob(
     return _of(token, token_bytes(token), logprob, top)
 
 
-def _of(
-    token: int, raw: bytes, logprob: float, top: tuple[TokenLogprob, ...] = ()
-) -> TokenLogprob:
+def _of(token: int, raw: bytes, logprob: float, top: tuple[TokenLogprob, ...] = ()) -> TokenLogprob:
     return TokenLogprob(token, raw.decode(errors="replace"), raw, logprob, top)
