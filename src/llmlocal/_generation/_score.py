@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from llmlocal._generation._logprobs import TokenLogprob
@@ -157,5 +157,5 @@ def read_score(completion: Completion, logprobs: int) -> Score:
         np.array([each.id for each in given], dtype=np.int32),
         np.array([each.logprob for each in given], dtype=np.float64),
         np.array([each.top[0].id == each.id for each in given], dtype=np.bool_),
-        given if logprobs else tuple(replace(each, top=()) for each in given),
+        given if logprobs else tuple(each._replace(top=()) for each in given),
     )
