@@ -59,6 +59,16 @@ def chat(client: openai.OpenAI, **options: Any) -> Any:
     return client.chat.completions.create(**{**asked, **options})
 
 
+def test_some_tools_are_allowed(client: openai.OpenAI) -> None:
+    other: Any = {"type": "function", "function": {"name": "other", "parameters": PARAMETERS}}
+    allowed = {"mode": "required", "tools": [{"type": "function", "function": {"name": "weather"}}]}
+    choice: Any = {"type": "allowed_tools", "allowed_tools": allowed}
+    done = chat(client, tools=[*TOOLS, other], tool_choice=choice, max_tokens=600).choices[0]
+    assert {call.function.name for call in done.message.tool_calls} == {"weather"}
+    with pytest.raises(openai.BadRequestError, match="allowed_tools"):
+        chat(client, tools=[other], tool_choice=choice)
+
+
 def test_an_answer_is_parsed(client: openai.OpenAI) -> None:
     options: Any = {"model": "tiny-llama", "messages": ASK, "max_tokens": 600}
     done = client.chat.completions.parse(response_format=City, **options)

@@ -181,6 +181,15 @@ def named(*names: str) -> tuple[Tool, ...]:
         ("g", "required", ["g"]),
         ({"type": "function", "function": {"name": "g"}}, "required", ["g"]),
         ({"type": "function", "name": "g"}, "required", ["g"]),
+        ({"type": "allowed_tools", "mode": "auto", "tools": [{"name": "g"}]}, "auto", ["g"]),
+        (
+            {
+                "type": "allowed_tools",
+                "allowed_tools": {"mode": "required", "tools": [{"function": {"name": "g"}}]},
+            },
+            "required",
+            ["g"],
+        ),
     ],
 )
 def test_choices(choice: Any, mode: str, allowed: list[str]) -> None:
@@ -192,6 +201,15 @@ def test_choices(choice: Any, mode: str, allowed: list[str]) -> None:
 def test_a_choice_that_there_is_not_is_named(choice: Any) -> None:
     with pytest.raises(ParameterError, match=r"tool_choice must be .*\(f, g\)"):
         chosen(choice, named("f", "g"))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [5, {}, {"tools": [{"name": "h"}]}, {"mode": "none", "tools": [{"name": "g"}]}, {"tools": []}],
+)
+def test_some_of_the_tools_must_be_there(given: Any) -> None:
+    with pytest.raises(ParameterError, match=r"allowed_tools.*\(f, g\)"):
+        chosen({"type": "allowed_tools", "allowed_tools": given}, named("f", "g"))
 
 
 def test_nothing_can_be_required_of_no_tools() -> None:

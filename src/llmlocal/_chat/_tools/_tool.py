@@ -16,7 +16,7 @@ from typing import Any, cast
 from llmlocal._chat._tools._signature import function_schema, plain_schema
 from llmlocal.errors import ParameterError
 
-__all__ = ["Tool", "ToolChoice", "ToolLike", "as_tools", "chosen", "tool_dicts"]
+__all__ = ["Tool", "ToolChoice", "ToolLike", "as_tools", "chosen", "is_some", "tool_dicts"]
 
 ToolLike = Callable[..., Any] | type | Mapping[str, Any]
 """A function, a class with fields, or a dict with a name and a schema."""
@@ -148,11 +148,14 @@ def _checked(tool: Tool, where: str) -> Tool:
 def chosen(choice: Any, tools: Sequence[Tool]) -> tuple[str, tuple[Tool, ...]]:
     """The mode ("auto", "none" or "required") and the tools that may be called.
 
-    A tool that is named is called, and is called once.
+    A tool that is named is called, and is called once.  OpenAI's "allowed_tools" leaves a choice among
+    some of them: the model is told of all, so that its prompt stays the same.
 
     Raises:
         ParameterError: There is no such choice, or no tool to choose.
     """
+    if is_some(choice):
+        return _some(choice.get("allowed_tools", choice), tools)
     if isinstance(choice, Mapping):  # OpenAI's {"type": "function", "function": {"name": ...}}
         function = choice.get("function", choice)
         choice = function.get("name") if isinstance(function, Mapping) else None
@@ -169,3 +172,26 @@ def chosen(choice: Any, tools: Sequence[Tool]) -> tuple[str, tuple[Tool, ...]]:
         f"tool_choice must be 'auto', 'none', 'required' or the name of a tool"
         f" ({', '.join(names)}), got {choice!r:.60}"
     )
+
+
+def is_some(choice: Any) -> bool:
+    """Whether the choice is among some of the tools."""
+    return isinstance(choice, Mapping) and choice.get("type") == "allowed_tools"
+
+
+def _some(given: Any, tools: Sequence[Tool]) -> tuple[str, tuple[Tool, ...]]:
+    mode = given.get("mode", "auto") if isinstance(given, Mapping) else None
+    listed = given.get("tools") if isinstance(given, Mapping) else None
+    entries = listed if isinstance(listed, list) else []
+    names = [
+        inner.get("name")
+        for each in entries
+        if isinstance(each, Mapping) and isinstance(inner := each.get("function", each), Mapping)
+    ]
+    allowed = tuple(tool for tool in tools if tool.name in names)
+    if mode not in ("auto", "required") or not names or len(allowed) != len(entries):
+        raise ParameterError(
+            "tool_choice of the type 'allowed_tools' must have a mode, 'auto' or 'required', and"
+            f" some of the tools ({', '.join(tool.name for tool in tools)}), got {given!r:.120}"
+        )
+    return mode, allowed

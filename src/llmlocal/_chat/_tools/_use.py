@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from llmlocal._chat._output import ToolCall, ToolFormat, find_formats, shows_results
-from llmlocal._chat._tools._tool import Tool, ToolChoice, chosen, tool_dicts
+from llmlocal._chat._tools._tool import Tool, ToolChoice, chosen, is_some, tool_dicts
 from llmlocal._templates import ChatTemplate, Message, own_text
 from llmlocal.errors import ParameterError, TemplateError
 
@@ -106,7 +106,7 @@ def tool_use(
         formats = find_formats(template)
         if is_parallel is None:
             is_parallel = formats[0].is_trained
-        is_named = choice not in ("auto", "none", "required")
+        is_named = choice not in ("auto", "none", "required") and not is_some(choice)
         return ToolUse(tuple(tools), allowed, mode, is_parallel and not is_named, formats)
     # Calls of earlier turns are shown also when nothing may be called any more.
     if any(message.get("tool_calls") or message.get("role") == "tool" for message in messages):

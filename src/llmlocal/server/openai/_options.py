@@ -149,7 +149,9 @@ def _take_tools(fields: Fields, options: dict[str, Any]) -> None:
         raise fields.error("parallel_tool_calls", f"must be true or false; got {parallel!r:.60}")
 
 
-def _tool_choice(fields: Fields, choice: Any) -> str:
+def _tool_choice(fields: Fields, choice: Any) -> str | Mapping[str, Any]:
+    if isinstance(choice, Mapping) and choice.get("type") == "allowed_tools":
+        return choice
     if choice in ("auto", "none", "required"):
         return str(choice)
     name = None
