@@ -179,6 +179,8 @@ def test_echo_with_logprobs(server: Served, client: openai.OpenAI) -> None:
     single = client.completions.create(prompt=ids[:1], echo=True, **options).choices[0]
     assert single.logprobs
     assert len(single.logprobs.tokens) == 4
+    chunks = list(client.completions.create(prompt=ids[:1], echo=True, stream=True, **options))
+    assert chunks[0].choices[0].logprobs.tokens == single.logprobs.tokens[:1]
 
 
 def test_reasoning_is_counted(serve: Serve, tmp_path: Path) -> None:

@@ -145,12 +145,7 @@ async def _whole(service: Service, name: str, job: _Job, head: dict[str, Any]) -
         replies = await text_replies(llm, job.text_job(llm))
     service.metrics.answered(name, replies)
     choices = [
-        _choice(
-            i,
-            echo.text + str(reply),
-            finish_reason(reply),
-            _logprobs_of(echo, reply),
-        )
+        _choice(i, echo.text + str(reply), finish_reason(reply), _logprobs_of(echo, reply))
         for i, (echo, reply) in enumerate(zip(echoes, replies, strict=True))
     ]
     return {**head, "choices": choices, "usage": usage_of(replies, len(job.prompts))}
@@ -163,8 +158,9 @@ async def _events(
     async with service.model(name) as llm:
         echoes = await job.echoes(llm)
         for i, echo in enumerate(echoes if job.echo else ()):
-            scored = completion_logprobs(echo.scored or None, unscored=echo.unscored)
-            yield sse({**head, "choices": [_choice(i, echo.text, None, scored)]})
+            tokens = echo.scored if job.options.get("logprobs") is not None else None
+            logprobs = completion_logprobs(tokens, unscored=echo.unscored)
+            yield sse({**head, "choices": [_choice(i, echo.text, None, logprobs)]})
         offsets = [len(echo.text) for echo in echoes]
         events = text_events(llm, job.text_job(llm))
         try:
