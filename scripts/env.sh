@@ -1,6 +1,7 @@
 # The development environment: .venv with this tree built and installed in it. Sourced, not run.
 #
-#   install_package [EXTRA...]    builds and installs; does nothing if no source has changed
+#   install_package [EXTRA...]    builds and installs; does nothing if no source has changed. Fails
+#                                 where the build does, whatever the shell's options are
 #   run_logged NAME WHAT COMMAND  runs with a status line; the output is in build/logs/NAME.log
 #   say TEXT, fail TEXT           a line on stderr; stdout belongs to the command
 
@@ -16,13 +17,14 @@ fail() {
   exit 1
 }
 
-install_package() {
+# In a shell of its own, which the first thing that fails ends.
+install_package() (
   local built_from='' held='' extras stamp=$venv/llmlocal-built state started=$SECONDS
   check_machine
   [[ -f $stamp ]] && { read -r built_from && read -r held || true; } < "$stamp"
   extras=$(printf '%s\n' ${held//,/ } "$@" | sort -u | paste -sd, - | sed 's/^,//')
   state=$(hash_sources)
-  [[ $built_from == "$state" && $held == "$extras" && -x $venv/bin/llmlocal ]] && return
+  [[ $built_from == "$state" && $held == "$extras" && -x $venv/bin/llmlocal ]] && exit
 
   say "Building llmlocal in .venv (minutes the first time, seconds after that)"
   "$venv/bin/python" -c '' 2> /dev/null \
@@ -34,7 +36,7 @@ install_package() {
     "$venv/bin/python" -m pip install -v --no-build-isolation -e ".${extras:+[$extras]}"
   printf '%s\n%s\n' "$state" "$extras" > "$stamp"
   say "Built in $((SECONDS - started)) s"
-}
+)
 
 # What pyproject.toml asks for, and cmake and ninja as packages where the machine has none.
 install_build_requirements() {
@@ -43,7 +45,7 @@ install_build_requirements() {
   for hook in 'build_system_requires' 'get_requires_for_build("editable")'; do
     requirements=$("$venv/bin/python" -c "
 from build import ProjectBuilder
-print(*ProjectBuilder('.').$hook, sep='\n')")
+print(*ProjectBuilder('.').$hook, sep='\n')") || fail "what the build needs can't be asked for"
     [[ -z $requirements ]] || run_logged build 'installing build tools' \
       "$venv/bin/python" -m pip install -r /dev/stdin <<< "$requirements"
   done
@@ -92,7 +94,7 @@ run_logged() {
   local log=$logs/$1.log what=$2
   shift 2
   mkdir -p "$logs"
-  if ! "$@" 2>&1 | tee "$log" | show_progress "$what"; then
+  if ! (set -o pipefail && "$@" 2>&1 | tee "$log" | show_progress "$what"); then
     explain_failure "$what" "$log"
     exit 1
   fi
