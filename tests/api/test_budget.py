@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from llmlocal._budget import DEFAULT_CONTEXT, Budget, choose_budget, choose_context
+from llmlocal._budget import (
+    DEFAULT_CONTEXT,
+    Budget,
+    choose_budget,
+    choose_context,
+    doubt_about,
+)
+from llmlocal._generation import _generator
+
+from ..conftest import OpenTiny
 
 GIB = 1024**3
 
@@ -43,3 +54,36 @@ def test_budget(
 )
 def test_context(wanted: int | None, trained: int, context: int) -> None:
     assert choose_context(wanted, trained) == context
+
+
+@pytest.mark.parametrize(
+    ("text_bytes", "spare", "said"),
+    [
+        (4 * GIB, 8 * GIB, None),
+        (4 * GIB, None, None),
+        (5 * GIB, 8 * GIB, r"takes 5\.4 GB of memory, and 8\.6 GB are left; lower n_ctx"),
+        (9 * GIB, 8 * GIB, r"needs 9\.7 GB .* it will end with an OutOfMemoryError"),
+    ],
+)
+def test_a_context_that_takes_most_of_the_memory_is_doubted(
+    text_bytes: int, spare: int | None, said: str | None
+) -> None:
+    doubt = doubt_about(1_000_000, text_bytes, spare)
+    assert (doubt is None) == (said is None)
+    assert re.search(said or "", doubt or "")
+
+
+def test_who_asks_for_a_long_context_is_told_what_it_takes(
+    open_tiny: OpenTiny, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def told(**options: int) -> bool:
+        caplog.clear()
+        open_tiny(**options).close()
+        return "n_ctx=" in caplog.text and "lower n_ctx" in caplog.text
+
+    a_text = open_tiny(n_ctx=64).stats().sequence_bytes
+    monkeypatch.setattr(_generator, "spare_bytes", lambda: a_text + a_text // 2)
+    assert told(n_ctx=64)
+    assert not told()  # The default is ours.
+    monkeypatch.setattr(_generator, "spare_bytes", lambda: 3 * a_text)
+    assert not told(n_ctx=64)

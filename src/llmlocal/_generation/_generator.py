@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmlocal import _core
-from llmlocal._budget import choose_budget, choose_context
+from llmlocal._budget import choose_budget, choose_context, doubt_about
 from llmlocal._checks import check_type, check_whole
 from llmlocal._generation._async import Waker
 from llmlocal._generation._guide import Guide
@@ -110,8 +110,9 @@ class Generator:
         self.n_ctx = _context_for(loaded, options.n_ctx)
         self.n_threads = options.n_threads or default_threads()
         limit = options.kv_cache_bytes
+        spare = spare_bytes()
         budget = choose_budget(
-            spare_bytes(),
+            spare,
             loaded.placement.context_limit if limit is None else limit,
             options.prefix_cache_bytes,
         )
@@ -132,12 +133,22 @@ class Generator:
             )
         finally:
             pass_on_log()
+        if options.n_ctx is not None and loaded.placement.layers == 0:
+            self._warn_of_long_texts(spare)
         self._tokenizer: _core.Tokenizer | None = tokenizer  # Holds the weights.
         self._formats: dict[tuple[str, ...], _core.ReasoningFormat] = {}
         self.waker = Waker()
         self._guide = Guide(tokenizer)
         # Also runs when the interpreter ends, before the extension is torn down.
         self._finalizer = weakref.finalize(self, _shut_down, self._engine, self.waker)
+
+    def _warn_of_long_texts(self, spare: int | None) -> None:
+        """The memory for a text is taken as it grows: whoever asks for a long one is told before."""
+        now = self._engine.stats()
+        text_bytes = now.sequence_bytes * self.n_ctx // max(now.sequence_tokens, 1)
+        doubt = doubt_about(self.n_ctx, text_bytes, spare)
+        if doubt is not None:
+            _logger.warning("%s", doubt)
 
     def submit(self, asked: Sequence[Ask], *, model: object) -> list[Reply]:
         """Have prompts evaluated together, those with a common beginning one after the other.
