@@ -45,23 +45,33 @@ class PoolFixture {
   std::size_t stream_bytes() const { return decoder_.stream_bytes(pool_.room()); }
   StreamId streams_there() const { return decoder_.streams(); }
 
-  void evaluate(StreamId stream, std::span<const Token> tokens) {
-    for (const Token token : tokens) {
+  // Cell by cell; a piece that is no token is evaluated whole, as its content's stand-in.
+  void evaluate(StreamId stream, const PrefixView& text, Position from) {
+    while (from < static_cast<Position>(text.size())) {
+      const PrefixView rest = text.part(from, text.size() - static_cast<std::size_t>(from));
+      const bool is_piece = !rest.pieces.empty() && rest.pieces.front().first == from;
+      const Position cells = is_piece ? rest.pieces.front().cells : 1;
       Batch batch;
-      batch.add(token, pool_.length(stream), stream, false);
+      for (Position i = 0; i < cells; ++i) {
+        const Token token =
+            is_piece ? static_cast<Token>(rest.pieces.front().hash) : rest.tokens[0];
+        batch.add(token, pool_.length(stream) + i, stream, false);
+      }
       REQUIRE(decoder_.decode(batch) == DecodeStatus::kOk);
-      pool_.extend(stream, std::span(&token, 1));
+      pool_.extend(stream, text.part(from, static_cast<std::size_t>(cells)));
+      from += cells;
     }
   }
+  void evaluate(StreamId stream, std::span<const Token> tokens) { evaluate(stream, tokens, 0); }
 
   // Adopts what it can, evaluates the rest.
-  StreamPool::Lease run(const Tokens& prompt) {
+  StreamPool::Lease run(const PrefixView& prompt) {
     const auto lease = pool_.acquire(prompt);
     REQUIRE(lease.has_value());
-    evaluate(lease->stream, std::span(prompt).subspan(static_cast<std::size_t>(lease->reused)));
+    evaluate(lease->stream, prompt, lease->reused);
     return *lease;
   }
-  StreamPool::Lease run_and_release(const Tokens& prompt) {
+  StreamPool::Lease run_and_release(const PrefixView& prompt) {
     const StreamPool::Lease lease = run(prompt);
     pool_.release(lease.stream);
     return lease;

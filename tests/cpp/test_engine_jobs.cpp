@@ -80,9 +80,9 @@ TEST_CASE("jobs: a state is taken out of one engine and put into another") {
     fake.gate = std::make_shared<StepGate>();
     EngineFixture other(fake);
     other.engine().perform([&](StreamPool& pool) { pool.put_in(std::move(*read)); });
-    const RequestSpec next = spec_of(entry->tokens + Tokens{1, 2});
+    const RequestSpec next = spec_of(entry->key.tokens + Tokens{1, 2});
     const Result result = other.run(next);
-    CHECK(result.outcome.usage.cached_tokens == std::ssize(entry->tokens));
+    CHECK(result.outcome.usage.cached_tokens == std::ssize(entry->key.tokens));
     other.check_is_right(next, result);
   }
 }

@@ -38,7 +38,7 @@ TEST_CASE("store: finds the entry with the longest common prefix") {
   put(store, {7, 7});
   const PrefixStore::Match match = store.find(Tokens{1, 2, 3, 4, 5, 6}, 100);
   CHECK(match.length == 5);
-  CHECK(match.entry->tokens == Tokens{1, 2, 3, 4, 5, 9});
+  CHECK(match.entry->key.tokens == Tokens{1, 2, 3, 4, 5, 9});
   CHECK(store.find(Tokens{2, 1}, 100).entry == nullptr);
 }
 
@@ -196,7 +196,7 @@ TEST_CASE("store: any history leaves what a plain list with the same rules would
         equal = equal && match.length == slow.find(tokens, limit);
         if (match.entry && random.chance(50)) {
           const auto used =
-              std::ranges::find(slow.entries, match.entry->tokens, &SlowStore::Entry::tokens);
+              std::ranges::find(slow.entries, match.entry->key.tokens, &SlowStore::Entry::tokens);
           std::rotate(slow.entries.begin(), used, used + 1);
           store.touch(match.entry);
         }

@@ -229,8 +229,9 @@ TEST_CASE(
         RunState& run = runs[part.run];
         right = right && part.rows > 0 && part.first_row == row;
         for (std::size_t i = 0; i < part.rows; ++i, ++row) {
-          const Token expected =
-              run.decoding ? run.next[0] : run.prompt[static_cast<std::size_t>(run.evaluated)];
+          const Token expected = run.decoding
+                                     ? run.next[0]
+                                     : run.prompt.tokens[static_cast<std::size_t>(run.evaluated)];
           right = right && plan.batch.streams[row] == run.stream &&
                   plan.batch.tokens[row] == expected && plan.batch.positions[row] == run.evaluated;
           ++run.evaluated;

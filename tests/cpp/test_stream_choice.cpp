@@ -26,7 +26,7 @@ TEST_CASE("placement: what to copy comes from any stream, within the floor of co
   const Tokens two = {1, 2};
   const Tokens four = {1, 2, 3, 4, 9};
   std::vector<StreamView> streams = {
-      {.tokens = two}, {.tokens = four, .active = true}, {.tokens = kPrompt, .copy_floor = 8}};
+      {.text = two}, {.text = four, .active = true}, {.text = kPrompt, .copy_floor = 8}};
   CHECK(longest_to_copy(streams, kPrompt, 7).stream == 1);
   CHECK(longest_to_copy(streams, kPrompt, 7).length == 4);
   streams[2].copy_floor = 7;
@@ -37,9 +37,8 @@ TEST_CASE("placement: what to copy comes from any stream, within the floor of co
 TEST_CASE("placement: only a free stream can be continued, within its own floor") {
   const Tokens two = {1, 2};
   const Tokens four = {1, 2, 3, 4, 9};
-  const std::vector<StreamView> streams = {{.tokens = two, .copy_floor = 2},
-                                           {.tokens = four, .active = true},
-                                           {.tokens = four, .floor = 5}};
+  const std::vector<StreamView> streams = {
+      {.text = two, .copy_floor = 2}, {.text = four, .active = true}, {.text = four, .floor = 5}};
   CHECK(longest_to_continue(streams, kPrompt, 7).stream == 0);
   CHECK(longest_to_continue(streams, kPrompt, 7).length == 2);
 }
@@ -48,25 +47,25 @@ TEST_CASE("placement: chooses by what would be lost") {
   const Tokens other = {9, 9};
   const Tokens with_tail = {1, 2, 3, 9};
   const Tokens whole = {1, 2, 3};
-  std::vector<StreamView> streams = {{.tokens = other, .last_used = 1},
-                                     {.tokens = with_tail, .last_used = 2},
-                                     {.tokens = {}, .last_used = 3},
-                                     {.tokens = whole, .last_used = 4}};
+  std::vector<StreamView> streams = {{.text = other, .last_used = 1},
+                                     {.text = with_tail, .last_used = 2},
+                                     {.text = {}, .last_used = 3},
+                                     {.text = whole, .last_used = 4}};
   CHECK(choose_stream(streams, kPrompt, 7, 3) == 3);  // Loses nothing.
   streams[3].active = true;
   CHECK(choose_stream(streams, kPrompt, 7, 3) == 2);  // Is empty.
-  streams[2].tokens = other;
+  streams[2].text = other;
   // Inside or beside the block of active streams only 2 is left.
   CHECK(choose_stream(streams, kPrompt, 7, 3) == 2);
   streams[3].active = false;
-  streams[3].tokens = other;
+  streams[3].text = other;
   CHECK(choose_stream(streams, kPrompt, 7, 3) == 1);  // Loses its tail only.
   CHECK(choose_stream(streams, kPrompt, 7, 4) == 0);  // More is held elsewhere: the oldest goes.
 }
 
 TEST_CASE("placement: no stream where all are active") {
-  const std::vector<StreamView> streams = {{.tokens = {}, .active = true},
-                                           {.tokens = {}, .active = true}};
+  const std::vector<StreamView> streams = {{.text = {}, .active = true},
+                                           {.text = {}, .active = true}};
   CHECK(choose_stream(streams, kPrompt, 7, 0) == std::nullopt);
 }
 
@@ -77,7 +76,7 @@ TEST_CASE(
     const auto count = static_cast<StreamId>(streams.size());
     for (StreamView& stream : streams) {
       stream.active = random.chance(40);
-      stream.tokens = std::span(kPrompt).first(static_cast<std::size_t>(random.below(9)));
+      stream.text = std::span(kPrompt).first(static_cast<std::size_t>(random.below(9)));
       stream.last_used = static_cast<std::uint64_t>(random.below(10));
     }
     const auto chosen = choose_stream(streams, kPrompt, 7, random.below(9));

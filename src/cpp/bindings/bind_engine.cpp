@@ -80,7 +80,7 @@ class PyEngine {
     std::optional<PrefixStore::Entry> entry =
         decode_entry(identity_with(state_identity_, model), std::as_bytes(std::span(bytes)));
     if (!entry) return 0;
-    const std::size_t length = entry->tokens.size();
+    const std::size_t length = entry->key.size();
     engine_.get().perform([&](StreamPool& pool) { pool.put_in(std::move(*entry)); });
     return length;
   }

@@ -4,8 +4,8 @@
 #include <list>
 #include <memory>
 #include <optional>
-#include <span>
 
+#include "base/prefix_key.h"
 #include "base/token.h"
 #include "engine/outcome.h"
 #include "engine/request.h"
@@ -19,12 +19,10 @@ struct Queued {
   std::unique_ptr<RunningRequest> run;  // Once it could run; it may have given up its stream.
 
   // What is to be evaluated for it: its prompt, and what it has answered already.
-  std::span<const Token> text() const {
-    return run ? run->state().prompt : std::span<const Token>(request->spec().prompt);
-  }
+  PrefixView text() const { return run ? run->state().prompt : PrefixView(request->spec().prompt); }
   // The part of it whose evaluation may be taken from elsewhere, but for its last token: from there
   // on the logits are wanted.
-  std::span<const Token> reusable_text() const {
+  PrefixView reusable_text() const {
     const std::optional<Position> score_from = request->spec().score_from;
     return score_from ? text().first(static_cast<std::size_t>(*score_from)) : text();
   }

@@ -22,7 +22,7 @@ RunningRequest::RunningRequest(std::shared_ptr<Request> request, Clock::time_poi
 }
 
 // The last token of a text that is scored need not be evaluated: nothing comes after it.
-void RunningRequest::evaluate_prompt(std::span<const Token> prompt) {
+void RunningRequest::evaluate_prompt(const PrefixView& prompt) {
   const std::optional<Position> score_from = request_->spec().score_from;
   state_.prompt = score_from ? prompt.first(prompt.size() - 1) : prompt;
   if (score_from) state_.logits_from = *score_from - 1 + scored_;

@@ -42,7 +42,9 @@ class RunningRequest {
   // It has just come to one of its stops.
   bool is_at_pause() const { return last_pause_ == state_.evaluated; }
   Position last_pause() const { return last_pause_; }  // 0: there was none.
-  bool prompt_is_done() const { return state_.evaluated >= std::ssize(state_.prompt); }
+  bool prompt_is_done() const {
+    return state_.evaluated >= static_cast<Position>(state_.prompt.size());
+  }
   // Its stream lost all: the prompt and the answer so far are evaluated again, as one prompt.
   void start_over();
 
@@ -76,7 +78,7 @@ class RunningRequest {
 
  private:
   std::int32_t generated() const { return static_cast<std::int32_t>(answer_.size()); }
-  void evaluate_prompt(std::span<const Token> prompt);
+  void evaluate_prompt(const PrefixView& prompt);
   void deliver(Token token, std::string text, std::unique_ptr<const Logprobs> logprobs = nullptr);
   void deliver_rest(std::string text);
   // The outcome, for what only the caller knows.

@@ -179,7 +179,7 @@ bool Scheduler::restart_for(Queue::iterator queued) {
 // Leaves it where it is if it must wait for a stream or for a leader.
 Scheduler::Admission Scheduler::admit_one(Queue::iterator queued, bool has_stream) {
   if (!has_stream && !decoder_.copies_whole_only()) return Admission::kWaits;
-  const std::span<const Token> text = queued->reusable_text();
+  const PrefixView text = queued->reusable_text();
   const std::vector<RunState> runs = states_of(running_);
   if (const auto leader = find_leader(runs, text, pool_.held_prefix(text))) {
     // Where a state can be adopted only as a whole, the leader makes a stop there, also for those
@@ -217,7 +217,7 @@ void Scheduler::plan_checkpoints(RunningRequest& run, Position parting) {
   const auto ends_message = [this](Token token) { return decoder_.is_end(token); };
   const RunState& state = run.state();
   for (const Position each :
-       choose_checkpoints(state.prompt, state.evaluated, parting, ends_message)) {
+       choose_checkpoints(state.prompt.tokens, state.evaluated, parting, ends_message)) {
     run.pause_at(each);
   }
 }

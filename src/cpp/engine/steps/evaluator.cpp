@@ -91,10 +91,12 @@ void Evaluator::harvest(const StepPlan& plan, Running running) {
   prompt_tokens_ += static_cast<std::uint64_t>(plan.prompt_tokens);
   for (const RunPart& part : plan.parts) {
     RunningRequest& run = *running[part.run];
-    pool_.extend(run.stream(), plan.tokens_of(part));
-    if (run.state().decoding) {
+    const RunState& state = run.state();
+    if (state.decoding) {
+      pool_.extend(run.stream(), plan.tokens_of(part));
       harvest_answer(part, plan.tokens_of(part), run);
     } else {
+      pool_.extend(run.stream(), state.prompt.part(state.evaluated, part.rows));
       harvest_prompt(part, run);
     }
     if (!run.is_over()) failures_.attempt(run, [&] { run.draft(decoder_.context_length()); });

@@ -86,7 +86,7 @@ StepPlan plan_step(std::span<const RunState> runs, const StepLimits& limits) {
     RunPart part{i, plan.batch.size(), static_cast<std::size_t>(length), 0};
     for (Position position = run.evaluated; position < run.evaluated + length; ++position) {
       const bool wants_logits = position >= logits_from;
-      const Token token = run.prompt[static_cast<std::size_t>(position)];
+      const Token token = run.prompt.tokens[static_cast<std::size_t>(position)];
       plan.batch.add(token, position, run.stream, wants_logits);
       part.outputs += wants_logits ? 1 : 0;
     }

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "base/prefix_key.h"
 #include "base/token.h"
 #include "engine/steps/batch.h"
 
@@ -16,7 +17,7 @@ namespace llmlocal {
 // What the plan needs to know of one running request.
 struct RunState {
   StreamId stream = -1;
-  std::span<const Token> prompt;
+  PrefixView prompt;
   Position evaluated = 0;       // Tokens of the prompt and the answer that are in the stream.
   bool decoding = false;        // The prompt is done, and `next` is to be evaluated.
   std::span<const Token> next;  // The answer's last token, and then drafts of what may follow it.

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "base/common_prefix.h"
-
 namespace llmlocal {
 namespace {
 
@@ -13,14 +11,14 @@ constexpr Position kWorthWaiting = 16;
 }  // namespace
 
 std::optional<Leader> find_leader(std::span<const RunState> runs,
-                                  std::span<const Token> prompt,
+                                  const PrefixView& prompt,
                                   Position held) {
   std::optional<Leader> best;
   const auto limit = static_cast<Position>(prompt.size()) - 1;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const RunState& run = runs[i];
     if (run.decoding) continue;
-    const Position shared = std::min(common_prefix(run.prompt, prompt), limit);
+    const Position shared = common_prefix(run.prompt, prompt, limit);
     const bool ahead = run.evaluated < shared;
     // What is held may be no more than the leader's own beginning: then the rest of the shared part
     // is only a moment away, however short.

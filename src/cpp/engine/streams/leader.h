@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 
+#include "base/prefix_key.h"
 #include "base/token.h"
 #include "engine/steps/step_plan.h"
 
@@ -22,7 +23,7 @@ struct Leader {
 // The running prompt that is worth waiting for, if there is one.  `held`: how
 // much of `prompt` could be adopted now.
 std::optional<Leader> find_leader(std::span<const RunState> runs,
-                                  std::span<const Token> prompt,
+                                  const PrefixView& prompt,
                                   Position held);
 
 }  // namespace llmlocal

@@ -11,7 +11,7 @@ namespace {
 
 // Also tells the order of bytes: where it differs, these eight are not found.
 constexpr std::uint64_t kMagic = 0x31'58'46'50'4c'4c'4d'4c;  // "LMLLPFX1"
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 constexpr std::uint64_t kMostIdentityBytes = 1 << 16;
 constexpr std::uint64_t kMostTokens = std::numeric_limits<Position>::max();
 constexpr std::uint64_t kMostStateBytes = std::uint64_t{1} << 46;
@@ -24,10 +24,13 @@ struct Fixed {
   std::uint64_t tokens = 0;
   std::uint64_t state_bytes = 0;
   std::uint64_t state_sum = 0;
-  std::array<std::uint64_t, 5> reserved{};
+  std::uint64_t pieces = 0;
+  std::uint64_t adapters = 0;
+  std::array<std::uint64_t, 3> reserved{};
   std::uint64_t front_sum = 0;  // Of all before the state, with 0 in this place.
 };
 static_assert(sizeof(Fixed) == kPrefixHeaderBytes);
+static_assert(sizeof(Piece) == 16);  // No gaps in what is written.
 
 std::string hex(std::uint64_t value) {
   constexpr const char* kDigits = "0123456789abcdef";
@@ -36,8 +39,9 @@ std::string hex(std::uint64_t value) {
   return text;
 }
 
+// Nobody looks into files of another version; they go as all do that nobody uses.
 std::string name_of_identity(const std::string& identity) {
-  return hex(checksum(std::as_bytes(std::span(identity)))) + "-";
+  return hex(checksum(std::as_bytes(std::span(identity))) + kVersion) + "-";
 }
 
 std::uint64_t front_sum(std::span<const std::byte> front) {
@@ -50,16 +54,19 @@ std::uint64_t front_sum(std::span<const std::byte> front) {
 }  // namespace
 
 std::vector<std::byte> encode_front(const std::string& identity,
-                                    std::span<const Token> tokens,
+                                    const PrefixView& key,
                                     Position floor,
                                     std::span<const std::byte> state) {
   Fixed fixed;
   fixed.floor = floor;
   fixed.identity_bytes = identity.size();
-  fixed.tokens = tokens.size();
+  fixed.tokens = key.tokens.size();
+  fixed.pieces = key.pieces.size();
+  fixed.adapters = key.adapters;
   fixed.state_bytes = state.size();
   fixed.state_sum = checksum(state);
-  std::vector<std::byte> front(sizeof(fixed) + identity.size() + tokens.size_bytes());
+  std::vector<std::byte> front(sizeof(fixed) + identity.size() + key.tokens.size_bytes() +
+                               key.pieces.size_bytes());
   std::byte* to = front.data();
   const auto append = [&](const void* from, std::size_t bytes) {
     if (bytes > 0) std::memcpy(to, from, bytes);
@@ -67,7 +74,8 @@ std::vector<std::byte> encode_front(const std::string& identity,
   };
   append(&fixed, sizeof(fixed));
   append(identity.data(), identity.size());
-  append(tokens.data(), tokens.size_bytes());
+  append(key.tokens.data(), key.tokens.size_bytes());
+  append(key.pieces.data(), key.pieces.size_bytes());
   fixed.front_sum = front_sum(front);
   std::memcpy(front.data(), &fixed, sizeof(fixed));
   return front;
@@ -80,12 +88,15 @@ std::optional<PrefixHeader> decode_header(std::span<const std::byte> bytes,
   std::memcpy(&fixed, bytes.data(), sizeof(fixed));
   if (fixed.magic != kMagic || fixed.version != kVersion) return std::nullopt;
   if (fixed.identity_bytes > kMostIdentityBytes || fixed.tokens == 0 ||
-      fixed.tokens > kMostTokens || fixed.state_bytes > kMostStateBytes || fixed.floor < 0 ||
+      fixed.tokens > kMostTokens || fixed.pieces > fixed.tokens ||
+      fixed.state_bytes > kMostStateBytes || fixed.floor < 0 ||
       static_cast<std::uint64_t>(fixed.floor) > fixed.tokens) {
     return std::nullopt;
   }
   const PrefixHeader header{fixed.identity_bytes,
                             fixed.tokens,
+                            fixed.pieces,
+                            fixed.adapters,
                             fixed.state_bytes,
                             fixed.floor,
                             fixed.state_sum,
@@ -99,18 +110,24 @@ std::optional<PrefixFront> decode_front(const PrefixHeader& header,
   if (bytes.size() != header.front_bytes() || front_sum(bytes) != header.front_sum) {
     return std::nullopt;
   }
-  PrefixFront front{header, std::string(header.identity_bytes, '\0'), Tokens(header.tokens)};
-  const std::span<const std::byte> rest = bytes.subspan(sizeof(Fixed));
-  std::memcpy(front.identity.data(), rest.data(), front.identity.size());
-  std::memcpy(front.tokens.data(),
-              rest.data() + front.identity.size(),
-              front.tokens.size() * sizeof(Token));
+  PrefixFront front{header, std::string(header.identity_bytes, '\0'), {}};
+  front.key.tokens.resize(header.tokens);
+  front.key.pieces.resize(header.pieces);
+  front.key.adapters = header.adapters;
+  const std::byte* from = bytes.data() + sizeof(Fixed);
+  const auto take = [&](void* to, std::size_t count) {
+    if (count > 0) std::memcpy(to, from, count);
+    from += count;
+  };
+  take(front.identity.data(), front.identity.size());
+  take(front.key.tokens.data(), header.tokens * sizeof(Token));
+  take(front.key.pieces.data(), header.pieces * sizeof(Piece));
   return front;
 }
 
 std::vector<std::byte> encode_entry(const std::string& identity, const PrefixStore::Entry& entry) {
   const std::span<const std::byte> state(entry.blob.data.get(), entry.blob.size);
-  std::vector<std::byte> bytes = encode_front(identity, entry.tokens, entry.blob.floor, state);
+  std::vector<std::byte> bytes = encode_front(identity, entry.key, entry.blob.floor, state);
   bytes.insert(bytes.end(), state.begin(), state.end());
   return bytes;
 }
@@ -128,13 +145,16 @@ std::optional<PrefixStore::Entry> decode_entry(const std::string& identity,
   blob.data = std::make_unique<std::byte[]>(state.size());
   std::memcpy(blob.data.get(), state.data(), state.size());
   blob.size = state.size();
-  blob.length = static_cast<Position>(front->tokens.size());
+  blob.length = static_cast<Position>(front->key.size());
   blob.floor = header->floor;
-  return PrefixStore::Entry{std::move(front->tokens), std::move(blob)};
+  return PrefixStore::Entry{std::move(front->key), std::move(blob)};
 }
 
-std::string prefix_file_name(const std::string& identity, std::span<const Token> tokens) {
-  return name_of_identity(identity) + hex(checksum(std::as_bytes(tokens))) + kPrefixEnding;
+std::string prefix_file_name(const std::string& identity, const PrefixView& key) {
+  const std::array<std::uint64_t, 3> parts = {
+      checksum(std::as_bytes(key.tokens)), checksum(std::as_bytes(key.pieces)), key.adapters};
+  return name_of_identity(identity) + hex(checksum(std::as_bytes(std::span(parts)))) +
+         kPrefixEnding;
 }
 
 bool is_prefix_file(const std::string& name, const std::string& identity) {

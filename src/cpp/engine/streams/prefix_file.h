@@ -1,9 +1,9 @@
 // The format of a file that holds one evaluated prefix: plain bytes, no files.
 //
-// A header of fixed size, the identity (a text that names everything that the state depends on),
-// the tokens, and the state.  Two checksums: of all before the state, so that an index can trust
-// what it read of a file, and of the state.  Whoever reads trusts nothing: what is not exactly as
-// it was written is no entry.
+// A header of fixed size, the identity (a text that names everything that the state depends on but
+// for its key), the key, and the state.  Two checksums: of all before the state, so that an index
+// can trust what it read of a file, and of the state.  Whoever reads trusts nothing: what is not
+// exactly as it was written is no entry.
 #pragma once
 
 #include <cstddef>
@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/prefix_key.h"
 #include "base/token.h"
 #include "engine/streams/prefix_store.h"
 
@@ -24,13 +25,15 @@ inline constexpr std::size_t kPrefixHeaderBytes = 96;
 struct PrefixHeader {
   std::uint64_t identity_bytes = 0;
   std::uint64_t tokens = 0;
+  std::uint64_t pieces = 0;
+  AdapterSet adapters = kNoAdapters;
   std::uint64_t state_bytes = 0;
   Position floor = 0;
   std::uint64_t state_sum = 0;
   std::uint64_t front_sum = 0;
 
   std::uint64_t front_bytes() const {
-    return kPrefixHeaderBytes + identity_bytes + tokens * sizeof(Token);
+    return kPrefixHeaderBytes + identity_bytes + tokens * sizeof(Token) + pieces * sizeof(Piece);
   }
   std::uint64_t file_bytes() const { return front_bytes() + state_bytes; }
 };
@@ -39,12 +42,12 @@ struct PrefixHeader {
 struct PrefixFront {
   PrefixHeader header;
   std::string identity;
-  Tokens tokens;
+  PrefixKey key;
 };
 
 // The front of a file for this entry.
 std::vector<std::byte> encode_front(const std::string& identity,
-                                    std::span<const Token> tokens,
+                                    const PrefixView& key,
                                     Position floor,
                                     std::span<const std::byte> state);
 
@@ -63,8 +66,8 @@ std::vector<std::byte> encode_entry(const std::string& identity, const PrefixSto
 std::optional<PrefixStore::Entry> decode_entry(const std::string& identity,
                                                std::span<const std::byte> bytes);
 
-// Such as "1f0c...-83ab....prefix": first the identity's part, then the tokens'.
-std::string prefix_file_name(const std::string& identity, std::span<const Token> tokens);
+// Such as "1f0c...-83ab....prefix": first the identity's part, then the key's.
+std::string prefix_file_name(const std::string& identity, const PrefixView& key);
 // Whether a file of this name can be an entry of this identity.
 bool is_prefix_file(const std::string& name, const std::string& identity);
 

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "base/checksum.h"
-#include "base/common_prefix.h"
 #include "base/system_memory.h"
 #include "engine/streams/prefix_file.h"
 #include "engine/streams/stream_choice.h"
@@ -86,7 +85,7 @@ std::optional<PrefixFiles::Entry> PrefixFiles::index(const FileFacts& file) {
     if (!opened) return std::nullopt;
     std::optional<PrefixFront> front = read_front(*opened);
     if (front && front->identity == options_.identity) {
-      return Entry{std::move(front->tokens), front->header.floor};
+      return Entry{std::move(front->key), front->header.floor};
     }
     options_.log("the prefix file " + file.name + " is damaged or foreign, and is not used");
   } catch (const FileError& error) {
@@ -95,23 +94,23 @@ std::optional<PrefixFiles::Entry> PrefixFiles::index(const FileFacts& file) {
   return std::nullopt;
 }
 
-PrefixFiles::Match PrefixFiles::find(std::span<const Token> prompt, Position limit) {
+PrefixFiles::Match PrefixFiles::find(const PrefixView& prompt, Position limit) {
   const std::lock_guard lock(mutex_);
   refresh();
   Match best;
   for (const auto& [name, entry] : entries_) {
     if (!entry) continue;
-    const Position length = usable_prefix(entry->tokens, entry->floor, prompt, limit);
+    const Position length = usable_prefix(entry->key, entry->floor, prompt, limit);
     if (length > best.length) best = {name, length};
   }
   return best;
 }
 
-Position PrefixFiles::covered(std::span<const Token> tokens) {
-  return find(tokens, static_cast<Position>(tokens.size())).length;
+Position PrefixFiles::covered(const PrefixView& key) {
+  return find(key, static_cast<Position>(key.size())).length;
 }
 
-std::optional<StateBlob> PrefixFiles::load(const Match& match, std::span<const Token> prompt) {
+std::optional<StateBlob> PrefixFiles::load(const Match& match, const PrefixView& prompt) {
   try {
     const std::unique_ptr<ReadableFile> file = folder_->open(match.name);
     if (!file) {
@@ -121,7 +120,7 @@ std::optional<StateBlob> PrefixFiles::load(const Match& match, std::span<const T
     const std::optional<PrefixFront> front = read_front(*file);
     const bool is_it =
         front && front->identity == options_.identity &&
-        usable_prefix(front->tokens, front->header.floor, prompt, match.length) >= match.length;
+        usable_prefix(front->key, front->header.floor, prompt, match.length) >= match.length;
     if (is_it && !fits_in_memory(front->header.state_bytes, free_memory())) return std::nullopt;
     std::optional<StateBlob> blob;
     if (is_it) blob = read_state(*file, front->header);
@@ -148,11 +147,11 @@ void PrefixFiles::drop(const std::string& name, const std::string& why) {
   if (!why.empty()) options_.log(why);
 }
 
-bool PrefixFiles::write(std::span<const Token> tokens, const StateBlob& blob) {
-  const std::string name = prefix_file_name(options_.identity, tokens);
+bool PrefixFiles::write(const PrefixView& key, const StateBlob& blob) {
+  const std::string name = prefix_file_name(options_.identity, key);
   try {
-    write_file(name, tokens, blob);
-    remove_covered(name, tokens, blob.floor);
+    write_file(name, key, blob);
+    remove_covered(name, key, blob.floor);
     make_room(name);
     return true;
   } catch (const FileError& error) {
@@ -162,10 +161,10 @@ bool PrefixFiles::write(std::span<const Token> tokens, const StateBlob& blob) {
 }
 
 void PrefixFiles::write_file(const std::string& name,
-                             std::span<const Token> tokens,
+                             const PrefixView& key,
                              const StateBlob& blob) {
   const std::span<const std::byte> state(blob.data.get(), blob.size);
-  const std::vector<std::byte> front = encode_front(options_.identity, tokens, blob.floor, state);
+  const std::vector<std::byte> front = encode_front(options_.identity, key, blob.floor, state);
   const std::uint64_t bytes = front.size() + state.size();
   if (bytes > options_.most_bytes) throw FileError("it is larger than all may be together");
   if (folder_->free_bytes() < bytes + kLeftFree) throw FileError("the disk is almost full");
@@ -194,21 +193,19 @@ void PrefixFiles::write_file(const std::string& name,
     throw;
   }
   const std::lock_guard lock(mutex_);
-  entries_.insert_or_assign(name, Entry{{tokens.begin(), tokens.end()}, blob.floor});
+  entries_.insert_or_assign(name, Entry{PrefixKey(key), blob.floor});
   written_bytes_ += bytes;
 }
 
 // What could serve nothing that the new entry can't.
-void PrefixFiles::remove_covered(const std::string& name,
-                                 std::span<const Token> tokens,
-                                 Position floor) {
+void PrefixFiles::remove_covered(const std::string& name, const PrefixView& key, Position floor) {
   std::vector<std::string> covered;
   {
     const std::lock_guard lock(mutex_);
     for (const auto& [other, entry] : entries_) {
       if (!entry || other == name) continue;
-      const auto length = static_cast<Position>(entry->tokens.size());
-      if (floor <= length && common_prefix(entry->tokens, tokens) == length) {
+      const auto length = static_cast<Position>(entry->key.size());
+      if (floor <= length && common_prefix(entry->key, key) == length) {
         covered.push_back(other);
       }
     }

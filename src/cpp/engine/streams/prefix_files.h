@@ -15,9 +15,9 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <span>
 #include <string>
 
+#include "base/prefix_key.h"
 #include "base/private_folder.h"
 #include "base/token.h"
 #include "engine/decoder.h"
@@ -26,7 +26,7 @@
 namespace llmlocal {
 
 struct PrefixFilesOptions {
-  std::string identity;  // Of all that a state depends on but for the tokens.
+  std::string identity;  // Of all that a state depends on but for its key.
   std::uint64_t most_bytes = 0;
   std::chrono::seconds most_age{0};  // Since its last use.
   std::function<void(const std::string&)> log = [](const std::string&) {};
@@ -41,17 +41,17 @@ class PrefixFiles {
     Position length = 0;  // Tokens of the prompt that it can stand for.
   };
   // The longest usable prefix of `prompt`, at most `limit` tokens.
-  Match find(std::span<const Token> prompt, Position limit);
+  Match find(const PrefixView& prompt, Position limit);
 
-  // The state in this file, if its entry still begins with these tokens and is as it was written.
-  std::optional<StateBlob> load(const Match& match, std::span<const Token> prompt);
+  // The state in this file, if its entry still begins with these cells and is as it was written.
+  std::optional<StateBlob> load(const Match& match, const PrefixView& prompt);
 
-  // How many of these tokens an entry can serve already.
-  Position covered(std::span<const Token> tokens);
+  // How many of these cells an entry can serve already.
+  Position covered(const PrefixView& key);
 
   // Keeps the state, and removes what it covers and what is too old or too much.  What fails is
   // logged and leaves no trace; false then.
-  bool write(std::span<const Token> tokens, const StateBlob& blob);
+  bool write(const PrefixView& key, const StateBlob& blob);
 
   void report(EngineStats& stats) const;
   // A match was adopted: so many tokens did not have to be evaluated.
@@ -59,15 +59,15 @@ class PrefixFiles {
 
  private:
   struct Entry {
-    Tokens tokens;
+    PrefixKey key;
     Position floor = 0;
   };
 
   void refresh();
   std::optional<Entry> index(const FileFacts& file);
   void drop(const std::string& name, const std::string& why);
-  void write_file(const std::string& name, std::span<const Token> tokens, const StateBlob& blob);
-  void remove_covered(const std::string& name, std::span<const Token> tokens, Position floor);
+  void write_file(const std::string& name, const PrefixView& key, const StateBlob& blob);
+  void remove_covered(const std::string& name, const PrefixView& key, Position floor);
   void make_room(const std::string& newest);
 
   const std::unique_ptr<PrivateFolder> folder_;

@@ -4,46 +4,45 @@
 #include <iterator>
 #include <utility>
 
-#include "base/common_prefix.h"
 #include "engine/streams/stream_choice.h"
 
 namespace llmlocal {
 
-PrefixStore::Match PrefixStore::find(std::span<const Token> prompt, Position limit) const {
+PrefixStore::Match PrefixStore::find(const PrefixView& prompt, Position limit) const {
   Match best;
   for (const Entry& entry : entries_) {
-    const Position length = usable_prefix(entry.tokens, entry.blob.floor, prompt, limit);
+    const Position length = usable_prefix(entry.key, entry.blob.floor, prompt, limit);
     if (length > best.length) best = {&entry, length};
   }
   return best;
 }
 
-Position PrefixStore::parting(std::span<const Token> prompt) const {
+Position PrefixStore::parting(const PrefixView& prompt) const {
   Position longest = 0;
   for (const Entry& entry : entries_) {
-    longest = std::max(longest, common_prefix(entry.tokens, prompt));
+    longest = std::max(longest, common_prefix(entry.key, prompt));
   }
   return longest;
 }
 
-bool PrefixStore::covers(std::span<const Token> tokens) const {
-  const auto length = static_cast<Position>(tokens.size());
+bool PrefixStore::covers(const PrefixView& key) const {
+  const auto length = static_cast<Position>(key.size());
   return std::ranges::any_of(entries_, [&](const Entry& entry) {
-    return entry.blob.floor <= length && common_prefix(entry.tokens, tokens) == length;
+    return entry.blob.floor <= length && common_prefix(entry.key, key) == length;
   });
 }
 
-void PrefixStore::insert(Tokens tokens, StateBlob blob, bool serves_others) {
+void PrefixStore::insert(PrefixKey key, StateBlob blob, bool serves_others) {
   // First of all its place in memory: from then on nothing can fail.
   std::list<Entry> inserted;
-  inserted.push_back({std::move(tokens), std::move(blob), serves_others});
+  inserted.push_back({std::move(key), std::move(blob), serves_others});
   const Entry& entry = inserted.front();
   if (entry.bytes() > budget_) return;
   // What the new entry covers is no longer needed.
   for (auto old = entries_.begin(); old != entries_.end();) {
     const auto next = std::next(old);
-    const auto length = static_cast<Position>(old->tokens.size());
-    if (entry.blob.floor <= length && common_prefix(old->tokens, entry.tokens) == length) {
+    const auto length = static_cast<Position>(old->key.size());
+    if (entry.blob.floor <= length && common_prefix(old->key, entry.key) == length) {
       erase(old);
     }
     old = next;

@@ -7,8 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <list>
-#include <span>
 
+#include "base/prefix_key.h"
 #include "base/token.h"
 #include "engine/decoder.h"
 
@@ -17,11 +17,11 @@ namespace llmlocal {
 class PrefixStore {
  public:
   struct Entry {
-    Tokens tokens;
+    PrefixKey key;
     StateBlob blob;
     bool serves_others = false;  // It was adopted, or is a checkpoint that others may adopt.
     bool was_offered = false;    // To the disk.
-    std::size_t bytes() const { return blob.size + tokens.size() * sizeof(Token); }
+    std::size_t bytes() const { return blob.size + key.bytes(); }
   };
 
   struct Match {
@@ -32,19 +32,19 @@ class PrefixStore {
   explicit PrefixStore(std::size_t budget_bytes) : budget_(budget_bytes) {}
 
   // The longest usable prefix of `prompt`, at most `limit` tokens.
-  Match find(std::span<const Token> prompt, Position limit) const;
+  Match find(const PrefixView& prompt, Position limit) const;
 
   // The longest beginning that `prompt` has in common with an entry, usable or not.
-  Position parting(std::span<const Token> prompt) const;
+  Position parting(const PrefixView& prompt) const;
 
-  // Whether an entry can already serve all that one with these tokens could.
-  bool covers(std::span<const Token> tokens) const;
+  // Whether an entry can already serve all that one with this key could.
+  bool covers(const PrefixView& key) const;
 
   // Whether a state of this size may be kept at all.
   bool accepts(std::size_t bytes) const { return bytes <= budget_; }
 
   // Throws std::bad_alloc where there is no memory for the entry; nothing has changed then.
-  void insert(Tokens tokens, StateBlob blob, bool serves_others = false);
+  void insert(PrefixKey key, StateBlob blob, bool serves_others = false);
   void touch(const Entry* entry);  // It was adopted now.
   // One that is worth a place on the disk and was not offered one yet; it counts as offered then.
   const Entry* next_for_disk();

@@ -41,10 +41,10 @@ void PrefixWriter::wait_for_place() {
   changed_.wait(lock, [this] { return waiting_.size() < kMostWaiting; });
 }
 
-void PrefixWriter::take(Tokens tokens, StateBlob blob) {
+void PrefixWriter::take(PrefixKey key, StateBlob blob) {
   {
     const std::lock_guard lock(mutex_);
-    waiting_.push_back({std::move(tokens), std::move(blob)});
+    waiting_.push_back({std::move(key), std::move(blob)});
   }
   changed_.notify_all();
 }
@@ -59,7 +59,7 @@ void PrefixWriter::run() noexcept {
     const Entry& entry = waiting_.front();
     lock.unlock();
     try {
-      files_->write(entry.tokens, entry.blob);
+      files_->write(entry.key, entry.blob);
     } catch (...) {  // NOLINT(bugprone-empty-catch): no memory for it; the next may be smaller
     }
     lock.lock();

@@ -10,7 +10,7 @@
 #include <mutex>
 #include <thread>
 
-#include "base/token.h"
+#include "base/prefix_key.h"
 #include "engine/decoder.h"
 #include "engine/streams/prefix_files.h"
 
@@ -27,13 +27,13 @@ class PrefixWriter {
   bool has_place() const;
   // Blocks until it would.
   void wait_for_place();
-  void take(Tokens tokens, StateBlob blob);
+  void take(PrefixKey key, StateBlob blob);
 
  private:
   static constexpr std::size_t kMostWaiting = 2;  // Each may be hundreds of megabytes.
 
   struct Entry {
-    Tokens tokens;
+    PrefixKey key;
     StateBlob blob;
   };
   void run() noexcept;

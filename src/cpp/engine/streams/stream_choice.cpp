@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <tuple>
 
-#include "base/common_prefix.h"
-
 namespace llmlocal {
 namespace {
 
@@ -30,49 +28,49 @@ bool keeps_together(const Block& block, StreamId id) {
 
 }  // namespace
 
-Position usable_prefix(std::span<const Token> held,
+Position usable_prefix(const PrefixView& held,
                        Position floor,
-                       std::span<const Token> prompt,
+                       const PrefixView& prompt,
                        Position limit) {
-  const Position length = std::min(common_prefix(held, prompt), limit);
+  const Position length = common_prefix(held, prompt, limit);
   return length >= floor ? length : 0;
 }
 
 StreamMatch longest_to_copy(std::span<const StreamView> streams,
-                            std::span<const Token> prompt,
+                            const PrefixView& prompt,
                             Position limit) {
   StreamMatch best;
   for (StreamId id = 0; id < static_cast<StreamId>(streams.size()); ++id) {
     const StreamView& stream = streams[id];
-    const Position length = usable_prefix(stream.tokens, stream.copy_floor, prompt, limit);
+    const Position length = usable_prefix(stream.text, stream.copy_floor, prompt, limit);
     if (length > best.length) best = {id, length};
   }
   return best;
 }
 
 StreamMatch longest_to_continue(std::span<const StreamView> streams,
-                                std::span<const Token> prompt,
+                                const PrefixView& prompt,
                                 Position limit) {
   StreamMatch best;
   for (StreamId id = 0; id < static_cast<StreamId>(streams.size()); ++id) {
     const StreamView& stream = streams[id];
     if (stream.active) continue;
-    const Position length = usable_prefix(stream.tokens, stream.floor, prompt, limit);
+    const Position length = usable_prefix(stream.text, stream.floor, prompt, limit);
     if (length > best.length) best = {id, length};
   }
   return best;
 }
 
 std::optional<StreamId> choose_stream(std::span<const StreamView> streams,
-                                      std::span<const Token> prompt,
+                                      const PrefixView& prompt,
                                       Position limit,
                                       Position best) {
   enum Loss { kNothing, kEmpty, kTail, kAll };
   const auto loss_of = [&](const StreamView& stream) {
-    if (stream.tokens.empty()) return kEmpty;
-    const Position usable = usable_prefix(stream.tokens, stream.floor, prompt, limit);
+    if (stream.text.size() == 0) return kEmpty;
+    const Position usable = usable_prefix(stream.text, stream.floor, prompt, limit);
     if (usable == 0 || usable < best) return kAll;
-    return usable == static_cast<Position>(stream.tokens.size()) ? kNothing : kTail;
+    return usable == static_cast<Position>(stream.text.size()) ? kNothing : kTail;
   };
   const Block block = active_block(streams);
   std::optional<StreamId> chosen;

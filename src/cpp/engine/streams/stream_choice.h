@@ -6,24 +6,25 @@
 #include <span>
 #include <vector>
 
+#include "base/prefix_key.h"
 #include "base/token.h"
 
 namespace llmlocal {
 
 // What the placement needs to know of one stream.
 struct StreamView {
-  std::span<const Token> tokens;  // Evaluated and still there.
-  Position floor = 0;             // It can be cut back to this many tokens or more, or to none.
-  Position copy_floor = 0;        // The same for a copy of it.
-  bool active = false;            // A request runs in it.
-  std::uint64_t last_used = 0;    // Larger is later.
+  PrefixView text;              // Evaluated and still there.
+  Position floor = 0;           // It can be cut back to this many tokens or more, or to none.
+  Position copy_floor = 0;      // The same for a copy of it.
+  bool active = false;          // A request runs in it.
+  std::uint64_t last_used = 0;  // Larger is later.
 };
 
 // How many tokens of `prompt` a holder of `held` can stand for: at most
 // `limit`, and none where it can't be cut back that far.
-Position usable_prefix(std::span<const Token> held,
+Position usable_prefix(const PrefixView& held,
                        Position floor,
-                       std::span<const Token> prompt,
+                       const PrefixView& prompt,
                        Position limit);
 
 struct StreamMatch {
@@ -33,12 +34,12 @@ struct StreamMatch {
 
 // The stream whose copy would hold the longest usable prefix of `prompt`.
 StreamMatch longest_to_copy(std::span<const StreamView> streams,
-                            std::span<const Token> prompt,
+                            const PrefixView& prompt,
                             Position limit);
 
 // The free stream that can be continued with the longest usable prefix of `prompt`.
 StreamMatch longest_to_continue(std::span<const StreamView> streams,
-                                std::span<const Token> prompt,
+                                const PrefixView& prompt,
                                 Position limit);
 
 // The free stream to run in, or none.  A batch over streams with a gap between them costs 20 to 40
@@ -46,7 +47,7 @@ StreamMatch longest_to_continue(std::span<const StreamView> streams,
 // first one that is continued without loss, then an empty one, then one that need only be cut back
 // to the `best` usable prefix that there is anywhere, then the least recently used.
 std::optional<StreamId> choose_stream(std::span<const StreamView> streams,
-                                      std::span<const Token> prompt,
+                                      const PrefixView& prompt,
                                       Position limit,
                                       Position best);
 

@@ -6,14 +6,13 @@
 #include <tuple>
 #include <utility>
 
-#include "base/common_prefix.h"
 #include "base/errors.h"
 
 namespace llmlocal {
 namespace {
 
 // At least one token of a prompt must be evaluated, for its logits.
-Position reuse_limit(std::span<const Token> prompt) {
+Position reuse_limit(const PrefixView& prompt) {
   return static_cast<Position>(prompt.size()) - 1;
 }
 
@@ -45,8 +44,8 @@ std::vector<StreamView> StreamPool::views() const {
   views.reserve(streams_.size());
   for (StreamId id = 0; id < streams(); ++id) {
     const Stream& stream = streams_[static_cast<std::size_t>(id)];
-    const bool empty = stream.tokens.empty();
-    views.push_back({stream.tokens,
+    const bool empty = stream.key.empty();
+    views.push_back({stream.key,
                      empty ? 0 : decoder_.trim_floor(id),
                      empty ? 0 : decoder_.copy_floor(id),
                      stream.active,
@@ -55,7 +54,7 @@ std::vector<StreamView> StreamPool::views() const {
   return views;
 }
 
-Position StreamPool::held_prefix(std::span<const Token> prompt) const {
+Position StreamPool::held_prefix(const PrefixView& prompt) const {
   const Position limit = reuse_limit(prompt);
   const std::vector<StreamView> now = views();
   const Position at_hand = std::max({longest_to_continue(now, prompt, limit).length,
@@ -65,15 +64,15 @@ Position StreamPool::held_prefix(std::span<const Token> prompt) const {
   return on_disk >= at_hand + kWorthWriting ? on_disk : at_hand;
 }
 
-Position StreamPool::parting(std::span<const Token> prompt) const {
+Position StreamPool::parting(const PrefixView& prompt) const {
   Position longest = store_.parting(prompt);
   for (const Stream& stream : streams_) {
-    longest = std::max(longest, common_prefix(stream.tokens, prompt));
+    longest = std::max(longest, common_prefix(stream.key, prompt));
   }
   return longest;
 }
 
-std::optional<StreamPool::Lease> StreamPool::acquire(std::span<const Token> prompt) {
+std::optional<StreamPool::Lease> StreamPool::acquire(const PrefixView& prompt) {
   const Position limit = reuse_limit(prompt);
   const std::vector<StreamView> now = views();
   const StreamMatch to_copy = longest_to_copy(now, prompt, limit);
@@ -89,14 +88,14 @@ std::optional<StreamPool::Lease> StreamPool::acquire(std::span<const Token> prom
   if (!target) return std::nullopt;
 
   const StreamView& there = now[static_cast<std::size_t>(*target)];
-  const Position own = usable_prefix(there.tokens, there.floor, prompt, limit);
+  const Position own = usable_prefix(there.text, there.floor, prompt, limit);
   save_tail(*target, own >= adoptable ? own : 0);
   // Looked up again: saving may have pushed the entry out.
   const PrefixStore::Match stored = store_.find(prompt, limit);
   Lease lease{*target, 0};
   // Believed to be empty, and so cleared before it is used, should anything be thrown from here on.
   Stream& stream = at(*target);
-  stream.tokens.clear();
+  stream.key.shorten(0);
   if (from_disk) {
     lease.reused = adopt(*target, *from_disk);
   } else if (own > 0 && own >= std::max(to_copy.length, stored.length)) {  // Continue in place.
@@ -106,12 +105,12 @@ std::optional<StreamPool::Lease> StreamPool::acquire(std::span<const Token> prom
   }
   if (lease.reused == 0) decoder_.clear(*target);
 
-  stream.tokens.assign(prompt.begin(), prompt.begin() + lease.reused);
+  stream.key.assign(prompt.first(static_cast<std::size_t>(lease.reused)));
   stream.active = true;
   return lease;
 }
 
-std::optional<StreamPool::FromDisk> StreamPool::read_from_disk(std::span<const Token> prompt,
+std::optional<StreamPool::FromDisk> StreamPool::read_from_disk(const PrefixView& prompt,
                                                                Position held) {
   if (!files_) return std::nullopt;
   std::optional<FromDisk> read;
@@ -157,19 +156,19 @@ void StreamPool::save_tail(StreamId stream, Position keep) {
 }
 
 void StreamPool::checkpoint(StreamId stream) {
-  const Tokens& tokens = at(stream).tokens;
-  if (tokens.empty() || store_.budget() == 0 || store_.covers(tokens)) return;
+  const PrefixKey& key = at(stream).key;
+  if (key.empty() || store_.budget() == 0 || store_.covers(key)) return;
   works([&] {
     std::optional<StateBlob> blob = decoder_.save(stream);
     // What can't be cut back is kept on the way for others; the rest, in case it is asked for
     // again.
-    if (blob) store_.insert(tokens, std::move(*blob), decoder_.copies_whole_only());
+    if (blob) store_.insert(key, std::move(*blob), decoder_.copies_whole_only());
     return blob.has_value();
   });
 }
 
-void StreamPool::extend(StreamId stream, std::span<const Token> tokens) {
-  at(stream).tokens.insert(at(stream).tokens.end(), tokens.begin(), tokens.end());
+void StreamPool::extend(StreamId stream, const PrefixView& next) {
+  at(stream).key.append(next);
 }
 
 void StreamPool::roll_back(StreamId stream) {
@@ -180,34 +179,34 @@ void StreamPool::roll_back(StreamId stream) {
 
 void StreamPool::cut(StreamId stream, std::size_t count) {
   if (count == 0) return;
-  at(stream).tokens.resize(at(stream).tokens.size() - count);
+  at(stream).key.shorten(at(stream).key.size() - count);
   roll_back(stream);
 }
 
 void StreamPool::clear(StreamId stream) {
-  at(stream).tokens.clear();
+  at(stream).key.shorten(0);
   decoder_.clear(stream);
 }
 
 void StreamPool::release(StreamId stream) {
   at(stream).active = false;
   at(stream).last_used = ++clock_;
-  if (files_) works([&] { return (at(stream).on_disk = files_->covered(at(stream).tokens)) > 0; });
+  if (files_) works([&] { return (at(stream).on_disk = files_->covered(at(stream).key)) > 0; });
 }
 
-std::optional<PrefixStore::Entry> StreamPool::take_out(std::span<const Token> tokens) {
-  const auto limit = static_cast<Position>(tokens.size());
-  const StreamMatch stream = longest_to_copy(views(), tokens, limit);
-  const PrefixStore::Match stored = store_.find(tokens, limit);
+std::optional<PrefixStore::Entry> StreamPool::take_out(const PrefixView& text) {
+  const auto limit = static_cast<Position>(text.size());
+  const StreamMatch stream = longest_to_copy(views(), text, limit);
+  const PrefixStore::Match stored = store_.find(text, limit);
   if (stream.length == 0 && stored.length == 0) return std::nullopt;
   if (stored.length >= stream.length) return *stored.entry;
   std::optional<StateBlob> blob = decoder_.save(stream.stream);
   if (!blob) return std::nullopt;
-  return PrefixStore::Entry{at(stream.stream).tokens, std::move(*blob)};
+  return PrefixStore::Entry{at(stream.stream).key, std::move(*blob)};
 }
 
 void StreamPool::put_in(PrefixStore::Entry entry) {
-  store_.insert(std::move(entry.tokens), std::move(entry.blob), true);
+  store_.insert(std::move(entry.key), std::move(entry.blob), true);
 }
 
 // A free stream with more tokens than any file has.  As a conversation grows, it is written anew
@@ -227,7 +226,7 @@ void StreamPool::offer(StreamId stream) {
   at(stream).on_disk = length(stream);  // Also if it can't be had: it would be the same again.
   works([&] {
     std::optional<StateBlob> blob = decoder_.save(stream);
-    if (blob) writer_->take(at(stream).tokens, std::move(*blob));
+    if (blob) writer_->take(at(stream).key, std::move(*blob));
     return blob.has_value();
   });
 }
@@ -244,10 +243,9 @@ StreamPool::Kept StreamPool::keep_one() noexcept {
   const PrefixStore::Entry* const entry = store_.next_for_disk();
   if (entry == nullptr) return Kept::kNothing;
   works([&] {
-    const bool is_new =
-        files_->covered(entry->tokens) < static_cast<Position>(entry->tokens.size());
-    const bool is_worth_it = std::ssize(entry->tokens) >= kWorthWriting;
-    if (is_new && is_worth_it) writer_->take(entry->tokens, entry->blob);
+    const bool is_new = files_->covered(entry->key) < static_cast<Position>(entry->key.size());
+    const bool is_worth_it = static_cast<Position>(entry->key.size()) >= kWorthWriting;
+    if (is_new && is_worth_it) writer_->take(entry->key, entry->blob);
     return true;
   });
   return Kept::kOne;
@@ -291,7 +289,7 @@ std::vector<StreamId> StreamPool::kept_in(CacheShape shape) const {
   }
   std::ranges::stable_sort(kept, std::greater{}, [this](StreamId id) {
     const Stream& stream = streams_[static_cast<std::size_t>(id)];
-    return std::tuple(stream.active, !stream.tokens.empty(), stream.last_used);
+    return std::tuple(stream.active, !stream.key.empty(), stream.last_used);
   });
   kept.resize(std::min(kept.size(), static_cast<std::size_t>(shape.streams)));
   std::ranges::sort(kept);
@@ -311,7 +309,7 @@ std::optional<std::vector<Move>> StreamPool::change_to(CacheShape shape) {
     const std::vector<bool> survived = decoder_.reshape(kept, shape);
     for (std::size_t i = 0; i < kept.size(); ++i) {
       Stream& stream = at(kept[i]);
-      if (!survived[i]) stream.tokens.clear();
+      if (!survived[i]) stream.key.shorten(0);
       const Move move{kept[i], static_cast<StreamId>(i)};
       if (stream.active && move.from != move.to) moves.push_back(move);
       changed[i] = std::move(stream);
@@ -334,7 +332,7 @@ void StreamPool::restart(Position wanted_room) {
   const Position target =
       doubled(std::max(room(), shortest_room_), wanted_room, decoder_.context_length());
   for (StreamId id = 0; id < streams(); ++id) save_tail(id, 0);
-  for (Stream& stream : streams_) stream.tokens.clear();
+  for (Stream& stream : streams_) stream.key.shorten(0);
   streams_.resize(1);
   try {
     decoder_.restart(target);

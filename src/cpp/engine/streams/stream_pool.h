@@ -12,6 +12,7 @@
 #include <span>
 #include <vector>
 
+#include "base/prefix_key.h"
 #include "base/token.h"
 #include "engine/decoder.h"
 #include "engine/streams/cache_budget.h"
@@ -34,19 +35,19 @@ class StreamPool {
   };
 
   // How many tokens of `prompt` are held somewhere; at least one is left to evaluate.
-  Position held_prefix(std::span<const Token> prompt) const;
+  Position held_prefix(const PrefixView& prompt) const;
 
   // How many tokens of `prompt` some other text that is held begins with, whether or not it can be
   // cut back to them.
-  Position parting(std::span<const Token> prompt) const;
+  Position parting(const PrefixView& prompt) const;
 
   // Takes a free stream and puts the longest held prefix of `prompt` into it. None: all in use.
   // What can't be adopted, for whatever reason, is left to be evaluated.  Throws where the stream
   // can't even be cleared.
-  std::optional<Lease> acquire(std::span<const Token> prompt);
+  std::optional<Lease> acquire(const PrefixView& prompt);
 
-  // These tokens have been evaluated in the stream.
-  void extend(StreamId stream, std::span<const Token> tokens);
+  // This has been evaluated in the stream: the next part of its text.
+  void extend(StreamId stream, const PrefixView& next);
   // A step was cut short: cuts the stream back to what was there before it, or to nothing.
   void roll_back(StreamId stream);
   // The last `count` tokens that were evaluated are not wanted.  Where the stream can't be cut, it
@@ -61,9 +62,9 @@ class StreamPool {
   // can't be had.
   void checkpoint(StreamId stream);
 
-  // What is held of these tokens, as far as it can serve a text that begins with them.  Nothing: it
-  // is not, or can't be had.
-  std::optional<PrefixStore::Entry> take_out(std::span<const Token> tokens);
+  // What is held of this text, as far as it can serve one that begins with it.  Nothing: it is not,
+  // or can't be had.
+  std::optional<PrefixStore::Entry> take_out(const PrefixView& text);
   // The other way: keeps a state in RAM, if it may take so much.
   void put_in(PrefixStore::Entry entry);
 
@@ -99,13 +100,13 @@ class StreamPool {
   StreamId most_streams() const { return budget_.most_streams(); }
   Position room() const { return decoder_.room(); }
   Position length(StreamId stream) const {
-    return static_cast<Position>(streams_[static_cast<std::size_t>(stream)].tokens.size());
+    return static_cast<Position>(streams_[static_cast<std::size_t>(stream)].key.size());
   }
   const PrefixStore& store() const { return store_; }
 
  private:
   struct Stream {
-    Tokens tokens;
+    PrefixKey key;
     bool active = false;
     std::uint64_t last_used = 0;  // When it was released.
     Position on_disk = 0;         // Tokens that a file holds already, or was offered.
@@ -127,7 +128,7 @@ class StreamPool {
     StateBlob blob;
     Position length = 0;
   };
-  std::optional<FromDisk> read_from_disk(std::span<const Token> prompt, Position held);
+  std::optional<FromDisk> read_from_disk(const PrefixView& prompt, Position held);
   Position adopt(StreamId target, const FromDisk& from);
   std::optional<StreamId> next_for_disk(bool is_end) const;
   void offer(StreamId stream);
