@@ -44,3 +44,15 @@ def test_a_short_file_gives_none() -> None:
     assert [
         place for place, lines in sources() if len(lines) <= MOST_LINES and gives_a_reason(lines)
     ] == []
+
+
+@pytest.mark.parametrize("document", ["docs/architecture.md", "docs/caching.md", "CONTRIBUTING.md"])
+def test_files_that_a_document_names_are_there(document: str) -> None:
+    """By their names alone, or by the end of their paths."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w./-]+\.(?:py|pyi|h|cpp))`", text))
+    places = [f"/{place}" for place, _ in sources()]
+    assert named or document == "docs/caching.md"
+    assert [
+        name for name in sorted(named) if not any(place.endswith(f"/{name}") for place in places)
+    ] == []
