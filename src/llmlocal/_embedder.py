@@ -115,7 +115,7 @@ class Embedder(Reader):
         if pooling is not None and pooling not in ("mean", "cls", "last"):
             raise ParameterError(f"pooling must be 'mean', 'cls' or 'last'; got {pooling!r:.60}")
         options = EncoderOptions(n_ctx, n_threads, n_batch, flash_attention, pooling)
-        placement = PlacementOptions(device, (), n_gpu_layers, "layer", None, {})
+        placement = PlacementOptions(device, n_gpu_layers=n_gpu_layers)
 
         def check(loaded: Loaded) -> EncoderOptions:
             if pooling is None and loaded.model.pooling_type == _RANK:

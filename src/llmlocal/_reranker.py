@@ -121,7 +121,7 @@ class Reranker(Reader):
         verbose: bool = False,
     ) -> None:
         options = EncoderOptions(n_ctx, n_threads, n_batch, flash_attention, None)
-        placement = PlacementOptions(device, (), n_gpu_layers, "layer", None, {})
+        placement = PlacementOptions(device, n_gpu_layers=n_gpu_layers)
 
         def check(loaded: Loaded) -> EncoderOptions:
             _check_head(loaded.path)

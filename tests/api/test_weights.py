@@ -24,7 +24,7 @@ def options(name: Any, **others: Any) -> LoadOptions:
         "name": name,
         "model_path": None,
         "allow_download": False,
-        "placement": PlacementOptions("cpu", (), "auto", "layer", None, {}),
+        "placement": PlacementOptions("cpu"),
         "use_mmap": True,
         "progress": False,
         "verbose": False,

@@ -38,11 +38,11 @@ class PlacementOptions:
     """The arguments of ``LLM`` that say where a model goes; checked when they are set."""
 
     device: str | Sequence[str]
-    rpc_servers: Sequence[str]
-    n_gpu_layers: int | Literal["auto"]
-    split_mode: str
-    tensor_split: Sequence[float] | None
-    tensor_placement: Mapping[str, str]
+    rpc_servers: Sequence[str] = ()
+    n_gpu_layers: int | Literal["auto"] = "auto"
+    split_mode: str = "layer"
+    tensor_split: Sequence[float] | None = None
+    tensor_placement: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         layers: object = self.n_gpu_layers
