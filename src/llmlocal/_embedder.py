@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from llmlocal._checks import check_whole
+from llmlocal._checks import check_bool, check_choice, check_whole
 from llmlocal._devices._placement import PlacementOptions
 from llmlocal._encoding import _vectors
 from llmlocal._encoding._encoder import EncoderOptions
@@ -21,6 +21,7 @@ from llmlocal._encoding._windows import Truncate, check_truncate, windows
 from llmlocal._encoding._work import Part, Portion, Work
 from llmlocal._loading import Loaded, LoadOptions
 from llmlocal._progress import ProgressOption, counting
+from llmlocal._quote import quote
 from llmlocal._tokens import check_text
 from llmlocal.errors import ModelLoadError, ParameterError
 
@@ -112,8 +113,8 @@ class Embedder(Reader):
         progress: ProgressOption = None,
         verbose: bool = False,
     ) -> None:
-        if pooling is not None and pooling not in ("mean", "cls", "last"):
-            raise ParameterError(f"pooling must be 'mean', 'cls' or 'last'; got {pooling!r:.60}")
+        if pooling is not None:
+            check_choice("pooling", pooling, ("mean", "cls", "last"))
         options = EncoderOptions(n_ctx, n_threads, n_batch, flash_attention, pooling)
         placement = PlacementOptions(device, n_gpu_layers=n_gpu_layers)
 
@@ -186,10 +187,11 @@ class Embedder(Reader):
             work = self._work(options, timeout, None)
             return _row(options.finish(next(work.run([texts]))))
         parts = []
+        _checked(texts)
         with self._counting(progress, texts) as tell:
             options = self._options(prefix, dimensions, normalize, truncate, dtype)
             work = self._work(options, timeout, tell)
-            parts = [options.finish(portion) for portion in work.run(_checked(texts))]
+            parts = [options.finish(portion) for portion in work.run(texts)]
         return self._joined(parts, options)
 
     async def aembed(
@@ -250,7 +252,7 @@ class Embedder(Reader):
             One number for each pair: of shape ``(n, m)`` for ``(n, d)`` and ``(m, d)``, with an
             axis less for each single vector.  Vectors of bits are compared bit by bit.
         """
-        return _vectors.similarity(np.asarray(first), np.asarray(second))
+        return _vectors.similarity(_vectors.numbers_of(first), _vectors.numbers_of(second))
 
     # --- Facts -----------------------------------------------------------------------------------
 
@@ -278,12 +280,12 @@ class Embedder(Reader):
         if prefix is not None:
             check_text(prefix)
         check_whole("dimensions", dimensions, 1, self.dimensions)
-        if dtype not in DTYPES:
-            raise ParameterError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r:.60}")
+        check_choice("dtype", dtype, tuple(DTYPES))
+        check_bool("normalize", normalize)
         check_truncate(truncate)
         text = "" if prefix is None else self.prefixes.get(prefix, prefix)
         layer_norm = self._embedding_facts.layer_norm
-        return _Options(text, dimensions, bool(normalize), truncate, dtype, layer_norm)
+        return _Options(text, dimensions, normalize, truncate, dtype, layer_norm)
 
     def _work(
         self, options: _Options, timeout: float | None, report: Callable[[int], None] | None
@@ -316,8 +318,12 @@ class Embedder(Reader):
 
 
 def _checked(texts: object) -> Iterable[object]:
-    if isinstance(texts, (bytes, bytearray)) or not isinstance(texts, Iterable):
-        raise ParameterError(f"texts must be a str or several; got {texts!r:.60}")
+    if (
+        isinstance(texts, (str, bytes, bytearray))
+        or not isinstance(texts, Iterable)
+        or getattr(texts, "ndim", 1) == 0
+    ):
+        raise ParameterError(f"texts must be several, got {quote(texts)}")
     return texts
 
 

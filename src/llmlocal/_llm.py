@@ -23,6 +23,7 @@ from llmlocal._chat import (
     as_messages,
     render,
 )
+from llmlocal._checks import check_bool
 from llmlocal._devices._placement import PlacementOptions
 from llmlocal._generation._completer import Completer
 from llmlocal._generation._generator import GeneratorOptions
@@ -141,7 +142,7 @@ class LLM(Completer):
                     n_gpu_layers,
                     split_mode,
                     tensor_split,
-                    tensor_placement or {},
+                    {} if tensor_placement is None else tensor_placement,
                 ),
                 use_mmap,
                 progress,
@@ -247,6 +248,7 @@ class LLM(Completer):
             >>> llm.chat("Name three colors.", system="You are terse.", max_tokens=20)
             >>> llm.chat(["Name a fruit.", "Name a river."], max_tokens=20)
         """
+        check_bool("streaming", streaming)
         is_many = are_conversations(messages)
         check_several(n, streaming or callback is not None, progress, is_many=is_many)
         conversations = cast(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmlocal import _core
-from llmlocal._checks import check_path, check_type
+from llmlocal._checks import check_bool, check_path
 from llmlocal._devices._placement import PlacementOptions, place
 from llmlocal._log import follow_log_level, pass_on_log
 from llmlocal._progress import Progress, ProgressCallback, ProgressOption, reporter
@@ -44,7 +44,9 @@ class LoadOptions:
         if not isinstance(self.name, (str, os.PathLike)):
             raise ParameterError(f"model must be a name or a path, got {quote(self.name)}")
         check_path("model_path", self.model_path)
-        check_type("use_mmap", self.use_mmap, bool)
+        check_bool("allow_download", self.allow_download)
+        check_bool("use_mmap", self.use_mmap)
+        check_bool("verbose", self.verbose)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from llmlocal.errors import ParameterError
+from llmlocal._checks import check_path
 
 __all__ = ["CachedPrefix", "chosen_folder", "clear", "fingerprint", "listing"]
 
@@ -42,10 +42,8 @@ def chosen_folder(path: str | os.PathLike[str] | None) -> Path | None:
     """
     if path is None:
         path = os.environ.get(VARIABLE, "")
-    try:
-        text = os.fsdecode(path)
-    except TypeError:
-        raise ParameterError(f"prefix_cache_path must be a folder, got {path!r:.60}") from None
+    check_path("prefix_cache_path", path)
+    text = os.fspath(path)
     return Path(text).expanduser().absolute() if text else None
 
 

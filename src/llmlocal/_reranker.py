@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, overload
 
-from llmlocal._checks import check_whole
+from llmlocal._checks import check_whole, listed
 from llmlocal._devices._placement import PlacementOptions
 from llmlocal._encoding._encoder import EncoderOptions
 from llmlocal._encoding._reader import Reader
@@ -312,9 +312,7 @@ def _check_head(path: Path) -> None:
 
 
 def _listed(texts: object) -> list[str]:
-    if isinstance(texts, (str, bytes, bytearray)) or not isinstance(texts, Iterable):
-        raise ParameterError(f"several texts are wanted here, got {texts!r:.60}")
-    return list(texts)
+    return listed("texts", texts)
 
 
 def _sigmoid(score: float) -> float:

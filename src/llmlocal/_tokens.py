@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, SupportsIndex, cast
 
 from llmlocal._quote import quote
@@ -14,6 +15,7 @@ __all__ = [
     "Prompts",
     "TokenArray",
     "check_prompt",
+    "check_several_prompts",
     "check_text",
     "has_lone_surrogate",
     "is_token_ids",
@@ -70,11 +72,19 @@ def has_lone_surrogate(value: object) -> bool:
 def check_prompt(prompt: object) -> None:
     """Raise a ParameterError for what is neither text nor a sequence."""
     is_sequence = hasattr(prompt, "__len__") and hasattr(prompt, "__getitem__")  # numpy's too
+    is_sequence = is_sequence and getattr(prompt, "ndim", 1) != 0
     if not is_sequence or isinstance(prompt, (bytes, bytearray, memoryview, Mapping)):
         hint = "; decode it first" if isinstance(prompt, (bytes, bytearray)) else ""
         raise ParameterError(
             f"a prompt is text or token ids, or a list of either; got {quote(prompt)}{hint}"
         )
+
+
+def check_several_prompts(prompts: object) -> None:
+    """Raise a ParameterError for a text, and for what can't be iterated over."""
+    is_one = isinstance(prompts, (str, bytes, bytearray)) or getattr(prompts, "ndim", 1) == 0
+    if is_one or not isinstance(prompts, Iterable):
+        raise ParameterError(f"prompts must be several, got {quote(prompts)}")
 
 
 def is_token_ids(prompt: Prompts) -> bool:
@@ -104,6 +114,7 @@ def token_ids(tokens: Sequence[Any] | TokenArray) -> list[int]:
     Raises:
         ParameterError: One is no integer, or too large to be an id.
     """
+    check_prompt(tokens)
     ids = _plain(tokens)
     if ids and not (min(ids) >= -(2**31) and max(ids) < 2**31):
         raise ParameterError(f"there is no token {next(i for i in ids if abs(i) >= 2**31)}")
@@ -119,8 +130,10 @@ def _plain(tokens: Any) -> list[int]:
                 f" {tokens.dtype} of shape {tuple(tokens.shape)}; several prompts are a list"
             )
         return cast("list[int]", tokens.tolist())
+    # No more than it says that it has: what else is indexed like a list may never end.
+    tokens = list(itertools.islice(tokens, len(tokens)))
     if set(map(type, tokens)) <= {int}:
-        return list(tokens)
+        return cast("list[int]", tokens)
     try:
         return [_index(token) for token in tokens]
     except TypeError:

@@ -12,12 +12,13 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
 from llmlocal import _core
-from llmlocal._checks import check_bool
+from llmlocal._checks import check_bool, listed
 from llmlocal._log import pass_on_log
 from llmlocal._memory_use import MemoryUse, memory_by_device
+from llmlocal._quote import quote
 from llmlocal._tokens import TokenArray, check_text, token_ids
 from llmlocal._typing import Self
-from llmlocal.errors import EngineClosedError
+from llmlocal.errors import EngineClosedError, ParameterError
 
 if TYPE_CHECKING:
     from llmlocal._loading import Loaded
@@ -73,10 +74,13 @@ class LoadedModel:
             ParameterError: A text can't be written as UTF-8.
         """
         check_bool("add_special", add_special)
-        listed = list(segments)
-        for text, _ in listed:
-            check_text(text)
-        return self._open_tokenizer().encode(listed, add_special=add_special)
+        given = listed("segments", segments)
+        for each in given:
+            if not (isinstance(each, (tuple, list)) and len(each) == 2):
+                raise ParameterError(f"segments must hold (text, trusted), got {quote(each)}")
+            check_text(each[0])
+            check_bool("trusted", each[1])
+        return self._open_tokenizer().encode(given, add_special=add_special)
 
     def detokenize(self, tokens: Sequence[int] | TokenArray, *, special: bool = False) -> str:
         """The text that tokens stand for; incomplete characters become U+FFFD.
@@ -98,7 +102,7 @@ class LoadedModel:
 
     def is_end_token(self, token: int) -> bool:
         """Whether a token ends a text, such as ``<|im_end|>``."""
-        return self._open_tokenizer().is_end(token)
+        return self._open_tokenizer().is_end(token_ids([token])[0])
 
     @property
     def bos_token(self) -> str:

@@ -57,6 +57,10 @@ __all__ = [
 class LLMLocalError(Exception):
     """The base of every error that llmlocal raises on purpose."""
 
+    def __str__(self) -> str:
+        """The message; what UTF-8 can't have, of a file's name for example, is its code there."""
+        return super().__str__().encode(errors="backslashreplace").decode()
+
 
 class ModelError(LLMLocalError):
     """A model could not be found or opened."""

@@ -10,6 +10,7 @@ from llmlocal._chat._compose import Setting
 from llmlocal._chat._options import AnswerOptions
 from llmlocal._chat._tools import as_tools
 from llmlocal._chat._turn import Prompt
+from llmlocal._checks import mapped
 from llmlocal._generation._constraint import CONSTRAINTS
 from llmlocal._generation._options import Options, RequestOptions, merged_options
 from llmlocal.errors import ParameterError
@@ -45,7 +46,7 @@ def ask(
         tools=setting.tools if tools is None else as_tools(tools),
         tool_choice=given.pop("tool_choice", setting.tool_choice),
         is_parallel=given.pop("parallel_tool_calls", setting.is_parallel),
-        variables={**setting.variables, **(variables or {})},
+        variables={**setting.variables, **mapped("variables", variables)},
     )
     request = merged_options({"max_tokens": None, **defaults}, cast("Options", given))
     checked = RequestOptions({}, **request)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from llmlocal._chat._reply import ChatReply
 from llmlocal._chat._tools import Caller, as_tools
+from llmlocal._quote import quote
 from llmlocal._templates import Message, Part
 from llmlocal.errors import ParameterError
 
@@ -58,7 +59,7 @@ def _plan(
     given: dict[str, Any] = {**options}
     most: object = given.pop("max_rounds", _DEFAULT_ROUNDS)
     if not isinstance(most, int) or isinstance(most, bool) or most < 1:
-        raise ParameterError(f"max_rounds must be at least 1, got {most!r:.60}")
+        raise ParameterError(f"max_rounds must be at least 1, got {quote(most)}")
     on_part = given.pop("on_part", None)
     settings = {name: given.pop(name) for name in _OF_CALLER if name in given}
     tools = given.get("tools")

@@ -41,9 +41,11 @@ class SavedSession:
 def write_session(saved: SavedSession) -> str:
     """The JSON text for it."""
     texts = {"format": _FORMAT, **{name: saved.settings[name] for name in _SETTINGS}}
-    return json.dumps(
-        {**texts, "options": saved.options, "first": saved.first}, ensure_ascii=False, indent=1
-    )
+    whole = {**texts, "options": saved.options, "first": saved.first}
+    try:
+        return json.dumps(whole, ensure_ascii=False, indent=1)
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise ParameterError(f"the session holds what JSON does not: {exc}") from exc
 
 
 def read_session(text: str) -> SavedSession:

@@ -31,9 +31,9 @@ from llmlocal._chat._saved import (
 from llmlocal._chat._stream import AsyncChatStream, ChatStream
 from llmlocal._chat._tools import Tool, ToolChoice, ToolLike, as_tools, tool_dicts
 from llmlocal._chat._turn import Busy, Prompt, Turn
-from llmlocal._generation._options import Options, RequestOptions, check_names
+from llmlocal._checks import check_bool, check_choice, check_type, check_whole, mapped
+from llmlocal._generation._options import MOST_ANSWERS, Options, RequestOptions, check_names
 from llmlocal._generation._reply import TokenCallback
-from llmlocal._quote import quote
 from llmlocal._templates import ChatTemplate, Message
 from llmlocal._typing import Unpack
 from llmlocal.errors import ParameterError
@@ -113,10 +113,7 @@ class ChatSession:
         overflow: Overflow = "error",
         **options: Unpack[Options],
     ) -> None:
-        if overflow not in get_args(Overflow):
-            raise ParameterError(
-                f"overflow must be 'error' or 'drop_oldest', got {quote(overflow)}"
-            )
+        check_choice("overflow", overflow, get_args(Overflow))
         check_names(options, also=_SETTINGS)
         RequestOptions({}, **options).check()
         self._model = model
@@ -126,7 +123,7 @@ class ChatSession:
         self.tool_choice = tool_choice
         self.parallel_tool_calls = parallel_tool_calls
         self.documents = documents
-        self.variables = dict(variables or {})
+        self.variables = mapped("variables", variables)
         self.overflow: Overflow = overflow
         self.options: Options = options
         self.first = 0
@@ -201,6 +198,7 @@ class ChatSession:
             TemplateError: The template is missing or broken, or refuses these messages.
             ParameterError: An option is out of its range, or a tool's schema can't be enforced.
         """
+        check_bool("streaming", streaming)
         turn = self._turn(prompt)
         try:
             request, sent = self._prepare(prompt, variables, options)
@@ -271,6 +269,7 @@ class ChatSession:
             **options: As in :meth:`generate`; with a ``seed`` the first answer has it, the next one
                 the next.
         """
+        check_whole("n", n, 1, MOST_ANSWERS, is_optional=False)
         seed = options.get("seed", self.options.get("seed"))
         seeds = RequestOptions({}, seed=seed).seeds(1, n)
         asked: list[AnswerOptions] = [{**options, "seed": each} for each in seeds]
@@ -425,6 +424,7 @@ class ChatSession:
         Raises:
             OSError: The file can't be written.
         """
+        check_bool("state", state)
         evaluated = b""
         if state and self.history:
             sent = compose_next(self._model, self.history, self._setting())
@@ -460,6 +460,11 @@ class ChatSession:
         options: AnswerOptions,
     ) -> tuple[Options, Prompt]:
         """What to ask the model for, and the prompt."""
+        # They may have been set since.
+        check_type("history", self.history, list)
+        check_choice("overflow", self.overflow, get_args(Overflow))
+        self.options = cast("Options", mapped("options", self.options))
+        self.variables = mapped("variables", self.variables)
         messages = [*self.history, *added_messages(prompt)]
         return ask(self._compose, messages, self._setting(), self.options, options, variables)
 

@@ -133,7 +133,9 @@ def wants_gpus(wanted: object) -> bool:
     if isinstance(wanted, str):
         name = wanted.strip().lower()
         return name != "cpu" and not name.startswith("rpc")
-    return not isinstance(wanted, Sequence) or any(wants_gpus(each) for each in wanted)
+    if not isinstance(wanted, Sequence):
+        return True
+    return any(isinstance(each, str) and wants_gpus(each) for each in wanted)
 
 
 def select(
@@ -155,8 +157,10 @@ def select(
     """
     if isinstance(wanted, str):
         return _select_one(wanted, available, problems)
-    if not isinstance(wanted, Sequence) or not wanted:
+    names = list(wanted) if isinstance(wanted, Sequence) else []
+    if not names or not all(isinstance(each, str) for each in names):
         raise DeviceError(f"device must be a name or a list of names, got {quote(wanted)}")
+    wanted = names
     if len(wanted) == 1:
         return select(wanted[0], available, problems)
     chosen: list[Device] = []

@@ -6,6 +6,8 @@ choice of devices ``_devices``'.
 
 from __future__ import annotations
 
+import math
+import numbers
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from llmlocal._budget import choose_context
+from llmlocal._checks import check_choice, check_type, listed
 from llmlocal._devices import _runtime
 from llmlocal._devices._choice import (
     Device,
@@ -24,6 +27,7 @@ from llmlocal._devices._choice import (
 )
 from llmlocal._devices._offload import Layers, Plan, divide, fit, layers_of, plan_for
 from llmlocal._quote import quote
+from llmlocal._tokens import check_text
 from llmlocal.errors import DeviceError, ParameterError
 from llmlocal.models._inspect import ModelInfo, inspect
 
@@ -46,24 +50,23 @@ class PlacementOptions:
 
     def __post_init__(self) -> None:
         layers: object = self.n_gpu_layers
-        if layers != "auto" and (
-            isinstance(layers, bool) or not isinstance(layers, int) or not 0 <= layers < 2**31
-        ):
+        is_auto = isinstance(layers, str) and layers == "auto"
+        is_whole = isinstance(layers, int) and not isinstance(layers, bool)
+        if not is_auto and not (is_whole and 0 <= cast("int", layers) < 2**31):
             raise ParameterError(f"n_gpu_layers must be >= 0 or 'auto', got {quote(layers)}")
-        if self.split_mode not in _SPLIT_MODES:
-            raise ParameterError(
-                f"split_mode must be 'layer' or 'row', got {quote(self.split_mode)}"
-            )
-        shares = self.tensor_split
+        check_choice("split_mode", self.split_mode, _SPLIT_MODES)
+        shares = None if self.tensor_split is None else listed("tensor_split", self.tensor_split)
         if shares is not None and not (
-            not isinstance(cast("object", shares), str)
-            and all(0 <= share < float("inf") for share in shares)
+            all(isinstance(each, numbers.Real) and 0 <= float(each) < math.inf for each in shares)
             and sum(shares) > 0
         ):
             raise ParameterError(
                 f"tensor_split must be shares >= 0, not all 0; got {quote(shares)}"
             )
-        for pattern in self.tensor_placement:
+        check_type("tensor_placement", self.tensor_placement, Mapping)
+        for pattern, device in self.tensor_placement.items():
+            check_text(pattern, "tensor_placement: a pattern")
+            check_text(device, "tensor_placement: a device")
             try:
                 re.compile(pattern)
             except (re.error, RecursionError) as exc:
@@ -106,10 +109,11 @@ def place(
     """
     problems = _runtime.start_gpus() if wants_gpus(options.device) else ()
     _runtime.start()
-    if options.device == "cpu" and not options.rpc_servers:
+    servers = listed("rpc_servers", options.rpc_servers)
+    if isinstance(options.device, str) and options.device == "cpu" and not servers:
         available: list[Device] = []
     else:
-        available = find_devices(options.rpc_servers)
+        available = find_devices(servers)
     choice = select(options.device, available, problems)
     if len(choice.offload) > _MOST_DEVICES:
         raise DeviceError(

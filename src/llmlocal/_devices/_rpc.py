@@ -10,7 +10,9 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from llmlocal._checks import listed
 from llmlocal._quote import quote
+from llmlocal._tokens import check_text
 from llmlocal.errors import ParameterError
 
 __all__ = ["CONNECT_S", "DEFAULT_PORT", "STALL_VARIABLE", "Address", "parse_servers", "stall_limit"]
@@ -40,11 +42,12 @@ def parse_servers(servers: Sequence[str]) -> list[Address]:
     Raises:
         ParameterError: One of them is not of this form, or is there twice.
     """
-    if isinstance(servers, str):
-        raise ParameterError(f"rpc_servers must be a list of addresses, got {quote(servers)}")
-    addresses = [_parse(server) for server in servers]
+    given = listed("rpc_servers", servers)
+    for each in given:
+        check_text(each, "rpc_servers: an address")
+    addresses = [_parse(server) for server in given]
     if len(set(addresses)) != len(addresses):
-        raise ParameterError(f"rpc_servers={quote(list(servers))} names a server twice")
+        raise ParameterError(f"rpc_servers={quote(given)} names a server twice")
     return addresses
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from llmlocal._quote import quote
 from llmlocal.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -93,6 +94,25 @@ def finish(
     if dtype == "binary":
         return np.packbits(vectors > 0, axis=-1)
     return vectors.astype(dtype)
+
+
+def numbers_of(given: object) -> Vectors:
+    """An array, or what lists hold, as an array.
+
+    Raises:
+        ParameterError: These are no numbers, or not as many in each row.
+    """
+    import numpy as np
+
+    if isinstance(given, (list, tuple)) or hasattr(given, "__array__"):
+        try:
+            array: Vectors = np.asarray(given)
+        except (ValueError, TypeError, OverflowError, RecursionError):
+            pass
+        else:
+            if array.dtype.kind in "biuf":
+                return array
+    raise ParameterError(f"vectors must be arrays of numbers, got {quote(given)}")
 
 
 def similarity(first: Vectors, second: Vectors) -> Floats:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from llmlocal import _core
+from llmlocal._quote import quote
 from llmlocal.errors import ContextOverflowError, ParameterError
 
 __all__ = ["Frame", "Truncate", "check_truncate", "windows"]
@@ -56,8 +57,8 @@ class Frame:
 
 def check_truncate(truncate: object) -> None:
     """Raise a ParameterError for what is no way to treat a long text."""
-    if truncate is not True and truncate not in ("error", "mean"):
-        raise ParameterError(f"truncate must be True, 'error' or 'mean'; got {truncate!r:.60}")
+    if truncate is not True and not (isinstance(truncate, str) and truncate in ("error", "mean")):
+        raise ParameterError(f"truncate must be True, 'error' or 'mean'; got {quote(truncate)}")
 
 
 def windows(tokens: Sequence[int], room: int, truncate: Truncate) -> list[Sequence[int]]:

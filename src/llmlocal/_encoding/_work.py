@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmlocal import _core
+from llmlocal._checks import check_seconds
 from llmlocal._log import pass_on_log
-from llmlocal.errors import ParameterError, RequestCancelledError, RequestTimeoutError
+from llmlocal.errors import RequestCancelledError, RequestTimeoutError
 
 if TYPE_CHECKING:
     from llmlocal._encoding._encoder import Encoder
@@ -56,12 +57,6 @@ class _Pending:
     parts: list[list[int]]
 
 
-def check_timeout(timeout: object) -> None:
-    """Raise a ParameterError unless it is None or more than no time."""
-    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
-        raise ParameterError(f"timeout must be > 0 seconds, got {timeout!r:.60}")
-
-
 class Work:
     """The work of one call.
 
@@ -82,7 +77,7 @@ class Work:
         report: Callable[[int], None] | None = None,
         model: object = None,
     ) -> None:
-        check_timeout(timeout)
+        check_seconds("timeout", timeout)
         self._encoder = encoder
         self._prepare = prepare
         self._timeout = timeout

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Siz
 from contextlib import AbstractContextManager
 from typing import Literal, cast, overload
 
-from llmlocal._checks import check_whole
+from llmlocal._checks import check_bool, check_whole
 from llmlocal._generation._async import AsyncStream
 from llmlocal._generation._completion import Completion
 from llmlocal._generation._generator import Ask, Generator, GeneratorOptions
@@ -26,17 +26,20 @@ from llmlocal._generation._several import check_several, counting_answers, in_ro
 from llmlocal._generation._stream import Stream, wait_for, wait_for_all
 from llmlocal._loading import LoadOptions, load
 from llmlocal._progress import ProgressOption
+from llmlocal._quote import quote
 from llmlocal._stats import Stats
 from llmlocal._tokens import (
     Prompt,
     Prompts,
     TokenArray,
     check_prompt,
+    check_several_prompts,
     is_token_ids,
     prompt_tokens,
 )
 from llmlocal._typing import Unpack
 from llmlocal._weights import LoadedModel
+from llmlocal.errors import ParameterError
 
 __all__ = ["Completer"]
 
@@ -157,6 +160,7 @@ class Completer(LoadedModel):
             3
         """
         check_prompt(prompt)
+        check_bool("streaming", streaming)
         is_many = not isinstance(prompt, str) and not is_token_ids(prompt)
         check_several(n, streaming or callback is not None, progress, is_many=is_many)
         prompts = cast("Sequence[Prompt]", prompt if is_many else [prompt])
@@ -205,7 +209,8 @@ class Completer(LoadedModel):
             >>> for place, answer in llm.map(["1, 2,", "a, b,"], max_tokens=4):
             ...     print(place, answer)
         """
-        check_whole("in_flight", in_flight, 1, 2**31 - 1)
+        check_whole("in_flight", in_flight, 1, 2**31 - 1, is_optional=False)
+        check_several_prompts(prompts)
         checked = RequestOptions(self._defaults, **options)
         checked.check()
         self._open_model()
@@ -398,6 +403,8 @@ class Completer(LoadedModel):
         Returns:
             The number of its tokens; 0 if it is damaged, or of another model or kind of state.
         """
+        if not isinstance(state, (bytes, bytearray, memoryview)):
+            raise ParameterError(f"state must be bytes, got {quote(state)}")
         return self._generator.load_state(bytes(state))
 
     # --- Facts -----------------------------------------------------------------------------------

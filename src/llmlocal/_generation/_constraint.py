@@ -7,14 +7,16 @@ the answer: what ``parsed`` and ``partial`` are.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from llmlocal._checks import check_choice, listed
 from llmlocal._generation._gbnf import gbnf_to_lark, is_gbnf
 from llmlocal._generation._partial import partial_json
 from llmlocal._generation._schema import engine_schema
 from llmlocal._generation._schema_types import ValueType, value_type
+from llmlocal._quote import quote
 from llmlocal._tokens import has_lone_surrogate
 from llmlocal.errors import ParameterError, SchemaError
 
@@ -82,7 +84,7 @@ class Constraint:
             return self.type.read(value)
         except Exception as exc:
             raise SchemaError(
-                f"the type refuses the answer {answer!r:.200}: {exc}", answer=answer
+                f"the type refuses the answer {quote(answer, 200)}: {exc}", answer=answer
             ) from exc
 
     def read_so_far(self, text: str) -> object:
@@ -110,8 +112,7 @@ def constraint_of(options: Mapping[str, Any]) -> Constraint | None:
     """
     given = [name for name in CONSTRAINTS if options.get(name) is not None]
     unsupported = options.get("unsupported", "error")
-    if unsupported not in ("error", "validate"):
-        raise ParameterError(f"unsupported must be 'error' or 'validate', got {unsupported!r:.60}")
+    check_choice("unsupported", unsupported, ("error", "validate"))
     if not given:
         return None
     if len(given) > 1:
@@ -154,23 +155,21 @@ def _from_schema(given: object, *, may_check: bool) -> Constraint:
 
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
-        raise ParameterError(f"{name} must be text, got {value!r:.60}")
+        raise ParameterError(f"{name} must be text, got {quote(value)}")
     if not value or has_lone_surrogate(value):
-        raise ParameterError(f"{name} must be text that is not empty, got {value!r:.60}")
+        raise ParameterError(f"{name} must be text that is not empty, got {quote(value)}")
     return value
 
 
 def _one_of(choices: object) -> str:
     """A grammar for them: each is taken as it is, so special tokens spelled in it are text."""
-    if isinstance(choices, (str, bytes)) or not isinstance(choices, Iterable):
-        raise ParameterError(f"choices must be several texts, got {choices!r:.60}")
-    listed = list(choices)
-    for each in listed:
+    texts = listed("choices", choices)
+    for each in texts:
         if not isinstance(each, str) or not each or has_lone_surrogate(each):
-            raise ParameterError(f"choices must hold texts that are not empty, got {each!r:.60}")
-    if not listed:
+            raise ParameterError(f"choices must hold texts that are not empty, got {quote(each)}")
+    if not texts:
         raise ParameterError("choices must hold one text at least")
-    return "start: " + " | ".join(_quoted(each) for each in listed)
+    return "start: " + " | ".join(_quoted(each) for each in texts)
 
 
 def _quoted(text: str) -> str:

@@ -25,8 +25,10 @@ from llmlocal._prefix_cache import (
     chosen_folder,
     fingerprint,
 )
+from llmlocal._quote import quote
 from llmlocal._stats import Stats
 from llmlocal._threads import default_threads
+from llmlocal._tokens import check_text
 from llmlocal.errors import EngineClosedError, ParameterError
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ __all__ = ["Ask", "Generator", "GeneratorOptions"]
 _logger = logging.getLogger("llmlocal")
 _MOST_PARALLEL = 256
 _MOST_THREADS = 512
+_LONGEST_TYPE = 20
 _MOST_BATCH = 65_536
 
 
@@ -70,7 +73,9 @@ class GeneratorOptions:
         check_whole("prefix_cache_bytes", self.prefix_cache_bytes, 0, 2**63 - 1)
         check_whole("prefix_cache_disk_bytes", self.prefix_cache_disk_bytes, 0, 2**63 - 1)
         chosen_folder(self.prefix_cache_path)
-        check_type("kv_type", self.kv_type, str)
+        check_text(self.kv_type, "kv_type")
+        if len(self.kv_type) > _LONGEST_TYPE:
+            raise ParameterError(f"there is no kv_type {quote(self.kv_type)}")
         if self.flash_attention is not None:
             check_type("flash_attention", self.flash_attention, bool)
 

@@ -20,6 +20,7 @@ from llmlocal.errors import ConstraintError, EngineClosedError
 __all__ = ["Guide"]
 
 _MOST_COMPILED = 64
+_MOST_REASON = 1_000  # Characters.
 _NEEDS = "schema=, regex=, choices= and grammar= need the package llguidance"
 
 
@@ -65,7 +66,8 @@ class Guide:
             return self._compile(vocabulary, constraint), constraint
         except ConstraintError as exc:
             if constraint.schema is None:
-                reason = str(exc).replace("<non-verbose/>", "").strip()
+                # It may quote all of a grammar.
+                reason = str(exc).replace("<non-verbose/>", "").strip()[:_MOST_REASON]
                 raise ConstraintError(f"{constraint.option}: {reason}") from None
             kept = checked_afterwards(constraint, lambda text: self._is_fine(vocabulary, text), exc)
             return self._compile(vocabulary, kept), kept

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypedDict, cast
 
 from llmlocal import _core
+from llmlocal._checks import listed
 from llmlocal._generation._constraint import CONSTRAINTS, Constraint, constraint_of
 from llmlocal._generation._reasoning import Reasoning
 from llmlocal._generation._reply import PromptCallback, check_callback
@@ -362,7 +363,7 @@ def _strings(name: str, value: object) -> list[str]:
     if value is None:
         return []
     is_one = isinstance(value, (str, Mapping)) or not isinstance(value, Iterable)
-    values = [value] if is_one else list(cast("Iterable[object]", value))
+    values = [value] if is_one else listed(name, value)
     for each in values:
         if not isinstance(each, str) or not each:
             raise ParameterError(f"{name} must hold non-empty strings, got {quote(each)}")

@@ -12,10 +12,10 @@ from __future__ import annotations
 import difflib
 import json
 import math
-import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from llmlocal._quote import quote
 from llmlocal.errors import SchemaError
 
 __all__ = ["engine_schema"]
@@ -116,9 +116,7 @@ class _Writer:
         if isinstance(schema, bool):
             return schema
         if not isinstance(schema, Mapping):
-            raise SchemaError(
-                f"{path} must be a schema, an object, not {reprlib.repr(schema)}", path=path
-            )
+            raise SchemaError(f"{path} must be a schema, an object, not {quote(schema)}", path=path)
         if depth > _MOST_DEEP:
             raise SchemaError(f"{path:.200}: more than {_MOST_DEEP} deep", path=path)
         self._size += len(schema)
@@ -126,6 +124,10 @@ class _Writer:
             raise SchemaError(f"a schema may have {_MOST_KEYWORDS:,} keywords at most", path="$")
         written: dict[str, Any] = {}
         for key, value in schema.items():
+            if not isinstance(key, str):
+                raise SchemaError(
+                    f"{path:.200} has the key {quote(key)}, which is no text", path=path
+                )
             self._keyword(key, value, schema, path, depth, written)
         extra = self._formats(schema, path, written)
         if extra:
@@ -224,7 +226,7 @@ def _problem(key: str, value: Any, schema: Mapping[str, Any]) -> str:
         return f"{key}: {number} is beyond the whole numbers that are exact in JSON"
     if key in _NUMBERS and not isinstance(value, bool):
         if not isinstance(value, (int, float)):
-            raise SchemaError(f"{key} must be a number, not {reprlib.repr(value)}")
+            raise SchemaError(f"{key} must be a number, not {quote(value)}")
         if _inexact(value) is not None:
             return f"{key}: {value} is beyond the whole numbers that are exact in JSON"
     if key == "multipleOf" and _digits(value) > _MOST_MULTIPLE:

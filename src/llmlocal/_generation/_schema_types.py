@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, Union, get_args, get_origin
 
+from llmlocal._quote import quote
 from llmlocal.errors import ParameterError
 
 __all__ = ["ValueType", "value_type"]
@@ -63,6 +64,21 @@ def _build(kind: Any) -> ValueType:
     )
 
 
+def _is_hashable(value: object) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
+def _no_schema(kind: object) -> ParameterError:
+    return ParameterError(
+        "schema must be a JSON schema or a type: a pydantic model, a dataclass, a TypedDict, an"
+        f" Enum, a Literal, or lists and unions of these; got {quote(kind)}"
+    )
+
+
 class _MismatchError(Exception):
     """A value is not of the type; for another of a union it may be."""
 
@@ -71,7 +87,7 @@ def _expect(value: Any, *kinds: type) -> Any:
     if isinstance(value, bool) and bool not in kinds:
         raise _MismatchError(f"{value!r} is no {kinds[0].__name__}")
     if not isinstance(value, kinds):
-        raise _MismatchError(f"{value!r:.60} is no {kinds[0].__name__}")
+        raise _MismatchError(f"{quote(value)} is no {kinds[0].__name__}")
     return value
 
 
@@ -139,16 +155,15 @@ class _Builder:
             return self._union(arguments)
         if kind is tuple or (origin is tuple and arguments[1:] != (...,)):
             return self._tuple(arguments) if arguments else self._list(tuple, Any)
+        if not _is_hashable(kind):
+            raise _no_schema(kind)
         if (origin or kind) in _LISTS:
             return self._list(_LISTS[origin or kind], arguments[0] if arguments else Any)
         if (origin or kind) in (dict, Mapping):
             return self._map(arguments)
         if isinstance(kind, type):
             return self._class(kind)
-        raise ParameterError(
-            "schema must be a JSON schema or a type: a pydantic model, a dataclass, a TypedDict, an"
-            f" Enum, a Literal, or lists and unions of these; got {kind!r:.60}"
-        )
+        raise _no_schema(kind)
 
     def _class(self, kind: Any) -> tuple[dict[str, Any], _Read]:
         if issubclass(kind, enum.Enum):
@@ -164,7 +179,7 @@ class _Builder:
         if typing.is_typeddict(kind):
             hints = typing.get_type_hints(kind, include_extras=True)
             return self._object(kind, hints, [n for n in hints if n in kind.__required_keys__])
-        raise ParameterError(f"schema: there is no JSON schema for {kind!r:.60}")
+        raise ParameterError(f"schema: there is no JSON schema for {quote(kind)}")
 
     def _object(
         self, kind: Any, hints: Mapping[str, Any], required: list[str]
@@ -208,7 +223,7 @@ class _Builder:
                     return one(value)
                 except Exception:  # noqa: BLE001, S112 - the next may take it
                     continue
-            raise _MismatchError(f"{value!r:.60} is of none of the types")
+            raise _MismatchError(f"{quote(value)} is of none of the types")
 
         return {"anyOf": [schema for schema, _ in built]}, read
 
@@ -238,7 +253,7 @@ class _Builder:
     def _map(self, arguments: Sequence[Any]) -> tuple[dict[str, Any], _Read]:
         key, kind = arguments or (str, Any)
         if _plain(key) is not str:
-            raise ParameterError(f"schema: the keys of JSON objects are texts, not {key!r:.60}")
+            raise ParameterError(f"schema: the keys of JSON objects are texts, not {quote(key)}")
         schema, one = self.build(kind)
         return (
             {"type": "object", "additionalProperties": schema},
@@ -271,13 +286,13 @@ def _has_no_default(field: dataclasses.Field[Any]) -> bool:
 def _constants(values: Sequence[Any]) -> tuple[dict[str, Any], _Read]:
     for each in values:
         if not isinstance(each, (str, int, float, bool, type(None))):
-            raise ParameterError(f"schema: JSON has no constant {each!r:.60}")
+            raise ParameterError(f"schema: JSON has no constant {quote(each)}")
 
     def read(value: Any) -> Any:
         for each in values:
             if each == value and isinstance(each, bool) == isinstance(value, bool):
                 return each
-        raise _MismatchError(f"{value!r:.60} is none of the constants")
+        raise _MismatchError(f"{quote(value)} is none of the constants")
 
     return {"enum": list(values)}, read
 
@@ -293,7 +308,7 @@ def _object_reader(
     def read(value: Any) -> Any:
         _expect(value, dict)
         if not set(required) <= value.keys() <= built.keys():
-            raise _MismatchError(f"{value!r:.60} has not the fields of {kind.__name__}")
+            raise _MismatchError(f"{quote(value)} has not the fields of {kind.__name__}")
         return kind(**{name: built[name][1](each) for name, each in value.items()})
 
     return read

@@ -34,7 +34,7 @@ def check_several(
         raise ParameterError("streaming and callback take one prompt, got a list of them")
     if is_told_of_pieces and n is not None:
         raise ParameterError("streaming and callback take one answer, and n= asks for several")
-    if progress and n is None and not is_many:
+    if progress is not None and progress is not False and n is None and not is_many:
         raise ParameterError(
             "progress= counts the answers to a list; of one answer, streaming= and on_prompt= tell"
         )

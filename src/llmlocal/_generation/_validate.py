@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from llmlocal._quote import quote
 from llmlocal.errors import SchemaError
 
 __all__ = ["check", "require_validator"]
@@ -52,7 +53,7 @@ def check(schema: Any, value: Any, answer: str) -> None:
         )
         raise SchemaError(
             f"the answer breaks {path}, which could only be checked: {problem.message:.200};"
-            f" it was {answer!r:.200}",
+            f" it was {quote(answer, 200)}",
             path=path,
             answer=answer,
         )

@@ -19,10 +19,12 @@ from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Any
 
+from llmlocal._checks import check_seconds, listed, mapped
 from llmlocal._pool._entry import Kind, Model
 from llmlocal._pool._slot import PooledModel, Slot, bytes_of, slot_of, status_of
 from llmlocal._progress import Progress, ProgressCallback
 from llmlocal._quote import quote
+from llmlocal._tokens import check_text
 from llmlocal.errors import (
     EngineClosedError,
     ModelNotFoundError,
@@ -75,10 +77,7 @@ class ModelPool:
         max_memory: int | None = None,
         **load_options: Any,
     ) -> None:
-        if keep_alive is not None and not keep_alive >= 0:
-            raise ParameterError(
-                f"keep_alive must be >= 0 seconds, or None; got {quote(keep_alive)}"
-            )
+        check_seconds("keep_alive", keep_alive, may_be_zero=True)
         self._keep_alive = math.inf if keep_alive is None else keep_alive
         self._max_memory = max_memory
         self._slots: dict[str, Slot] = {}
@@ -88,7 +87,7 @@ class ModelPool:
         self._add("rerank", rerankers, shared)
         if not self._slots:
             raise ParameterError("a pool needs at least one model")
-        self._aliases = dict(aliases or {})
+        self._aliases = mapped("aliases", aliases)
         for alias, name in self._aliases.items():
             if name not in self._slots or alias in self._slots:
                 raise ParameterError(
@@ -102,7 +101,11 @@ class ModelPool:
         self._is_closed = False
 
     def _add(self, kind: Kind, models: Models, options: Mapping[str, Any]) -> None:
-        named = models.items() if isinstance(models, Mapping) else ((None, m) for m in models)
+        named = (
+            models.items()
+            if isinstance(models, Mapping)
+            else [(None, model) for model in listed("models", models)]
+        )
         for name, model in named:
             slot = slot_of(name, model, kind, options, self._keep_alive)
             if slot.entry.name in self._slots:
@@ -291,6 +294,7 @@ class ModelPool:
 
     def of_kind(self, kind: Kind) -> tuple[str, ...]:
         """The names of the models for this."""
+        check_text(kind, "kind")
         return tuple(name for name, slot in self._slots.items() if slot.entry.kind == kind)
 
     def kind_of(self, name: str) -> Kind:
@@ -308,6 +312,7 @@ class ModelPool:
             return [status_of(slot) for slot in slots]
 
     def _find(self, name: str) -> Slot:
+        check_text(name, "name")
         slot = self._slots.get(self._aliases.get(name, name))
         if slot is None:
             there = ", ".join([*self._slots, *self._aliases])

@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, SupportsIndex
 
+from ..errors import ParameterError
+
 __all__ = ["MarkedText", "Segment", "marked", "marks_of", "own_text"]
 
 Segment = tuple[str, bool]
@@ -35,14 +37,24 @@ def own_text(segments: Iterable[Segment]) -> str:
     return MarkedText("".join(text for text, _ in runs), marks)
 
 
-def marked(value: Any) -> Any:
-    """``value`` with all plain strings in it, however deep and keys included, marked as foreign."""
+_MAX_DEPTH = 100
+
+
+def marked(value: Any, depth: int = 0) -> Any:
+    """``value`` with all plain strings in it, keys included, marked as foreign.
+
+    Raises:
+        ParameterError: It is nested too deep, or holds itself.
+    """
+    if depth > _MAX_DEPTH:
+        raise ParameterError(f"a variable of the template is nested more than {_MAX_DEPTH} deep")
+    depth += 1
     if isinstance(value, str):
         return value if isinstance(value, MarkedText) else MarkedText.foreign(value)
     if isinstance(value, Mapping):
-        return {marked(key): marked(item) for key, item in value.items()}
+        return {marked(key, depth): marked(item, depth) for key, item in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(map(marked, value))
+        return type(value)(marked(each, depth) for each in value)
     return value
 
 

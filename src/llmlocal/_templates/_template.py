@@ -14,6 +14,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
+from llmlocal._checks import check_bool, mapped
+from llmlocal._tokens import check_text
+
 from ..errors import ParameterError, TemplateError
 from ._limits import Limits, TemplateLimitError
 from ._marked import MarkedText, Segment, marked
@@ -63,13 +66,14 @@ class ChatTemplate:
         filters: Mapping[str, Callable[..., Any]] | None = None,
         limits: Limits = _LIMITS,
     ) -> None:
+        check_text(source, "source")
         if len(source) > _MAX_SOURCE:
             message = (
                 f"the chat template has {len(source):,} characters; {_MAX_SOURCE:,} are allowed"
             )
             raise TemplateError(message)
         self.source = source
-        self._filters = dict(filters or {})
+        self._filters = mapped("filters", filters)
         self._limits = limits
 
     def __repr__(self) -> str:
@@ -106,9 +110,10 @@ class ChatTemplate:
                 messages, or ran for too long.
         """
         plain = checked_messages(messages)
+        check_bool("add_generation_prompt", add_generation_prompt)
         given = {
-            **{name: _given(value) for name, value in (variables or {}).items()},
-            **(special_tokens or {}),
+            **{name: _given(value) for name, value in mapped("variables", variables).items()},
+            **mapped("special_tokens", special_tokens),
             "tools": marked(_plain_list(tools, "tools")),
             "documents": marked(_plain_list(documents, "documents")),
             "add_generation_prompt": add_generation_prompt,

@@ -11,6 +11,7 @@ import os
 import sys
 from typing import TextIO
 
+from llmlocal._quote import quote
 from llmlocal._tokens import has_lone_surrogate
 from llmlocal.errors import ParameterError
 
@@ -83,7 +84,7 @@ class Terminal:
             self._tell(prompt)
         line = sys.stdin.readline() if sys.stdin is not None else ""
         if has_lone_surrogate(line):  # How Python reads bytes that are no text.
-            raise ParameterError(f"a line of the input is not UTF-8 text: {line!r:.60}")
+            raise ParameterError(f"a line of the input is not UTF-8 text: {quote(line)}")
         return line.rstrip("\r\n") if line else None
 
     def write(self, text: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Literal
 
+from llmlocal._checks import check_whole
+
 __all__ = ["device_of", "layers_of"]
 
 _ALL_LAYERS = 100
@@ -19,4 +21,5 @@ def device_of(device: str | None) -> str:
 
 def layers_of(ngl: int) -> int | Literal["auto"]:
     """100 layers or more are all of them."""
+    check_whole("ngl", ngl, 0, 2**31 - 1, is_optional=False)
     return "auto" if ngl >= _ALL_LAYERS else ngl

@@ -10,9 +10,13 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, ClassVar, Literal, TypedDict, overload
+from typing import Any, ClassVar, Literal, TypedDict, cast, overload
 
+from llmlocal._checks import check_bool, check_path, listed
 from llmlocal._embedder import Embedder
+from llmlocal._generation._reply import check_callback
+from llmlocal._quote import quote
+from llmlocal._tokens import check_text
 from llmlocal.errors import ParameterError, RequestCancelledError
 from llmlocal.gpt4all._config import ConfigType
 from llmlocal.gpt4all._device import device_of, layers_of
@@ -69,13 +73,17 @@ class Embed4All:
         device: str | None = None,
         **kwargs: Any,
     ) -> None:
+        if model_name is not None:
+            check_path("model_name", model_name)
         options = dict(kwargs)
         n_ctx = options.pop("n_ctx", None)
         ngl = options.pop("ngl", 100)
         verbose = options.pop("verbose", False)
         options.pop("model_type", None)
         self.config: ConfigType = GPT4All.retrieve_model(
-            os.fspath(model_name or _DEFAULT_MODEL), verbose=verbose, **options
+            os.fspath(_DEFAULT_MODEL if model_name is None else model_name),
+            verbose=verbose,
+            **options,
         )
         self._embedder = Embedder(
             self.config["path"],
@@ -168,9 +176,10 @@ class Embed4All:
             ValueError: ``text`` is empty, or an option is out of its range.
             RequestCancelledError: ``cancel_cb`` returned True; ``CancellationError`` is its old name.
         """
-        if dimensionality is not None and dimensionality <= 0:
+        is_whole = isinstance(dimensionality, int) and not isinstance(dimensionality, bool)
+        if dimensionality is not None and not (is_whole and dimensionality > 0):
             raise ParameterError(
-                f"Dimensionality must be None or a positive integer, got {dimensionality}"
+                f"Dimensionality must be None or a positive integer, got {quote(dimensionality)}"
             )
         if dimensionality is not None and dimensionality < self.MIN_DIMENSIONALITY:
             warnings.warn(
@@ -178,13 +187,26 @@ class Embed4All:
                 f" {self.MIN_DIMENSIONALITY}. Performance may be degraded.",
                 stacklevel=2,
             )
-        if long_text_mode not in ("mean", "truncate"):
+        if not isinstance(cast("object", long_text_mode), str) or long_text_mode not in (
+            "mean",
+            "truncate",
+        ):
             raise ParameterError(
-                f"Long text mode must be one of 'mean' or 'truncate', got {long_text_mode!r}"
+                f"Long text mode must be one of 'mean' or 'truncate', got {quote(long_text_mode)}"
             )
-        if not text:
+        check_bool("return_dict", return_dict)
+        check_bool("atlas", atlas)
+        check_callback(cancel_cb, "cancel_cb")
+        if prefix is not None:
+            check_text(prefix, "prefix")
+        given: object = text
+        texts = (
+            [given] if isinstance(given, str) else listed("text", () if given is None else given)
+        )
+        for each in texts:
+            check_text(each)
+        if not texts or texts == [""]:
             raise ParameterError("text must not be None or empty")
-        texts = [text] if isinstance(text, str) else text
         before = self._prefix(prefix)
         sizes = self._sizes(texts, before, cut=long_text_mode == "truncate")
         if atlas and long_text_mode == "mean" and max(sizes) > _ATLAS_LIMIT:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from llmlocal._checks import check_bool, check_path
 from llmlocal.errors import DownloadError, ModelNotFoundError
 
 __all__ = ["find_model"]
@@ -33,6 +34,9 @@ def find_model(
     """
     from llmlocal import models
 
+    check_path("model_path", model_path)
+    check_bool("allow_download", allow_download)
+    check_path("model_name", filename)
     if model_path is not None and not Path(model_path).exists():
         raise ModelNotFoundError(f"Model directory does not exist: {os.fspath(model_path)!r}")
     folder = Path(default_folder if model_path is None else model_path)

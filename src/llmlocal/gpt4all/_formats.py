@@ -11,6 +11,7 @@ from typing import Literal
 
 from llmlocal._quote import quote
 from llmlocal._templates import Segment
+from llmlocal.errors import ParameterError
 
 __all__ = ["DEFAULT_FORMAT", "TemplateKind", "TurnFormat", "marked_segments", "template_kind"]
 
@@ -64,7 +65,11 @@ class TurnFormat:
         self.text = text
         self._before: list[str | None] = []  # literal text, and None for what the user says
         after: list[str] | None = None
-        for literal, field, _, _ in string.Formatter().parse(text):
+        try:
+            runs = list(string.Formatter().parse(text))
+        except ValueError as exc:
+            raise ParameterError(f"the prompt template {quote(text, 80)}: {exc}") from None
+        for literal, field, _, _ in runs:
             if after is not None:
                 after.append(literal)
             else:
@@ -76,12 +81,12 @@ class TurnFormat:
             elif field == "0" and after is None:
                 self._before.append(None)
             else:
-                raise ValueError(
-                    f"the prompt template {quote(text, 80)} has the field {{{field}}};"
+                raise ParameterError(
+                    f"the prompt template {quote(text, 80)} has the field {{{quote(field)[1:-1]}}};"
                     " there are {0}, the prompt, and after it {1}, the answer"
                 )
         if None not in self._before:
-            raise ValueError(
+            raise ParameterError(
                 f"the prompt template {quote(text, 80)} has no {{0}}, the place for the prompt"
             )
         self.after_answer = _AFTER_ANSWER if after is None else "".join(after)

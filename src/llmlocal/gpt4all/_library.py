@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from llmlocal._checks import check_path
 from llmlocal.gpt4all._config import (
     DEFAULT_CONFIG,
     ConfigType,
@@ -66,6 +67,7 @@ class ModelLibrary:
         """
         from llmlocal import models
 
+        check_path("model_name", model_name)
         filename = model_filename(model_name)
         card = matching_card(filename, models.catalog())
         config = model_config(card) if card is not None else dict(DEFAULT_CONFIG)

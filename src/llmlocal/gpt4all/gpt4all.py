@@ -15,15 +15,17 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 
 from llmlocal._chat import ChatReply, ChatSession, ChatStream
-from llmlocal._checks import check_whole
+from llmlocal._checks import check_bool, check_path, check_whole
 from llmlocal._generation._completion import Completion
 from llmlocal._generation._options import Options
+from llmlocal._generation._reply import check_callback
 from llmlocal._generation._stream import Stream
 from llmlocal._llm import LLM
 from llmlocal._templates import checked_messages
+from llmlocal._tokens import check_text
 from llmlocal.errors import ParameterError
 from llmlocal.gpt4all._choice import SystemText, choose, one_of
 from llmlocal.gpt4all._config import ConfigType
@@ -100,6 +102,9 @@ class GPT4All(ModelLibrary):
             verbose = verbose or n_ctx is True or ngl is True
             n_ctx = 2048 if isinstance(n_ctx, bool) else n_ctx
             ngl = 100 if isinstance(ngl, bool) else ngl
+        if model_name is None:
+            raise ParameterError("model_name must be a name or a path, got None")
+        check_path("model_name", model_name)
         self.model_type = model_type
         # Through self: subclasses have one of their own.
         self.config: ConfigType = self.retrieve_model(
@@ -285,6 +290,8 @@ class GPT4All(ModelLibrary):
             ContextOverflowError: The prompt does not fit in the context; a ``ValueError``.
             ParameterError: An option is out of its range; a ``ValueError``.
         """
+        check_bool("streaming", streaming)
+        check_callback(callback)
         options: Options = {
             "max_tokens": max_tokens if n_predict is None else n_predict,
             "temp": temp,
@@ -300,7 +307,8 @@ class GPT4All(ModelLibrary):
         told = _told(callback)
         if self._session is not None:
             return self._session.generate(prompt, streaming=streaming, callback=told, **options)
-        log_prompt(prompt)
+        if isinstance(cast("object", prompt), str):
+            log_prompt(prompt)
         if streaming:
             return self._llm.generate(prompt, streaming=True, callback=told, **options)
         return self._llm.generate(prompt, callback=told, **options)
@@ -343,6 +351,8 @@ class GPT4All(ModelLibrary):
         text = one_of(
             template=template, prompt_template=prompt_template, chat_template=chat_template
         )
+        if text is not None:
+            check_text(text, "the template")
         choice = choose(
             self.config,
             wanted,

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from llmlocal._checks import check_bool
+
 from .._progress import ProgressOption, reporter
 from ..errors import ModelNotFoundError
 from ._catalog._card import NO_CHECKS, HttpsSource
@@ -136,6 +138,7 @@ def inspect(
         >>> models.inspect("smollm2-135m-instruct").memory(n_ctx=8192).total  # doctest: +SKIP
         304349184
     """
+    check_bool("allow_download", allow_download)
     reference = parse_reference(name)
     store = Store(model_path)
     found = locate(reference, store)

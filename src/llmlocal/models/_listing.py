@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 
+from llmlocal._checks import check_whole
+from llmlocal._tokens import check_text
+
 from ._catalog._card import ModelCard, Task
 from ._catalog._lists import load_cards
 from ._disk._store import InstalledModel, Store
 
 __all__ = ["catalog", "installed"]
+
+
+_MOST_BYTES = 2**63 - 1
 
 
 def catalog(
@@ -38,6 +44,11 @@ def catalog(
         >>> [card.name for card in models.catalog(max_bytes=100_000_000, task="text")]
         ['smollm2-135m-instruct']
     """
+    for name, text in (("task", task), ("architecture", architecture), ("licence", licence)):
+        if text is not None:
+            check_text(text, name)
+    check_whole("max_bytes", max_bytes, 0, _MOST_BYTES)
+    check_whole("max_ram_bytes", max_ram_bytes, 0, _MOST_BYTES)
     cards = load_cards()
     if task is not None:
         cards = [card for card in cards if card.task == task]

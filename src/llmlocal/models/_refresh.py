@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from llmlocal._tokens import check_text
+
 from .._own_files import replace_own
 from ..errors import DownloadError, ParameterError
 from ._catalog._card_json import CardError
@@ -27,6 +29,8 @@ def refresh(url: str | None = None) -> int:
         ParameterError: There is no URL.
         DownloadError: It cannot be fetched, or it is broken.
     """
+    if url is not None:
+        check_text(url, "url")
     source = url or os.environ.get("LLMLOCAL_CATALOG_URL")
     if not source or not is_url(source):
         message = "give the URL of a catalog, or set LLMLOCAL_CATALOG_URL"

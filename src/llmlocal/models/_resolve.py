@@ -6,6 +6,9 @@ import os
 import re
 from pathlib import Path
 
+from llmlocal._checks import check_bool, check_whole
+from llmlocal._tokens import check_text
+
 from .._progress import ProgressOption
 from .._quote import quote
 from ..errors import ParameterError
@@ -49,6 +52,7 @@ def resolve(
         >>> models.resolve("smollm2-135m-instruct", allow_download=False)  # doctest: +SKIP
         PosixPath('/home/me/.local/share/llmlocal/models/SmolLM2-135M-Instruct.Q4_1.gguf')
     """
+    check_bool("allow_download", allow_download)
     reference = parse_reference(name)
     store = Store(model_path)
     found = locate(reference, store)
@@ -108,11 +112,12 @@ def pull(
 
 
 def _expected(size: int | None, sha256: str | None, md5: str | None) -> Checks:
-    if size is not None and size < 1:
-        message = f"size must be at least 1, got {size}"
-        raise ParameterError(message)
+    check_whole("size", size, 1, 2**63 - 1)
     for name, value, length in (("sha256", sha256, 64), ("md5", md5, 32)):
-        if value is not None and not re.fullmatch(f"[0-9a-fA-F]{{{length}}}", value):
+        if value is None:
+            continue
+        check_text(value, name)
+        if not re.fullmatch(f"[0-9a-fA-F]{{{length}}}", value):
             message = f"{name} must be {length} hexadecimal digits, got {quote(value)}"
             raise ParameterError(message)
     return Checks(size, sha256 and sha256.lower(), md5 and md5.lower())

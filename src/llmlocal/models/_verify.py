@@ -86,6 +86,9 @@ def _verify_file(
         found = digest_file(path, report, with_md5=promised.md5 is not None).result()
         compare(path.name, promised, found)
         read_header_of(path)
+    except OSError as exc:
+        message = f"{path} can't be read: {exc.strerror}"
+        raise ModelLoadError(message) from exc
     except (ChecksumError, ModelLoadError) as exc:
         hint = f"; remove it with `llmlocal rm {model.name}` and pull it again"
         message = f"{path}: {exc}{hint if model.is_own else ''}"

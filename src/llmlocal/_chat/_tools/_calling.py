@@ -13,6 +13,7 @@ from llmlocal._chat._output import ToolCall
 from llmlocal._chat._tools._signature import typed_arguments
 from llmlocal._chat._tools._tool import Tool
 from llmlocal._chat._tools._validate import problem_with
+from llmlocal._checks import check_choice
 from llmlocal.errors import ParameterError
 
 __all__ = ["Caller", "OnCall", "OnError", "OnResult"]
@@ -52,8 +53,7 @@ class Caller:
 
     def check(self) -> None:
         """Raise a ParameterError for what can't be called."""
-        if self.on_error not in ("tell", "raise"):
-            raise ParameterError(f"on_error must be 'tell' or 'raise', got {self.on_error!r:.60}")
+        check_choice("on_error", self.on_error, ("tell", "raise"))
         if not self.tools:
             raise ParameterError("there are no tools to call; pass tools=")
         missing = [tool.name for tool in self.tools if tool.function is None]

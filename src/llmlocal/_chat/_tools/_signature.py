@@ -11,6 +11,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from llmlocal._quote import quote
 from llmlocal.errors import ParameterError
 
 __all__ = ["function_schema", "plain_schema", "typed_arguments"]
@@ -78,7 +79,7 @@ def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     try:
         parameters = dict(inspect.signature(function).parameters)
     except (TypeError, ValueError) as exc:
-        raise ParameterError(f"{function!r:.60} has no signature to make a tool of") from exc
+        raise ParameterError(f"{quote(function)} has no signature to make a tool of") from exc
     for name, parameter in parameters.items():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise ParameterError(
@@ -129,7 +130,7 @@ def _hint_schema(hint: Any, where: str) -> dict[str, Any]:
         return {"enum": values, **_enum_type(values)}
     if isinstance(hint, type) and (dataclasses.is_dataclass(hint) or typing.is_typeddict(hint)):
         return _fields_schema(hint, where)
-    raise ParameterError(f"{where} has the type {hint!r:.60}, which has no JSON schema")
+    raise ParameterError(f"{where} has the type {quote(hint)}, which has no JSON schema")
 
 
 def _fields_schema(kind: type, where: str) -> dict[str, Any]:

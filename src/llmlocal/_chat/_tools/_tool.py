@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from llmlocal._chat._tools._signature import function_schema, plain_schema
+from llmlocal._quote import quote
 from llmlocal.errors import ParameterError
 
 __all__ = ["Tool", "ToolChoice", "ToolLike", "as_tools", "chosen", "is_some", "tool_dicts"]
@@ -81,7 +82,7 @@ def as_tools(tools: Sequence[ToolLike] | None) -> tuple[Tool, ...]:
     if tools is None:
         return ()
     if isinstance(tools, str | Mapping) or not isinstance(tools, Sequence):
-        raise ParameterError(f"tools must be a list, got {tools!r:.60}")
+        raise ParameterError(f"tools must be a list, got {quote(tools)}")
     found = tuple(_tool(tool, f"tools[{i}]") for i, tool in enumerate(tools))
     names = [tool.name for tool in found]
     for name in names:
@@ -111,19 +112,19 @@ def _tool(given: Any, where: str) -> Tool:
         return _checked(Tool(name, *function_schema(given), given), where)
     raise ParameterError(
         f"{where} must be a function, a class with fields, or a dict with a name and a schema;"
-        f" got {given!r:.60}"
+        f" got {quote(given)}"
     )
 
 
 def _from_dict(given: Mapping[str, Any], where: str) -> Tool:
     inner = given.get("function", given)
     if given.get("type", "function") != "function" or not isinstance(inner, Mapping):
-        raise ParameterError(f"{where} is no function: {given!r:.80}")
+        raise ParameterError(f"{where} is no function: {quote(given, 80)}")
     schema = next((inner[key] for key in _SCHEMAS if inner.get(key) is not None), None)
     schema = {"type": "object", "properties": {}} if schema is None else schema
     description = inner.get("description") or ""
     if not isinstance(description, str):
-        raise ParameterError(f"{where} has the description {description!r:.60}, which is no text")
+        raise ParameterError(f"{where} has the description {quote(description)}, which is no text")
     is_openai = "function" in given and "parameters" in inner
     tool = Tool(
         cast("str", inner.get("name")), description, schema, given=given if is_openai else None
@@ -134,12 +135,12 @@ def _from_dict(given: Mapping[str, Any], where: str) -> Tool:
 def _checked(tool: Tool, where: str) -> Tool:
     if not isinstance(cast("object", tool.name), str) or not _NAME.fullmatch(tool.name):
         raise ParameterError(
-            f"{where} has the name {tool.name!r:.60}; a name is 1 to 128 letters, digits and _.:/-"
+            f"{where} has the name {quote(tool.name)}; a name is 1 to 128 letters, digits and _.:/-"
         )
     schema = cast("object", tool.parameters)
     if not isinstance(schema, Mapping) or schema.get("type", "object") != "object":
         raise ParameterError(
-            f"{where} ({tool.name}) has the parameters {schema!r:.60}; they must be the JSON schema"
+            f"{where} ({tool.name}) has the parameters {quote(schema)}; they must be the JSON schema"
             " of an object"
         )
     return tool
@@ -159,18 +160,22 @@ def chosen(choice: Any, tools: Sequence[Tool]) -> tuple[str, tuple[Tool, ...]]:
     if isinstance(choice, Mapping):  # OpenAI's {"type": "function", "function": {"name": ...}}
         function = choice.get("function", choice)
         choice = function.get("name") if isinstance(function, Mapping) else None
+    if not isinstance(choice, str):
+        raise ParameterError(
+            f"tool_choice must be 'auto', 'none', 'required' or the name of a tool, got {quote(choice)}"
+        )
     names = [tool.name for tool in tools]
     if choice in ("auto", "none"):
         return (choice if tools else "none"), tuple(tools)
     if not tools:
-        raise ParameterError(f"tool_choice is {choice!r:.60}, but there are no tools")
+        raise ParameterError(f"tool_choice is {quote(choice)}, but there are no tools")
     if choice == "required":
         return "required", tuple(tools)
     if choice in names:
         return "required", (tools[names.index(choice)],)
     raise ParameterError(
         f"tool_choice must be 'auto', 'none', 'required' or the name of a tool"
-        f" ({', '.join(names)}), got {choice!r:.60}"
+        f" ({', '.join(names)}), got {quote(choice)}"
     )
 
 

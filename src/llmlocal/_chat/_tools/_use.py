@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from llmlocal._chat._output import ToolCall, ToolFormat, find_formats, shows_results
 from llmlocal._chat._tools._tool import Tool, ToolChoice, chosen, is_some, tool_dicts
-from llmlocal._templates import ChatTemplate, Message, own_text
+from llmlocal._quote import quote
+from llmlocal._templates import ChatTemplate, Message, checked_messages, own_text
 from llmlocal.errors import ParameterError, TemplateError
 
 __all__ = ["ToolUse", "tool_use"]
@@ -100,7 +101,7 @@ def tool_use(
     mode, allowed = chosen(choice, tools)
     if not isinstance(cast("object", is_parallel), bool | None):
         raise ParameterError(
-            f"parallel_tool_calls must be True, False or None, got {is_parallel!r:.60}"
+            f"parallel_tool_calls must be True, False or None, got {quote(is_parallel)}"
         )
     if tools:
         formats = find_formats(template)
@@ -108,6 +109,7 @@ def tool_use(
             is_parallel = formats[0].is_trained
         is_named = choice not in ("auto", "none", "required") and not is_some(choice)
         return ToolUse(tuple(tools), allowed, mode, is_parallel and not is_named, formats)
+    checked_messages(messages)
     # Calls of earlier turns are shown also when nothing may be called any more.
     if any(message.get("tool_calls") or message.get("role") == "tool" for message in messages):
         try:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmlocal._chat._output import json_type
+from llmlocal._quote import quote
 
 __all__ = ["problem_with"]
 
@@ -51,16 +52,16 @@ def _wrong_kind(value: Any, schema: Mapping[str, Any], path: str) -> str | None:
     is_whole = kind == "number" and float(value).is_integer()
     if kind in kinds or (is_whole and "integer" in kinds):
         return None
-    return f"{path} must be {' or '.join(map(str, kinds))}, got {value!r:.60}"
+    return f"{path} must be {' or '.join(map(str, kinds))}, got {quote(value)}"
 
 
 def _wrong_choice(
     value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], path: str
 ) -> str | None:
     if "const" in schema and not _same(value, schema["const"]):
-        return f"{path} must be {schema['const']!r:.60}, got {value!r:.60}"
+        return f"{path} must be {quote(schema['const'])}, got {quote(value)}"
     if "enum" in schema and not any(_same(value, each) for each in schema["enum"]):
-        return f"{path} must be one of {schema['enum']!r:.120}, got {value!r:.60}"
+        return f"{path} must be one of {quote(schema['enum'], 120)}, got {quote(value)}"
     for each in schema.get("allOf", ()):
         problem = problem_with(value, each, root, path)
         if problem:
@@ -96,7 +97,7 @@ def _wrong_size(value: Any, schema: Mapping[str, Any], path: str) -> str | None:
             return f"{path} has {len(value)} characters, which is out of its range"
         pattern = schema.get("pattern")
         if isinstance(pattern, str) and re.search(pattern, value) is None:
-            return f"{path} must match {pattern!r:.60}, got {value!r:.60}"
+            return f"{path} must match {quote(pattern)}, got {quote(value)}"
     if kind == "array":
         low, high = schema.get("minItems", 0), schema.get("maxItems")
         if len(value) < low or (high is not None and len(value) > high):
@@ -115,7 +116,7 @@ def _wrong_inside(
         for name, item in value.items():
             inner = properties.get(name, schema.get("additionalProperties", True))
             if inner is False:
-                return f"{path} has no argument {name!r:.60}"
+                return f"{path} has no argument {quote(name)}"
             problem = problem_with(item, inner, root, f"{path}.{name}")
             if problem:
                 return problem

@@ -97,12 +97,19 @@ def read_header_of(path: Path) -> Header:
 
     Raises:
         ModelLoadError: It is not a GGUF file, or one that ends before its weights do.
-        OSError: It cannot be read.
     """
-    with path.open("rb", buffering=0) as file:
-        size = file.seek(0, 2)
-        file.seek(0)
-        return read_header(file.read, path.name, size)
+    # Not opened, since that would wait for whoever writes to a pipe.
+    if not path.is_file():
+        message = f"{path} is not a regular file"
+        raise ModelLoadError(message)
+    try:
+        with path.open("rb", buffering=0) as file:
+            size = file.seek(0, 2)
+            file.seek(0)
+            return read_header(file.read, path.name, size)
+    except OSError as exc:
+        message = f"{path} can't be read: {exc.strerror}"
+        raise ModelLoadError(message) from exc
 
 
 def read_header(read: Callable[[int], bytes], name: str, file_bytes: int | None) -> Header:
