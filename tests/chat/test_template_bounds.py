@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from llmlocal._regex_cost import exponent
 from llmlocal._templates import ChatPrompt, ChatTemplate
 from llmlocal._templates._limits import Limits
-from llmlocal._templates._regex import exponent, regex_replace
+from llmlocal._templates._regex import regex_replace
 from llmlocal.errors import TemplateError
 
 USER = [{"role": "user", "content": "<|x|> Hi"}]

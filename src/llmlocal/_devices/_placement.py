@@ -27,6 +27,7 @@ from llmlocal._devices._choice import (
 )
 from llmlocal._devices._offload import Layers, Plan, divide, fit, layers_of, plan_for
 from llmlocal._quote import quote
+from llmlocal._regex_cost import exponent
 from llmlocal._tokens import check_text
 from llmlocal.errors import DeviceError, ParameterError
 from llmlocal.models._inspect import ModelInfo, inspect
@@ -34,6 +35,7 @@ from llmlocal.models._inspect import ModelInfo, inspect
 __all__ = ["Placement", "PlacementOptions", "place"]
 
 _SPLIT_MODES = ("layer", "row")
+_MOST_POWER = 4  # Of the length of a tensor's name, which is 64 at most.
 _MOST_DEVICES = 16  # llama.cpp's limit.
 
 
@@ -67,12 +69,22 @@ class PlacementOptions:
         for pattern, device in self.tensor_placement.items():
             check_text(pattern, "tensor_placement: a pattern")
             check_text(device, "tensor_placement: a device")
-            try:
-                re.compile(pattern)
-            except (re.error, RecursionError) as exc:
-                raise ParameterError(
-                    f"tensor_placement: {quote(pattern)} is not a regular expression: {exc}"
-                ) from exc
+            _check_pattern(pattern)
+
+
+def _check_pattern(pattern: str) -> None:
+    """Raise a ParameterError for what llmlocal or llama.cpp could search for without end."""
+    try:
+        power = exponent(pattern)
+    except (re.error, OverflowError, RecursionError) as exc:
+        raise ParameterError(
+            f"tensor_placement: {quote(pattern)} is not a regular expression: {exc}"
+        ) from exc
+    if power is None or power > _MOST_POWER:
+        raise ParameterError(
+            f"tensor_placement: {quote(pattern)} could take too long to search for; use at most"
+            " three repeats such as .*, none inside another, and 200 characters"
+        )
 
 
 @dataclass(frozen=True)

@@ -1,34 +1,15 @@
-r"""``regex_replace`` for templates, without the patterns that take for ever.
-
-Python's ``re`` can't be interrupted, so a pattern from a model file is only run when its cost is
-known to be small: :func:`exponent` reads the parsed pattern, and text to the power of that must
-stay in reach.  Patterns in today's catalogues (``^[\s\S]*</think>``) have an exponent of one.
-"""
+"""``regex_replace`` for templates, without the patterns that take for ever."""
 
 from __future__ import annotations
 
 import re
-import sys
-from typing import Any
 
+from .._regex_cost import exponent
 from ..errors import TemplateError
 
-if sys.version_info >= (3, 11):
-    from re import _constants as sre  # type: ignore[attr-defined]  # no stub; stable since 3.11
-    from re import _parser as sre_parse  # type: ignore[attr-defined]  # no stub; stable since 3.11
-else:
-    import sre_constants as sre
-    import sre_parse
+__all__ = ["regex_replace"]
 
-__all__ = ["exponent", "regex_replace"]
-
-_MAX_PATTERN = 200
 _MAX_STEPS = 100_000_000
-_MAX_REPEAT = 20  # x{m,n} with more than this counts as unbounded
-_SINGLE = {sre.LITERAL, sre.NOT_LITERAL, sre.ANY, sre.IN, sre.CATEGORY}
-_REPEATS = {sre.MAX_REPEAT, sre.MIN_REPEAT} | {
-    getattr(sre, name) for name in ("POSSESSIVE_REPEAT",) if hasattr(sre, name)
-}
 
 
 def regex_replace(text: str, pattern: str, replacement: str = "", count: int = 0) -> str:
@@ -48,51 +29,3 @@ def regex_replace(text: str, pattern: str, replacement: str = "", count: int = 0
         )
         raise TemplateError(message)
     return re.sub(pattern, str.__str__(replacement), str.__str__(text), count=count)
-
-
-def exponent(pattern: str) -> int | None:
-    """The power of the text's length that matching may cost; None when there is no such bound.
-
-    Raises:
-        re.error: The pattern is malformed.
-    """
-    if len(pattern) > _MAX_PATTERN:
-        return None
-    parsed: list[Any] = list(sre_parse.parse(pattern))
-    power = _repeats(parsed)
-    if power is None:
-        return None
-    is_anchored = bool(parsed) and parsed[0] in (
-        (sre.AT, sre.AT_BEGINNING),
-        (sre.AT, sre.AT_BEGINNING_STRING),
-    )
-    return power + (not is_anchored)
-
-
-def _repeats(items: Any) -> int | None:
-    """How many unbounded repeats lie in sequence; None for one inside another, or worse."""
-    total = 0
-    for op, argument in items:
-        if op in _SINGLE or op is sre.AT:
-            continue
-        inner = _inner(op, argument)
-        if inner is None:
-            return None
-        total += inner
-    return total
-
-
-def _inner(op: Any, argument: Any) -> int | None:
-    if op in _REPEATS:
-        _, most, body = argument
-        if any(item[0] not in _SINGLE for item in body):
-            return None
-        return 1 if most > _MAX_REPEAT else 0
-    if op is sre.SUBPATTERN:
-        return _repeats(argument[3])
-    if op in (sre.ASSERT, sre.ASSERT_NOT):
-        return _repeats(argument[1])
-    if op is sre.BRANCH:
-        counts = [_repeats(branch) for branch in argument[1]]
-        return None if None in counts else sum(count for count in counts if count is not None)
-    return None  # back references, conditions, and whatever comes next

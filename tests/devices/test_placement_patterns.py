@@ -1,0 +1,45 @@
+"""Patterns of tensor names: those that could be searched for without end are refused before."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from llmlocal import LLM, ParameterError
+
+from ..conftest import OpenTiny, TinyPath
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "(a*)*b",
+        "(.*)*x",
+        "(a|aa)+$",
+        "(.+)+.weight",
+        r"(a)\1*",
+        ".*.*.*.*.*x",
+        "a" * 201,
+        "((((a*)*)*)*)*",
+    ],
+)
+def test_one_without_end_is_refused(pattern: str, tiny_path: TinyPath) -> None:
+    began = time.monotonic()
+    with pytest.raises(ParameterError, match="could take too long to search for"):
+        LLM(tiny_path("llama"), device="cpu", tensor_placement={pattern: "cpu"})
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "ffn_(up|down|gate)_exps",
+        r"blk\.(1[0-9]|2[0-9])\.",
+        r"blk\..*\.ffn_.*_exps\.weight",
+        "^a{1,3}$",
+    ],
+)
+def test_those_in_use_are_taken(pattern: str, open_tiny: OpenTiny) -> None:
+    llm = open_tiny(tensor_placement={pattern: "cpu"})
+    assert llm.generate("hello", max_tokens=2).usage.completion_tokens == 2
