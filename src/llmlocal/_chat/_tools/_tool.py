@@ -160,19 +160,16 @@ def chosen(choice: Any, tools: Sequence[Tool]) -> tuple[str, tuple[Tool, ...]]:
     if isinstance(choice, Mapping):  # OpenAI's {"type": "function", "function": {"name": ...}}
         function = choice.get("function", choice)
         choice = function.get("name") if isinstance(function, Mapping) else None
-    if not isinstance(choice, str):
-        raise ParameterError(
-            f"tool_choice must be 'auto', 'none', 'required' or the name of a tool, got {quote(choice)}"
-        )
     names = [tool.name for tool in tools]
-    if choice in ("auto", "none"):
-        return (choice if tools else "none"), tuple(tools)
+    word = choice if isinstance(choice, str) else ""  # What an array makes of == is no bool.
+    if word in ("auto", "none"):
+        return (word if tools else "none"), tuple(tools)
     if not tools:
         raise ParameterError(f"tool_choice is {quote(choice)}, but there are no tools")
-    if choice == "required":
+    if word == "required":
         return "required", tuple(tools)
-    if choice in names:
-        return "required", (tools[names.index(choice)],)
+    if word in names:
+        return "required", (tools[names.index(word)],)
     raise ParameterError(
         f"tool_choice must be 'auto', 'none', 'required' or the name of a tool"
         f" ({', '.join(names)}), got {quote(choice)}"
