@@ -8,8 +8,8 @@ namespace {
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 
-// The range that the second byte must lie in, and the length, by the first
-// byte; Unicode 15, table 3-7.  Length 0: no character starts with this byte.
+// The range that the second byte must lie in, and the length, by the first byte; Unicode 15, table
+// 3-7.  Length 0: no character starts with this byte.
 struct Lead {
   std::size_t length = 0;
   unsigned char second_min = 0x80;
@@ -28,8 +28,8 @@ Lead lead_of(unsigned char byte) {
   return {};
 }
 
-// How many bytes at the front of `bytes` belong together, and whether they make
-// a character, may still become one, or never will.
+// How many bytes at the front of `bytes` belong together, and whether they make a character, may
+// still become one, or never will.
 enum class Kind { kComplete, kOpen, kInvalid };
 std::pair<std::size_t, Kind> next_part(std::string_view bytes) {
   const Lead lead = lead_of(static_cast<unsigned char>(bytes[0]));

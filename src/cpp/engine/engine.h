@@ -4,7 +4,7 @@
 // step takes out what was cancelled and lets in what waits (Scheduler), then evaluates one batch,
 // samples and delivers (Evaluator).  Requests join and leave between steps.  What fails costs the
 // requests that it hits; where the decoder is beyond use, the thread ends.  Whatever ends it, every
-// consumer is woken with the reason, and that needs no memory. It never calls Python.
+// consumer is woken with the reason, and that needs no memory.  It never calls Python.
 #pragma once
 
 #include <atomic>
@@ -45,8 +45,8 @@ class Engine {
   // threw, or as submit() does.
   void perform(Job::Work work);
 
-  // Ends all requests with EngineClosedError, waits for the step in hand and
-  // frees the decoder. May be called twice, and from several threads.
+  // Ends all requests with EngineClosedError, waits for the step in hand and frees the decoder.
+  // May be called twice, and from several threads.
   void close();
 
   EngineStats stats() const;

@@ -1,7 +1,7 @@
 // Tells one waiting thread which of many requests have news.
 //
-// An event loop can't wait on a condition variable, so asyncio callers share
-// one thread that waits here for all of them and hands the news on.
+// An event loop can't wait on a condition variable, so asyncio callers share one thread that waits
+// here for all of them and hands the news on.
 #pragma once
 
 #include <chrono>

@@ -13,8 +13,8 @@
 namespace llmlocal {
 namespace {
 
-// A gap between active streams costs a part of every step, closing it a copy of
-// one stream: worth it once the gap has lasted a while.
+// A gap between active streams costs a part of every step, closing it a copy of one stream: worth
+// it once the gap has lasted a while.
 constexpr int kStepsBeforeClosingGap = 8;
 
 // Tokens that its stream holds after its next step, at most.

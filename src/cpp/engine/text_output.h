@@ -1,7 +1,7 @@
 // Turns the tokens of one request into the events that its consumer sees.
 //
-// Owns the two things that stand between a token and its text: characters that
-// several tokens make up together, and stop strings that must not show.
+// Owns the two things that stand between a token and its text: characters that several tokens make
+// up together, and stop strings that must not show.
 #pragma once
 
 #include <optional>

@@ -1,8 +1,8 @@
 // How many prompt tokens a step may take while other requests wait for their next token.
 //
-// Learns from the steps' times what an answer's step and a prompt's token cost
-// here, and keeps the step under max(4 answer steps, 150 ms): a long prompt
-// must not be felt as a stall, and may not starve either.  No clock of its own.
+// Learns from the steps' times what an answer's step and a prompt's token cost here, and keeps the
+// step under max(4 answer steps, 150 ms): a long prompt must not be felt as a stall, and may not
+// starve either.  No clock of its own.
 #pragma once
 
 #include "base/token.h"

@@ -1,8 +1,8 @@
 // Requests that arrive together with the same long text must not each evaluate it.
 //
-// One leads; the others wait until it has passed the shared part and adopt it.
-// Waiting never costs them time: prompts are evaluated in the order of
-// admission, so the leader's shared part would run before theirs in any case.
+// One leads; the others wait until it has passed the shared part and adopt it.  Waiting never costs
+// them time: prompts are evaluated in the order of admission, so the leader's shared part would run
+// before theirs in any case.
 #pragma once
 
 #include <cstddef>
@@ -20,8 +20,8 @@ struct Leader {
   Position shared = 0;  // The tokens that it will have evaluated for the other one.
 };
 
-// The running prompt that is worth waiting for, if there is one.  `held`: how
-// much of `prompt` could be adopted now.
+// The running prompt that is worth waiting for, if there is one.  `held`: how much of `prompt`
+// could be adopted now.
 std::optional<Leader> find_leader(std::span<const RunState> runs,
                                   const PrefixView& prompt,
                                   Position held);

@@ -20,8 +20,8 @@ struct StreamView {
   std::uint64_t last_used = 0;  // Larger is later.
 };
 
-// How many tokens of `prompt` a holder of `held` can stand for: at most
-// `limit`, and none where it can't be cut back that far.
+// How many tokens of `prompt` a holder of `held` can stand for: at most `limit`, and none where it
+// can't be cut back that far.
 Position usable_prefix(const PrefixView& held,
                        Position floor,
                        const PrefixView& prompt,
@@ -51,8 +51,8 @@ std::optional<StreamId> choose_stream(std::span<const StreamView> streams,
                                       Position limit,
                                       Position best);
 
-// The move that closes a gap between active streams, if there is one: from the
-// highest active stream into the lowest gap.
+// The move that closes a gap between active streams, if there is one: from the highest active
+// stream into the lowest gap.
 struct Move {
   StreamId from = -1;
   StreamId to = -1;

@@ -317,7 +317,7 @@ std::optional<std::vector<Move>> StreamPool::change_to(CacheShape shape) {
     streams_ = std::move(changed);
     return moves;
   } catch (...) {
-    // As for works(): who is beyond use will say so in the next step.
+    // As for works(): a decoder that is beyond use will say so in the next step.
     return std::nullopt;
   }
 }
