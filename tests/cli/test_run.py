@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from llmlocal import LLM
+from llmlocal.cli import main
 from llmlocal.cli._errors import in_flags
 from llmlocal.cli._model_options import add_sampling_options, sampling_options
 
@@ -282,6 +283,11 @@ def start(model: Path, *more: str) -> subprocess.Popen[str]:
     )
 
 
+def without_warnings(err: str) -> str:
+    """The context is larger than what the model was trained for."""
+    return "".join(line for line in err.splitlines(True) if "warning: --n-ctx" not in line)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
 def test_ctrl_c_ends_it_with_130(tiny_path: TinyPath) -> None:
     with start(tiny_path("llama"), *ENDLESS) as process:
@@ -289,7 +295,7 @@ def test_ctrl_c_ends_it_with_130(tiny_path: TinyPath) -> None:
         assert process.stdout.read(1)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=PATIENCE_S)
-    assert (process.returncode, err) == (130, "\n")
+    assert (process.returncode, without_warnings(err)) == (130, "\n")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no broken pipes")
@@ -300,7 +306,7 @@ def test_a_reader_who_leaves_ends_it(tiny_path: TinyPath) -> None:
         assert process.stdout.read(1)
         process.stdout.close()
         assert process.stderr is not None
-        assert process.stderr.read() == ""
+        assert without_warnings(process.stderr.read()) == ""
         assert process.wait(PATIENCE_S) == 141
 
 
@@ -335,3 +341,14 @@ def test_what_the_answer_must_obey(tiny_path: TinyPath, tmp_path: Path) -> None:
     schema.write_text('{"not": {}}')
     assert_refused(run(model, "hello", "--schema", str(schema)), r"\$\.not can't be enforced")
     assert run(model, "hello", "--regex", "a", "--choice", "b").returncode == 2
+
+
+def test_a_context_beyond_the_training_is_warned_of(
+    tiny_path: TinyPath, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(tiny_path("llama"))
+    assert (
+        main(["run", path, "hello", "--n-ctx", "9000", "--max-tokens", "1", "--device", "cpu"]) == 0
+    )
+    warned = capsys.readouterr().err
+    assert "llmlocal: warning: --n-ctx 9000 is more than the 8192 tokens" in warned

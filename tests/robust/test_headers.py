@@ -114,3 +114,12 @@ def test_a_file_name_that_is_not_utf8(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(ModelLoadError, match="caf"):
         LLM(path, device="cpu", progress=False)
+
+
+@pytest.mark.parametrize("value", [-1.0, -1e-30, float("nan"), float("inf"), float("-inf"), 2.0])
+def test_a_norm_that_would_end_the_process_is_refused(value: float, tmp_path: Path) -> None:
+    """ggml holds it against what it asserts, on a thread of its own."""
+    name = ".attention.layer_norm_rms_epsilon"
+    path = llama(layers=1).changed(settings={name: value}).write(tmp_path / "model.gguf")
+    with pytest.raises(ModelLoadError, match="the setting llama"):
+        LLM(path, device="cpu", n_threads=1, progress=False)

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <regex>
 #include <system_error>
 #include <utility>
@@ -45,6 +46,19 @@ std::map<std::string, std::string> read_metadata(const llama_model* model,
     });
   }
   return metadata;
+}
+
+// Throws ModelLoadError for what ggml would end the process over in the first step, on one of its
+// own threads: the numbers that norms add before they divide must not be negative.
+void require_norms(const std::string& path, const std::map<std::string, std::string>& metadata) {
+  for (const auto& [key, text] : metadata) {
+    if (!key.ends_with("_epsilon")) continue;
+    const double value = std::strtod(text.c_str(), nullptr);
+    // The text has six places: of what is less than nothing by less, its sign is left.
+    if (value >= 0 && value <= 1 && !text.starts_with('-')) continue;
+    throw ModelLoadError("can't load " + path + ": the setting " + key + " is " + text +
+                         ", where a number from 0 to 1 is needed");
+  }
 }
 
 // What the progress callback says and how it failed, kept out of llama.cpp's frames.
@@ -147,6 +161,7 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const ModelOpt
     throw ModelLoadError("can't load " + path + ": " + reason);
   }
   std::shared_ptr<Model> model(new Model(path, std::move(handle), header));
+  require_norms(path, model->metadata());
   if (!options.devices.empty()) {
     const std::int32_t most = model->offloadable_layers();
     model->offloaded_layers_ = options.gpu_layers < 0 ? most : std::min(options.gpu_layers, most);

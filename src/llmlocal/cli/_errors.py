@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 
 from llmlocal.errors import ParameterError
 
-__all__ = ["in_flags", "report_error"]
+__all__ = ["in_flags", "report_error", "show_warnings"]
 
 _FLAGS = {
     "allow_download=False": "--offline",
@@ -52,3 +53,19 @@ def report_error(error: Exception) -> int:
     message = " ".join(str(error).split())
     print(f"llmlocal: error: {in_flags(message)}", file=sys.stderr)
     return 2 if isinstance(error, ParameterError) else 1
+
+
+class _Warnings(logging.Handler):
+    """Tells the package's own warnings as a line each; llama.cpp's are for ``--verbose``."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name == "llmlocal" and sys.stderr is not None:
+            print(f"llmlocal: warning: {in_flags(record.getMessage())}", file=sys.stderr)
+
+
+_warnings = _Warnings(logging.WARNING)
+
+
+def show_warnings() -> None:
+    """Print what the package warns of, such as a context beyond the model's training."""
+    logging.getLogger("llmlocal").addHandler(_warnings)

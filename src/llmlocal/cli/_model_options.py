@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from llmlocal.cli._errors import show_warnings
+
 if TYPE_CHECKING:
     from llmlocal import LLM
     from llmlocal._generation._options import Options
@@ -89,6 +91,7 @@ def open_model(arguments: argparse.Namespace) -> LLM:
     """Load the model that the command line names."""
     from llmlocal import LLM
 
+    show_warnings()
     options = loading_options(arguments)
     return LLM(arguments.model, progress=False if arguments.quiet else None, **options)
 
