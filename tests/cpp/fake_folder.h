@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/private_folder.h"
+#include "step_gate.h"
 
 namespace llmlocal::testing {
 
@@ -42,6 +43,7 @@ class FakeDisk {
   int operations = 0;
   int fails_at = -1;  // The operation that is harmed; -1: none.
   Harm harm = Harm::kError;
+  StepGate reads;  // Each read passes it.
 
   void operation() {
     if (operations++ != fails_at) return;
@@ -148,6 +150,7 @@ class FakeFolder final : public PrivateFolder {
         : disk_(std::move(disk)), bytes_(std::move(bytes)) {}
     std::uint64_t size() override { return bytes_.size(); }
     std::size_t read(std::span<std::byte> into) override {
+      disk_->reads.pass([] { return false; });
       const std::lock_guard lock(disk_->mutex);
       disk_->operation();
       const std::size_t count = std::min(into.size(), bytes_.size() - at_);

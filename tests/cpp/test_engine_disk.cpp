@@ -1,7 +1,9 @@
 #include <doctest/doctest.h>
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <thread>
 
 #include "engine_fixture.h"
 #include "fake_folder.h"
@@ -101,6 +103,81 @@ TEST_CASE("disk: a state that the decoder refuses costs time only") {
   const Result result = fixture.run(spec);
   CHECK(cached(result) == 0);
   fixture.check_is_right(spec, result);
+}
+
+// Has been written, in a folder that shuts its reads when the engine is there.
+struct SlowDisk {
+  explicit SlowDisk(const Tokens& text) {
+    EngineFixture({}, kept_on(disk)).run(spec_of(text));
+    fixture.emplace(FakeOptions{}, kept_on(disk));
+    disk->reads.shut();
+  }
+  ~SlowDisk() { disk->reads.open(); }
+
+  std::shared_ptr<FakeDisk> disk = std::make_shared<FakeDisk>();
+  std::optional<EngineFixture> fixture;
+};
+
+TEST_CASE("disk: answers go on while a file is read") {
+  const Tokens text = some_tokens(100);
+  SlowDisk slow(text);
+  const RequestSpec waits = spec_of(text + Tokens{1, 2});
+  const auto waiting = slow.fixture->submit(waits);
+  slow.disk->reads.await_step();
+  // It came later, and a whole answer passes.
+  const RequestSpec passes = spec_of(some_tokens(20, 5), 50);
+  slow.fixture->check_is_right(passes, slow.fixture->run(passes));
+  CHECK(slow.fixture->engine().stats().waiting == 1);
+  slow.disk->reads.open();
+  const Result result = read_to_end(*waiting);
+  CHECK(cached(result) == 100);
+  slow.fixture->check_is_right(waits, result);
+}
+
+TEST_CASE("disk: what many wait for is read once") {
+  const Tokens text = some_tokens(100);
+  SlowDisk slow(text);
+  std::vector<RequestSpec> specs;
+  for (Token i = 0; i < 12; ++i) specs.push_back(spec_of(text + Tokens{i, 2}));
+  const auto requests = slow.fixture->engine().submit(specs);
+  slow.disk->reads.await_step();
+  slow.disk->reads.open();
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    const Result result = read_to_end(*requests[i]);
+    CHECK(cached(result) == 100);
+    slow.fixture->check_is_right(specs[i], result);
+  }
+  CHECK(slow.fixture->engine().stats().disk_hits == 1);
+  CHECK(slow.fixture->engine().stats().disk_read_bytes ==
+        slow.disk->files.begin()->second.bytes.size());
+}
+
+TEST_CASE("disk: who no longer wants to wait for a file need not") {
+  const Tokens text = some_tokens(100);
+  SlowDisk slow(text);
+  RequestSpec late = spec_of(text + Tokens{3});
+  late.timeout = std::chrono::milliseconds(30);
+  const auto cancelled = slow.fixture->submit(spec_of(text + Tokens{1}));
+  const auto timed_out = slow.fixture->submit(std::move(late));
+  slow.disk->reads.await_step();
+  cancelled->cancel();
+  CHECK(read_to_end(*cancelled).outcome.reason == FinishReason::kCancelled);
+  CHECK(read_to_end(*timed_out).outcome.reason == FinishReason::kTimeout);
+  // The next one has the file all the same.
+  const auto next = slow.fixture->submit(spec_of(text + Tokens{2}));
+  slow.disk->reads.open();
+  CHECK(cached(read_to_end(*next)) == 100);
+}
+
+TEST_CASE("disk: a model may be closed while requests wait for a file") {
+  const Tokens text = some_tokens(100);
+  SlowDisk slow(text);
+  const auto waiting = slow.fixture->submit(spec_of(text + Tokens{1}));
+  slow.disk->reads.await_step();
+  std::thread closer([&] { slow.fixture->engine().close(); });
+  CHECK(!error_of(read_to_end(*waiting).outcome).empty());
+  slow.disk->reads.open();
+  closer.join();
 }
 
 TEST_CASE("disk: whatever fails there, answers are right") {

@@ -69,6 +69,7 @@ struct Shelf {
 
 // What is found for the prompt is what was written for its tokens, or nothing.
 Position adopted(PrefixFiles& files, const Tokens& prompt, const Tokens& written) {
+  files.refresh();
   const PrefixFiles::Match match = files.find(prompt, static_cast<Position>(prompt.size()));
   if (match.length == 0) return 0;
   const auto blob = files.load(match, prompt);

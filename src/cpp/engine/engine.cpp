@@ -26,11 +26,22 @@ Engine::Engine(std::unique_ptr<Decoder> decoder, const CacheOptions& options)
       vocab_size_(decoder_->vocab_size()),
       ends_(ends_of(*decoder_)),
       files_(options.files),
-      scheduler_(*decoder_, options, failures_),
+      scheduler_(*decoder_, told_of_reads(options), failures_),
       evaluator_(*decoder_, scheduler_.pool(), failures_, closing_),
       samplers_(decoder_->samplers()) {
   publish_stats();
   thread_ = std::thread(&Engine::run, this);
+}
+
+CacheOptions Engine::told_of_reads(CacheOptions options) {
+  options.on_read = [this] {
+    {
+      const std::lock_guard lock(mutex_);
+      was_read_ = true;
+    }
+    work_.notify_one();
+  };
+  return options;
 }
 
 Engine::~Engine() {
@@ -46,8 +57,9 @@ std::vector<std::shared_ptr<Request>> Engine::submit(std::vector<RequestSpec> sp
   for (RequestSpec& spec : specs) {
     Chooser chooser = make_chooser(*samplers, spec);
     requests.push_back(std::make_shared<Request>(std::move(spec), std::move(chooser)));
-    arriving.push_back({requests.back(), {}, {}});
+    arriving.push_back({.request = requests.back()});
   }
+  if (files_) files_->refresh();  // Here, as it may take a while and this is the caller's thread.
   {
     const std::lock_guard lock(mutex_);
     if (stopped_by_) std::rethrow_exception(stopped_by_);
@@ -130,6 +142,11 @@ bool Engine::receive() {
     wait_for_work(lock);
     scheduler_.rest();
     evaluator_.rest();
+  } else if (scheduler_.waits_for_disk()) {
+    // Nobody tells of a request that is cancelled, or late.
+    constexpr std::chrono::milliseconds kUntilStopsAreSeen{10};
+    work_.wait_for(lock, kUntilStopsAreSeen, [this] { return has_work() || was_read_; });
+    was_read_ = false;
   }
   run_jobs(lock);
   scheduler_.add(inbox_);

@@ -57,6 +57,7 @@ class Engine {
   std::shared_ptr<SamplerFactory> samplers_if_open() const;
   Chooser make_chooser(SamplerFactory& samplers, RequestSpec& spec) const;
   void run() noexcept;
+  CacheOptions told_of_reads(CacheOptions options);
   bool receive();  // Waits for work.  False: the engine is to close.
   void wait_for_work(std::unique_lock<std::mutex>& lock);
   bool has_work() const { return closing_ || !inbox_.empty() || !jobs_.empty(); }
@@ -71,7 +72,7 @@ class Engine {
   const Position context_length_;
   const std::int32_t vocab_size_;
   const std::vector<Token> ends_;  // The tokens that end a text.
-  const std::shared_ptr<const PrefixFiles> files_;
+  const std::shared_ptr<PrefixFiles> files_;
   const Failures failures_;
   std::atomic<bool> closing_{false};
 
@@ -84,6 +85,7 @@ class Engine {
   std::shared_ptr<SamplerFactory> samplers_;  // Until it stops.
   Queue inbox_;
   Jobs jobs_;
+  bool was_read_ = false;          // Something from disk, since the last time the engine looked.
   std::exception_ptr stopped_by_;  // Set once no more requests are taken.
   EngineStats published_;
 

@@ -10,13 +10,16 @@
 #include "engine/outcome.h"
 #include "engine/request.h"
 #include "engine/running_request.h"
+#include "engine/streams/prefix_reader.h"
 
 namespace llmlocal {
 
 struct Queued {
   std::shared_ptr<Request> request;
-  Outcome outcome;                      // Once it has left the queue; of what has no `run`.
-  std::unique_ptr<RunningRequest> run;  // Once it could run; it may have given up its stream.
+  Outcome outcome = {};  // Once it has left the queue; of what has no `run`.
+  // Once it could run; it may have given up its stream.
+  std::unique_ptr<RunningRequest> run = nullptr;
+  std::shared_ptr<PrefixReading> reading = nullptr;  // What it waits for from disk, if anything.
 
   // What is to be evaluated for it: its prompt, and what it has answered already.
   PrefixView text() const { return run ? run->state().prompt : PrefixView(request->spec().prompt); }

@@ -135,7 +135,7 @@ void Scheduler::reshape_streams() {
 // A text that outgrew its stream gives it up, and waits before all that came later.
 void Scheduler::preempt(std::unique_ptr<RunningRequest>& run) {
   Queue queue;
-  queue.push_back({run->shared_request(), {}, {}});
+  queue.push_back({.request = run->shared_request()});
   run->start_over();
   pool_.release(run->stream());
   queue.front().run = std::move(run);
@@ -145,8 +145,9 @@ void Scheduler::preempt(std::unique_ptr<RunningRequest>& run) {
   waiting_.splice(place, queue);
 }
 
-// In the order of arrival.  Those who wait for a leader let others pass, but each keeps a stream
-// for itself: it needs one in a moment, and would take that of a text that others still wait for.
+// In the order of arrival.  Those who wait for a leader, or for a file, let others pass, but each
+// keeps a stream for itself: it needs one in a moment, and would take that of a text that others
+// still wait for.
 void Scheduler::let_in() {
   StreamId followers = 0;
   for (auto queued = waiting_.begin(); queued != waiting_.end();) {
@@ -176,7 +177,7 @@ bool Scheduler::restart_for(Queue::iterator queued) {
   return false;
 }
 
-// Leaves it where it is if it must wait for a stream or for a leader.
+// Leaves it where it is if it must wait for a stream, for a leader or for a file.
 Scheduler::Admission Scheduler::admit_one(Queue::iterator queued, bool has_stream) {
   if (!has_stream && !decoder_.copies_whole_only()) return Admission::kWaits;
   const PrefixView text = queued->reusable_text();
@@ -188,6 +189,7 @@ Scheduler::Admission Scheduler::admit_one(Queue::iterator queued, bool has_strea
     return Admission::kFollows;
   }
   if (!has_stream) return Admission::kWaits;
+  if (!pool_.is_at_hand(text, queued->reading)) return Admission::kFollows;
   if (!queued->run) {
     try {
       queued->run = std::make_unique<RunningRequest>(queued->request, Clock::now());
@@ -199,8 +201,9 @@ Scheduler::Admission Scheduler::admit_one(Queue::iterator queued, bool has_strea
   }
   running_.reserve(running_.size() + 1);
   const Position parting = decoder_.copies_whole_only() ? pool_.parting(text) : 0;
-  const auto lease = pool_.acquire(text);
+  const auto lease = pool_.acquire(text, queued->reading.get());
   if (!lease) return Admission::kWaits;
+  queued->reading.reset();
   queued->run->enter(lease->stream, lease->reused);
   plan_checkpoints(*queued->run, parting);
   running_.push_back(std::move(queued->run));

@@ -29,6 +29,8 @@ class Scheduler {
   // Takes all of them.
   void add(Queue& arriving) noexcept;
   bool is_idle() const { return running_.empty() && waiting_.empty(); }
+  // Nothing runs, as all wait for what is read from disk.
+  bool waits_for_disk() const { return running_.empty() && !waiting_.empty(); }
   // There was nothing to do for a while.
   void rest() { pool_.rest(); }
 
@@ -60,7 +62,8 @@ class Scheduler {
   void preempt(std::unique_ptr<RunningRequest>& run);
   bool restart_for(Queue::iterator queued);
   void let_in();
-  // What became of one in the queue: it left it, or waits for a stream, or for its leader.
+  // What became of one in the queue: it left it, or waits for a stream, or for its leader or what
+  // is read from disk.
   enum class Admission { kLeft, kWaits, kFollows };
   Admission admit_one(Queue::iterator queued, bool has_stream);
   void plan_checkpoints(RunningRequest& run, Position parting);

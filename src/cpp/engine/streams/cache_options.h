@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 
 #include "base/token.h"
@@ -16,6 +17,8 @@ struct CacheOptions {
   bool kv_in_main_memory = true;
   // Prefixes on disk; none = they end with the process.
   std::shared_ptr<PrefixFiles> files = nullptr;
+  // Called by a thread of the cache's when something was read from disk.
+  std::function<void()> on_read = [] {};
 };
 
 }  // namespace llmlocal

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <iterator>
 #include <set>
 #include <utility>
 #include <vector>
@@ -57,26 +58,44 @@ std::optional<StateBlob> read_state(ReadableFile& file, const PrefixHeader& head
 }  // namespace
 
 PrefixFiles::PrefixFiles(std::unique_ptr<PrivateFolder> folder, PrefixFilesOptions options)
-    : folder_(std::move(folder)), options_(std::move(options)) {}
+    : folder_(std::move(folder)), options_(std::move(options)) {
+  refresh();
+}
 
-// Learns of the files that came and went since the last time.  Called with the lock held; the
-// fronts of new files are small.
 void PrefixFiles::refresh() {
+  const std::lock_guard lock(refreshing_);
   try {
     const std::int64_t stamp = folder_->stamp();
     if (stamp_ == stamp) return;
-    std::set<std::string> there;
-    for (const FileFacts& file : folder_->list()) {
-      if (!is_prefix_file(file.name, options_.identity)) continue;
-      there.insert(file.name);
-      if (!entries_.contains(file.name)) entries_[file.name] = index(file);
-    }
-    std::erase_if(entries_, [&](const auto& entry) { return !there.contains(entry.first); });
+    refresh_index();
     stamp_ = stamp;
     said_unreadable_ = false;
   } catch (const FileError& error) {
     if (!std::exchange(said_unreadable_, true)) options_.log(error.what());
   }
+}
+
+void PrefixFiles::refresh_index() {
+  std::vector<FileFacts> files = folder_->list();
+  std::erase_if(files, [this](const FileFacts& file) {
+    return !is_prefix_file(file.name, options_.identity);
+  });
+  std::map<std::string, std::optional<Entry>> found;
+  for (const FileFacts& file : unknown_of(files)) found[file.name] = index(file);
+  std::set<std::string> there;
+  for (FileFacts& file : files) there.insert(std::move(file.name));
+  const std::lock_guard lock(mutex_);
+  entries_.merge(found);
+  std::erase_if(entries_, [&](const auto& entry) { return !there.contains(entry.first); });
+}
+
+std::vector<FileFacts> PrefixFiles::unknown_of(const std::vector<FileFacts>& files) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<FileFacts> unknown;
+  std::ranges::copy_if(files, std::back_inserter(unknown), [this](const FileFacts& file) {
+    return !entries_.contains(file.name);
+  });
+  return unknown;
 }
 
 std::optional<PrefixFiles::Entry> PrefixFiles::index(const FileFacts& file) {
@@ -94,9 +113,8 @@ std::optional<PrefixFiles::Entry> PrefixFiles::index(const FileFacts& file) {
   return std::nullopt;
 }
 
-PrefixFiles::Match PrefixFiles::find(const PrefixView& prompt, Position limit) {
+PrefixFiles::Match PrefixFiles::find(const PrefixView& prompt, Position limit) const {
   const std::lock_guard lock(mutex_);
-  refresh();
   Match best;
   for (const auto& [name, entry] : entries_) {
     if (!entry) continue;
@@ -106,7 +124,7 @@ PrefixFiles::Match PrefixFiles::find(const PrefixView& prompt, Position limit) {
   return best;
 }
 
-Position PrefixFiles::covered(const PrefixView& key) {
+Position PrefixFiles::covered(const PrefixView& key) const {
   return find(key, static_cast<Position>(key.size())).length;
 }
 

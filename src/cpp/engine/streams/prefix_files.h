@@ -4,7 +4,8 @@
 // not there, and it is verified before it is adopted; a file that is damaged, foreign or gone costs
 // itself and a line in the log.  Several processes may share the folder: each finds what the others
 // wrote, and what any of them used lately is the last to be removed.
-// Any thread may call; files are read and written outside the lock.
+// Any thread may call.  Files are read and written outside the lock, so that who asks for what is
+// known never waits for a disk.
 #pragma once
 
 #include <chrono>
@@ -16,6 +17,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/prefix_key.h"
 #include "base/private_folder.h"
@@ -34,20 +36,25 @@ struct PrefixFilesOptions {
 
 class PrefixFiles {
  public:
+  // Knows what is in the folder then.
   PrefixFiles(std::unique_ptr<PrivateFolder> folder, PrefixFilesOptions options);
 
   struct Match {
     std::string name;
     Position length = 0;  // Tokens of the prompt that it can stand for.
   };
-  // The longest usable prefix of `prompt`, at most `limit` tokens.
-  Match find(const PrefixView& prompt, Position limit);
+  // Learns of the files that came and went since the last time; reads the fronts of new ones.
+  void refresh();
+
+  // The longest usable prefix of `prompt`, at most `limit` tokens, among the files that are known.
+  // Does not touch the disk.
+  Match find(const PrefixView& prompt, Position limit) const;
 
   // The state in this file, if its entry still begins with these cells and is as it was written.
   std::optional<StateBlob> load(const Match& match, const PrefixView& prompt);
 
-  // How many of these cells an entry can serve already.
-  Position covered(const PrefixView& key);
+  // How many of these cells an entry can serve already, as find() sees it.
+  Position covered(const PrefixView& key) const;
 
   // Keeps the state, and removes what it covers and what is too old or too much.  What fails is
   // logged and leaves no trace; false then.
@@ -63,7 +70,8 @@ class PrefixFiles {
     Position floor = 0;
   };
 
-  void refresh();
+  void refresh_index();
+  std::vector<FileFacts> unknown_of(const std::vector<FileFacts>& files) const;
   std::optional<Entry> index(const FileFacts& file);
   void drop(const std::string& name, const std::string& why);
   void write_file(const std::string& name, const PrefixView& key, const StateBlob& blob);
@@ -72,10 +80,11 @@ class PrefixFiles {
 
   const std::unique_ptr<PrivateFolder> folder_;
   const PrefixFilesOptions options_;
+  std::mutex refreshing_;              // Guards the next two; taken before the other mutex.
+  std::optional<std::int64_t> stamp_;  // Of the folder as it was indexed.
+  bool said_unreadable_ = false;
   mutable std::mutex mutex_;                             // Guards everything below.
   std::map<std::string, std::optional<Entry>> entries_;  // Nothing: looked at, and not ours.
-  std::optional<std::int64_t> stamp_;                    // Of the folder as it was indexed.
-  bool said_unreadable_ = false;
   std::uint64_t hits_ = 0;
   std::uint64_t hit_tokens_ = 0;
   std::uint64_t read_bytes_ = 0;

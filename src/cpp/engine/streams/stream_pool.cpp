@@ -37,6 +37,7 @@ StreamPool::StreamPool(Decoder& decoder, const CacheOptions& options)
       store_(options.store_bytes),
       files_(options.files),
       writer_(files_ ? std::make_unique<PrefixWriter>(files_) : nullptr),
+      reader_(files_ ? std::make_unique<PrefixReader>(files_, options.on_read) : nullptr),
       streams_(static_cast<std::size_t>(decoder.streams())) {}
 
 std::vector<StreamView> StreamPool::views() const {
@@ -54,14 +55,28 @@ std::vector<StreamView> StreamPool::views() const {
   return views;
 }
 
-Position StreamPool::held_prefix(const PrefixView& prompt) const {
+Position StreamPool::held_in_memory(const PrefixView& prompt) const {
   const Position limit = reuse_limit(prompt);
   const std::vector<StreamView> now = views();
-  const Position at_hand = std::max({longest_to_continue(now, prompt, limit).length,
-                                     longest_to_copy(now, prompt, limit).length,
-                                     store_.find(prompt, limit).length});
-  const Position on_disk = files_ ? files_->find(prompt, limit).length : 0;
-  return on_disk >= at_hand + kWorthWriting ? on_disk : at_hand;
+  return std::max({longest_to_continue(now, prompt, limit).length,
+                   longest_to_copy(now, prompt, limit).length,
+                   store_.find(prompt, limit).length});
+}
+
+Position StreamPool::held_prefix(const PrefixView& prompt) const {
+  const Position in_memory = held_in_memory(prompt);
+  const Position on_disk = files_ ? files_->find(prompt, reuse_limit(prompt)).length : 0;
+  return on_disk >= in_memory + kWorthWriting ? on_disk : in_memory;
+}
+
+bool StreamPool::is_at_hand(const PrefixView& prompt, std::shared_ptr<PrefixReading>& reading) {
+  if (!reader_) return true;
+  if (reading) return reading->is_done();
+  const PrefixFiles::Match match = files_->find(prompt, reuse_limit(prompt));
+  if (match.length < held_in_memory(prompt) + kWorthWriting) return true;
+  // Whoever waits for the same file has it in memory in a moment.
+  if (reader_->is_under_way(match.name)) return false;
+  return !works([&] { return (reading = reader_->start(match, prompt)) != nullptr; });
 }
 
 Position StreamPool::parting(const PrefixView& prompt) const {
@@ -72,15 +87,17 @@ Position StreamPool::parting(const PrefixView& prompt) const {
   return longest;
 }
 
-std::optional<StreamPool::Lease> StreamPool::acquire(const PrefixView& prompt) {
+std::optional<StreamPool::Lease> StreamPool::acquire(const PrefixView& prompt,
+                                                     const PrefixReading* reading) {
   const Position limit = reuse_limit(prompt);
   const std::vector<StreamView> now = views();
   const StreamMatch to_copy = longest_to_copy(now, prompt, limit);
   const StreamMatch to_continue = longest_to_continue(now, prompt, limit);
   Position adoptable = std::max(to_copy.length, store_.find(prompt, limit).length);
-  const std::optional<FromDisk> from_disk =
-      read_from_disk(prompt, std::max(adoptable, to_continue.length));
-  if (from_disk) adoptable = from_disk->length;
+  const bool from_disk =
+      reading != nullptr && reading->blob().has_value() &&
+      reading->length() >= std::max(adoptable, to_continue.length) + kWorthWriting;
+  if (from_disk) adoptable = reading->length();
   // A stream that alone has the most is the place to be, gap or not.
   const std::optional<StreamId> target = to_continue.length >= adoptable + kWorthKeeping
                                              ? std::optional(to_continue.stream)
@@ -97,7 +114,7 @@ std::optional<StreamPool::Lease> StreamPool::acquire(const PrefixView& prompt) {
   Stream& stream = at(*target);
   stream.key.shorten(0);
   if (from_disk) {
-    lease.reused = adopt(*target, *from_disk);
+    lease.reused = adopt(*target, *reading);
   } else if (own > 0 && own >= std::max(to_copy.length, stored.length)) {  // Continue in place.
     lease.reused = works([&] { return decoder_.trim(*target, own); }) ? own : 0;
   } else {
@@ -110,27 +127,13 @@ std::optional<StreamPool::Lease> StreamPool::acquire(const PrefixView& prompt) {
   return lease;
 }
 
-std::optional<StreamPool::FromDisk> StreamPool::read_from_disk(const PrefixView& prompt,
-                                                               Position held) {
-  if (!files_) return std::nullopt;
-  std::optional<FromDisk> read;
-  works([&] {
-    const PrefixFiles::Match match = files_->find(prompt, reuse_limit(prompt));
-    if (match.length < held + kWorthWriting) return false;
-    std::optional<StateBlob> blob = files_->load(match, prompt);
-    if (blob) read = FromDisk{std::move(*blob), match.length};
-    return blob.has_value();
-  });
-  return read;
-}
-
-Position StreamPool::adopt(StreamId target, const FromDisk& from) {
+Position StreamPool::adopt(StreamId target, const PrefixReading& from) {
   decoder_.clear(target);
-  const bool adopted = works([&] { return decoder_.restore(target, from.blob); }) &&
-                       works([&] { return decoder_.trim(target, from.length); });
+  const bool adopted = works([&] { return decoder_.restore(target, *from.blob()); }) &&
+                       works([&] { return decoder_.trim(target, from.length()); });
   if (!adopted) return 0;
-  files_->count_hit(from.length);
-  return from.length;
+  files_->count_hit(from.length());
+  return from.length();
 }
 
 Position StreamPool::adopt(StreamId target,
@@ -324,6 +327,7 @@ std::optional<std::vector<Move>> StreamPool::change_to(CacheShape shape) {
 
 void StreamPool::retire() noexcept {
   writer_.reset();
+  reader_.reset();
   store_.clear();
   budget_.retire();
 }

@@ -19,6 +19,7 @@
 #include "engine/streams/cache_options.h"
 #include "engine/streams/cache_shape.h"
 #include "engine/streams/prefix_files.h"
+#include "engine/streams/prefix_reader.h"
 #include "engine/streams/prefix_store.h"
 #include "engine/streams/prefix_writer.h"
 #include "engine/streams/stream_choice.h"
@@ -41,10 +42,15 @@ class StreamPool {
   // cut back to them.
   Position parting(const PrefixView& prompt) const;
 
-  // Takes a free stream and puts the longest held prefix of `prompt` into it. None: all in use.
-  // What can't be adopted, for whatever reason, is left to be evaluated.  Throws where the stream
-  // can't even be cleared.
-  std::optional<Lease> acquire(const PrefixView& prompt);
+  // Whether nothing of this prompt is to be waited for.  Where a file has more of it than is held,
+  // that is read by another thread: `reading` is then what acquire() wants, and this is asked again
+  // with it until it is true.
+  bool is_at_hand(const PrefixView& prompt, std::shared_ptr<PrefixReading>& reading);
+
+  // Takes a free stream and puts the longest held prefix of `prompt` into it, or what was read for
+  // it. None: all in use.  What can't be adopted, for whatever reason, is left to be evaluated.
+  // Throws where the stream can't even be cleared.
+  std::optional<Lease> acquire(const PrefixView& prompt, const PrefixReading* reading = nullptr);
 
   // This has been evaluated in the stream: the next part of its text.
   void extend(StreamId stream, const PrefixView& next);
@@ -123,13 +129,8 @@ class StreamPool {
   std::optional<Move> gap() const;
   Stream& at(StreamId stream) { return streams_[static_cast<std::size_t>(stream)]; }
   std::vector<StreamView> views() const;
-  // What a file has of the prompt, if that is worth reading where `held` tokens are at hand.
-  struct FromDisk {
-    StateBlob blob;
-    Position length = 0;
-  };
-  std::optional<FromDisk> read_from_disk(const PrefixView& prompt, Position held);
-  Position adopt(StreamId target, const FromDisk& from);
+  Position held_in_memory(const PrefixView& prompt) const;
+  Position adopt(StreamId target, const PrefixReading& from);
   std::optional<StreamId> next_for_disk(bool is_end) const;
   void offer(StreamId stream);
   // Saves what cutting the stream back to `keep` tokens would lose, if it is worth it.
@@ -141,7 +142,8 @@ class StreamPool {
   CacheBudget budget_;
   PrefixStore store_;
   const std::shared_ptr<PrefixFiles> files_;
-  std::unique_ptr<PrefixWriter> writer_;  // Where there are files.
+  std::unique_ptr<PrefixWriter> writer_;  // Where there are files, and so the next.
+  std::unique_ptr<PrefixReader> reader_;
   std::vector<Stream> streams_;
   std::uint64_t clock_ = 0;
 };
