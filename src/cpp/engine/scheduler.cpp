@@ -77,6 +77,7 @@ void Scheduler::leave_queue(Queue::iterator queued,
 
 void Scheduler::admit() {
   tidy_streams();
+  start_reading();
   make_room();
   let_in();
 }
@@ -94,6 +95,13 @@ void Scheduler::follow(std::span<const Move> moves) {
     const auto move = std::ranges::find(moves, run->stream(), &Move::from);
     if (move != moves.end()) run->move_to(move->to);
   }
+}
+
+// The file of who is next is read while room is made for it.
+void Scheduler::start_reading() {
+  if (waiting_.empty() || pool_.active() >= pool_.most_streams()) return;
+  Queued& next = waiting_.front();
+  if (!next.reading) pool_.is_at_hand(next.reusable_text(), next.reading);
 }
 
 // For the texts that run to go on, and for those that may be let in.

@@ -56,6 +56,7 @@ class Scheduler {
                    Clock::time_point now) noexcept;
   void tidy_streams();
   void follow(std::span<const Move> moves);
+  void start_reading();
   void make_room();
   void reshape_streams();
   std::unique_ptr<RunningRequest>* latest_that_outgrew_its_stream();

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "base/big_block.h"
 #include "base/system_memory.h"
 #include "llama/log.h"
 
@@ -79,8 +80,7 @@ std::optional<StateBlob> Sequences::save(StreamId stream) {
     const StateLayout layout = layout_of(stream, size);
     StateBlob blob;
     blob.size = sizeof(layout) + size;
-    // Not make_unique: that would write the memory once more.
-    blob.data.reset(new std::byte[blob.size]);  // NOLINT(*-owning-memory)
+    blob.data = make_big_block(blob.size);
     std::memcpy(blob.data.get(), &layout, sizeof(layout));
     auto* state = reinterpret_cast<std::uint8_t*>(blob.data.get() + sizeof(layout));  // NOLINT
     if (llama_state_seq_get_data(context_.get(), state, size, stream) != size) return std::nullopt;

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 
+#include "base/big_block.h"
 #include "base/checksum.h"
 
 namespace llmlocal {
@@ -142,7 +143,7 @@ std::optional<PrefixStore::Entry> decode_entry(const std::string& identity,
     return std::nullopt;
   }
   StateBlob blob;
-  blob.data = std::make_unique<std::byte[]>(state.size());
+  blob.data = make_big_block(state.size());
   std::memcpy(blob.data.get(), state.data(), state.size());
   blob.size = state.size();
   blob.length = static_cast<Position>(front->key.size());

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/big_block.h"
 #include "base/checksum.h"
 #include "base/system_memory.h"
 #include "engine/streams/prefix_file.h"
@@ -40,8 +41,7 @@ std::optional<StateBlob> read_state(ReadableFile& file, const PrefixHeader& head
   blob.size = header.state_bytes;
   blob.length = static_cast<Position>(header.tokens);
   blob.floor = header.floor;
-  // Not make_shared: that would write the memory once more.
-  blob.data.reset(new std::byte[blob.size]);  // NOLINT(*-owning-memory)
+  blob.data = make_big_block(blob.size);
   // In pieces, each summed while it is in the processor's cache.  Not mapped: a file that somebody
   // cuts short meanwhile would end the process.
   Checksum sum;
