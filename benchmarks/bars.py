@@ -12,6 +12,7 @@ from benchmarks.scenarios.contended import BUSY
 from benchmarks.scenarios.held import FRESH
 from benchmarks.scenarios.memory import CYCLES, REQUESTS
 from benchmarks.scenarios.overhead import STREAMED, WHOLE
+from benchmarks.scenarios.prefixes import KNOWN_TOKENS, over_reading
 from benchmarks.scenarios.together import BATCHED
 from benchmarks.systems import LIMIT, OURS
 
@@ -174,6 +175,14 @@ BARS: tuple[Bar, ...] = (
         difference_to("overhead", "cpu_us", LIMIT, WHOLE), 20, "at most", "µs"),
     Bar("", "20 µs, read piece by piece", difference_to("overhead", "cpu_us", LIMIT, STREAMED), 20,
         "at most", "µs"),
+    *(
+        Bar(f"first token after {tokens:,} tokens that another process evaluated",
+            "1.3 of a process that has them in memory, and of reading them", over_reading(tokens), 1.3,
+            "at most")
+        for tokens in KNOWN_TOKENS
+    ),
+    Bar("72 prompts over 12 texts, shuffled", "0.95 of the speed of the sorted list",
+        ratio_to("tree", "seconds", "in order", "shuffled"), 1 / 0.95, "at most"),
     Bar("1,000 load/close cycles", "resident memory flat: 1.02 of the start",
         growth_of("memory", "rss_bytes", CYCLES), 1.02, "at most"),
     Bar("10,000 requests", "resident memory flat: 1.02 of the start",

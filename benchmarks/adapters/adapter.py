@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 __all__ = ["GREEDY", "Adapter", "Settings", "UnsupportedError"]
@@ -90,6 +91,14 @@ class Adapter:
         with ThreadPoolExecutor(len(prompts)) as pool:
             return list(pool.map(lambda prompt: self.complete(prompt, max_tokens, GREEDY), prompts))
 
+    def keep(self, text: str, folder: str) -> None:
+        """Evaluate a text, and leave what that gave in a folder for a later process."""
+        raise UnsupportedError("keeps nothing on disk")
+
+    def resume(self, text: str, folder: str) -> None:
+        """The first token after a text whose beginning another process kept in the folder."""
+        raise UnsupportedError("keeps nothing on disk")
+
     def open_embedder(self, settings: Settings) -> None:
         """Load the model for vectors instead of answers."""
         raise UnsupportedError("gives no vectors")
@@ -146,6 +155,19 @@ class Adapter:
         self.complete(text, 1, GREEDY)
         seconds = time.perf_counter() - start
         return {"tokens_per_s": tokens / seconds, "first_token_s": seconds}
+
+    def measure_keep(self, text: str, folder: str) -> dict[str, Any]:
+        """Evaluate a text for later processes."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        self.keep(text, folder)
+        return {}
+
+    def measure_resume(self, text: str, folder: str) -> dict[str, Any]:
+        """Seconds to the first token, and to read the largest file of the folder."""
+        start = time.perf_counter()
+        self.resume(text, folder)
+        seconds = time.perf_counter() - start
+        return {"first_token_s": seconds, "read_s": _seconds_to_read(Path(folder))}
 
     def measure_open_embedder(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Load for vectors."""
@@ -274,6 +296,16 @@ class Adapter:
             "prompt_share": alone_s / (end - begin),
             "tokens_beside": len(beside),
         }
+
+
+def _seconds_to_read(folder: Path) -> float:
+    largest = max(folder.rglob("*"), key=lambda path: path.stat().st_size)
+    piece = bytearray(1 << 20)
+    start = time.perf_counter()
+    with largest.open("rb", buffering=0) as file:
+        while file.readinto(piece):
+            pass
+    return time.perf_counter() - start
 
 
 def _gaps(times: Sequence[float]) -> list[float]:

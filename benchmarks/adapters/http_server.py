@@ -54,11 +54,11 @@ class HttpServer(Adapter):
 
     def count(self, text: str) -> int:
         body = {"content": text, "add_special": True}
-        with self._post("/tokenize", body) as reply:
+        with self.post("/tokenize", body) as reply:
             return len(json.load(reply)["tokens"])
 
     def complete(self, prompt: str, max_tokens: int, sampling: Sampling) -> tuple[str, int]:
-        with self._post(
+        with self.post(
             self.completion_path, self.completion(prompt, max_tokens, sampling)
         ) as reply:
             answer = json.load(reply)
@@ -74,7 +74,8 @@ class HttpServer(Adapter):
         parts = self._events("/v1/chat/completions", body | {"stream": True})
         yield from self._conversations.listen(conversation, (delta_of(part) for part in parts))
 
-    def _post(self, path: str, body: dict[str, Any]) -> http.client.HTTPResponse:
+    def post(self, path: str, body: dict[str, Any]) -> http.client.HTTPResponse:
+        """The reply to a request; an error of its own where it is not 200."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port)
         headers = {"Content-Type": "application/json"}
         connection.request("POST", path, json.dumps(body), headers)
@@ -84,7 +85,7 @@ class HttpServer(Adapter):
         return reply
 
     def _events(self, path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        with self._post(path, body) as reply:
+        with self.post(path, body) as reply:
             for line in reply:
                 if line.startswith(b"data: {"):
                     yield json.loads(line.removeprefix(b"data: "))

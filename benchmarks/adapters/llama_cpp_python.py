@@ -44,6 +44,17 @@ class LlamaCppPython(Adapter):
         vectors: list[list[float]] = self._llama.embed(list(texts), normalize=True)
         return vectors
 
+    def keep(self, text: str, folder: str) -> None:
+        self.resume(text, folder)
+
+    def resume(self, text: str, folder: str) -> None:
+        module = importlib.import_module("llama_cpp")
+        self._llama.set_cache(module.LlamaDiskCache(folder))
+        try:
+            self.complete(text, 1, GREEDY)
+        finally:
+            self._llama.set_cache(None)
+
     def close(self) -> None:
         self._llama.close()
 

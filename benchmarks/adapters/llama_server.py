@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.adapters.adapter import Sampling, Settings
+from benchmarks.adapters.adapter import GREEDY, Sampling, Settings
 from benchmarks.adapters.completion_api import completion_request
 from benchmarks.adapters.http_server import HttpServer
 from benchmarks.adapters.serve import serve
@@ -20,6 +20,8 @@ class LlamaServer(HttpServer):
 
     def command(self, settings: Settings, port: int) -> Sequence[str]:
         options = dict(settings.options)
+        folder = options.pop("slots", None)
+        slots = ("--slot-save-path", f"{folder}/") if folder else ()
         self._program = str(options.pop("program"))
         return [
             self._program,
@@ -30,11 +32,26 @@ class LlamaServer(HttpServer):
             *("--parallel", str(settings.n_parallel)),
             *("--ctx-size", str(settings.n_ctx * settings.n_parallel)),
             *("--gpu-layers", "0"),
+            *slots,
             *options.get("arguments", ()),
         ]
 
     def completion(self, prompt: str, max_tokens: int, sampling: Sampling) -> dict[str, Any]:
         return completion_request(prompt, max_tokens, sampling)
+
+    def keep(self, text: str, folder: str) -> None:
+        del folder  # It was started with that.
+        self.complete(text, 1, GREEDY)
+        self._slot("save")
+
+    def resume(self, text: str, folder: str) -> None:
+        del folder
+        self._slot("restore")
+        self.complete(text, 1, GREEDY)
+
+    def _slot(self, action: str) -> None:
+        with self.post(f"/slots/0?action={action}", {"filename": "known.bin"}) as reply:
+            reply.read()
 
     def tokens_in(self, answer: dict[str, Any]) -> int:
         return int(answer["tokens_predicted"])

@@ -43,6 +43,15 @@ class Llmlocal(Adapter):
         vectors: Sequence[Sequence[float]] = self._llm.embed(list(texts), progress=False)
         return vectors
 
+    def keep(self, text: str, folder: str) -> None:
+        del folder  # It was opened with that.
+        self._llm.generate(text, max_tokens=1, **GREEDY)
+        self._llm.close()
+
+    def resume(self, text: str, folder: str) -> None:
+        del folder
+        self._llm.generate(text, max_tokens=1, **GREEDY)
+
     def close(self) -> None:
         self._llm.close()
 

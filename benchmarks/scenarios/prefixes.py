@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+from benchmarks.results import Results
+from benchmarks.samples import Summary, ratio, summarize
 from benchmarks.scenarios.scenario import Context, Metric, Scenario, Task
 from benchmarks.session import Session
 from benchmarks.systems import OURS, Entrant
 from benchmarks.workloads import counting, text
 
-__all__ = ["DISK", "HYBRID", "TREE"]
+__all__ = ["DISK", "HYBRID", "KNOWN_TOKENS", "TREE", "over_reading"]
 
-_KNOWN_TOKENS = (1000, 4000)
+KNOWN_TOKENS = (1000, 4000, 16_000)
+_KEEPERS = (OURS, "llama-cpp-python", "llama-server")
 _TEXTS = 12
 _TREE_PROMPTS = 72
 _TREE_WORDS = 150
@@ -21,36 +26,91 @@ _HYBRID_TOKENS = 2000
 
 
 def _disk(context: Context) -> Sequence[Task]:
-    """A model that is opened anew each time, with and without the folder, and one that stays open."""
-    sizes = _KNOWN_TOKENS[:1] if context.is_quick else _KNOWN_TOKENS
+    """Models that are opened anew each time, and one that stays open."""
+    sizes = KNOWN_TOKENS[:1] if context.is_quick else KNOWN_TOKENS
+    return [task for tokens in sizes for task in _disk_of(context, tokens)]
+
+
+def _disk_of(context: Context, tokens: int) -> list[Task]:
+    known = text(context.words_for(tokens), ("known", tokens))
+    none = {"prefix_cache_path": ""}
     tasks = []
-    for tokens in sizes:
-        known = text(context.words_for(tokens), ("known", tokens))
-        path = {"prefix_cache_path": str(context.folder / f"prefixes-{tokens}")}
-        for label, options, is_reopened in (
-            ("evaluated", {"prefix_cache_path": ""}, True),
-            ("from disk", path, True),
-            ("warm", {"prefix_cache_path": ""}, False),
-        ):
-            settings = context.settings(n_ctx=tokens + 512, options=options)
-            entrant = Entrant(f"{label}, {tokens} tokens", OURS, settings)
-            work = _question(known, settings if is_reopened else None)
-            prepare = _evaluate(known) if label != "evaluated" else None
-            tasks.append(Task(entrant.label, entrant, work, prepare))
-    return tasks
+    for name in context.systems:
+        if name not in _KEEPERS:
+            continue
+        folder = context.folder / f"kept-{tokens}-{name}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        settings = context.settings(
+            n_ctx=tokens + 512, n_parallel=1, options=_keeping(name, folder)
+        )
+        label = _from_disk(tokens, "" if name == OURS else name)
+        entrant = Entrant(label, name, settings)
+        tasks.append(Task(label, entrant, _resume(known, entrant, folder), _keep(known, folder)))
+    settings = context.settings(n_ctx=tokens + 512, options=none)
+    anew = Entrant(f"evaluated, {tokens} tokens", OURS, settings)
+    warm = Entrant(_warm(tokens), OURS, settings)
+    return [
+        *tasks,
+        Task(anew.label, anew, _question(known, anew)),
+        Task(warm.label, warm, _question(known, None), _evaluate(known)),
+    ]
+
+
+def _from_disk(tokens: int, system: str = "") -> str:
+    return f"from disk, {tokens} tokens" + (f", {system}" if system else "")
+
+
+def _warm(tokens: int) -> str:
+    return f"warm, {tokens} tokens"
+
+
+def _keeping(system: str, folder: Path) -> dict[str, Any]:
+    """How a system is told of its folder when it is opened."""
+    return {OURS: {"prefix_cache_path": str(folder)}, "llama-server": {"slots": str(folder)}}.get(
+        system, {}
+    )
+
+
+def _keep(known: str, folder: Path) -> Any:
+    return lambda session: session.ask("keep", text=f"{known} {counting(1)}", folder=str(folder))
+
+
+def _resume(known: str, entrant: Entrant, folder: Path) -> Any:
+    def work(session: Session, turn: int) -> dict[str, Any]:
+        session.ask("close")
+        session.ask("open", settings=entrant.opening())
+        question = f"{known} {counting(10 * turn + 11)}"
+        return session.ask("resume", text=question, folder=str(folder))
+
+    return work
+
+
+def over_reading(tokens: int) -> Callable[[Results], Summary | None]:
+    """The first token from disk as a multiple of a warm process's and the reading together."""
+
+    def figure(results: Results) -> Summary | None:
+        ours = results.values("disk", _from_disk(tokens), "first_token_s")
+        reading = results.values("disk", _from_disk(tokens), "read_s")
+        warm = results.values("disk", _warm(tokens), "first_token_s")
+        if not ours or not reading or not warm:
+            return None
+        return ratio(ours, [each + summarize(reading).median for each in warm])
+
+    return figure
 
 
 def _evaluate(known: str) -> Any:
     return lambda session: session.ask("prefill", text=f"{known} {counting(1)}", tokens=1)
 
 
-def _question(known: str, reopened: dict[str, Any] | None) -> Any:
+def _question(known: str, reopened: Entrant | None) -> Any:
     """Ask another question on the known text, of a model that was opened anew if so wished."""
 
     def work(session: Session, turn: int) -> dict[str, Any]:
         if reopened is not None:
             session.ask("close")
-            session.ask("open", settings=reopened)
+            session.ask("open", settings=reopened.opening())
         return session.ask("prefill", text=f"{known} {counting(10 * turn + 11)}", tokens=1)
 
     return work
@@ -98,9 +158,9 @@ DISK = Scenario(
     "disk",
     "the first token after a text that another process has evaluated: evaluated anew, adopted from "
     "disk, and by a process that has it in memory",
-    (Metric("first_token_s", "s", "lower"),),
+    (Metric("first_token_s", "s", "lower"), Metric("read_s", "s to read the file", "lower")),
     _disk,
-    rounds=(7, 3),
+    rounds=(5, 3),
 )
 TREE = Scenario(
     "tree",

@@ -15,6 +15,7 @@ from benchmarks.bars import (
 )
 from benchmarks.results import Results
 from benchmarks.scenarios import QUICK, SCENARIOS
+from benchmarks.scenarios.prefixes import KNOWN_TOKENS
 
 from .made_up import results, row
 
@@ -107,6 +108,8 @@ def all_rows(run: Results) -> Results:
         *("llmlocal beside a busy process", "a fresh model", "32 held", "numpy"),
         *("llmlocal, taken as a whole", "llmlocal, read piece by piece"),
         *("load and close", "requests"),
+        *("in order", "shuffled"),
+        *(f"{label}, {n} tokens" for n in KNOWN_TOKENS for label in ("from disk", "warm")),
     ]
     for scenario in SCENARIOS.values():
         metrics = {metric.name: [1.0, 1.0] for metric in scenario.metrics}
@@ -130,6 +133,11 @@ def test_a_quick_run_has_what_the_bars_on_speed_need() -> None:
         "4 chats in turn",
         "1,000 load/close cycles",
         "10,000 requests",
+        *(
+            f"first token after {tokens:,} tokens that another process evaluated"
+            for tokens in KNOWN_TOKENS
+        ),
+        "72 prompts over 12 texts, shuffled",
     }
 
 
