@@ -115,6 +115,19 @@ def test_a_url_is_fetched_once(server: Server, home: Path) -> None:
     assert len(server.requests) == 1
 
 
+def test_a_file_that_the_catalog_names_wrongly_is_told_of(hub: Hub) -> None:
+    """Names and sizes of some files could not be verified when the catalog was written."""
+    hub.add("gpustack/bge-m3-GGUF", "bge-m3-f16.gguf", MODEL)
+    told = (
+        r"gpustack/bge-m3-GGUF has no file bge-m3-FP16\.gguf; did you mean bge-m3-f16\.gguf\? \(the"
+        r" catalog's entry for bge-m3 is wrong there; hf:gpustack/bge-m3-GGUF/FILE\.gguf takes"
+    )
+    with pytest.raises(ModelNotFoundError, match=told):
+        models.resolve("bge-m3", progress=False)
+    with pytest.raises(ModelNotFoundError, match="the hub has no repository CompendiumLabs"):
+        models.resolve("bge-small-en-v1.5", progress=False)
+
+
 def test_a_file_of_another_url_is_not_taken_for_it(server: Server) -> None:
     server.files |= {"/a/model.gguf": MODEL, "/b/model.gguf": OTHER}
     models.pull(f"{server.url}/a/model.gguf", progress=False)

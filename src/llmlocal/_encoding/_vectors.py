@@ -137,5 +137,7 @@ def similarity(first: Vectors, second: Vectors) -> Floats:
         one, other = (
             1 - 2 * np.unpackbits(each, axis=-1).astype(np.float32) for each in (one, other)
         )
-    result: Floats = unit(one.astype(np.float32)) @ unit(other.astype(np.float32)).T
+    cosines = unit(one.astype(np.float32)) @ unit(other.astype(np.float32)).T
+    # By rounding a vector is a little more than equal to itself, which is no cosine.
+    result: Floats = np.clip(cosines, -1, 1)
     return result

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from ..._progress import ProgressOption, Stage, reporter
 from ...errors import ModelNotFoundError, ParameterError
-from .._catalog._card import NO_CHECKS, Checks
+from .._catalog._card import NO_CHECKS, Checks, HttpsSource, ModelCard
 from .._catalog._lists import load_cards, suggestions
 from .._disk._digest import is_promised
 from .._disk._files import file_size
-from .._disk._locate import label_of
+from .._disk._locate import card_of, label_of
 from .._disk._store import InstalledModel, Store
 from .._http._client import NotThereError
 from .._http._offline import require_online
-from .._names._reference import HubFile, Reference
+from .._names._reference import HubFile, Reference, parse_reference
 from .._report import Report, cancelling
 from ._fetch import Order, fetch
 from ._hub import missing_message
@@ -78,8 +78,25 @@ def _missing(reference: Reference, answer: str, report: Report) -> str:
     """What the server said, and what was probably meant."""
     if isinstance(reference, HubFile):
         return missing_message(reference, answer, report)
+    card = card_of(reference)
+    file = None if card is None else _on_hub(card)
+    if card is not None and file is not None:
+        return (
+            f"{missing_message(file, answer, report)} (the catalog's entry for {card.name} is"
+            f" wrong there; hf:{file.repository}/FILE.gguf takes another file)"
+        )
     close = suggestions(label_of(reference), load_cards(), ())
     return f"{answer}; did you mean {' or '.join(close)} of the catalog?" if close else answer
+
+
+def _on_hub(card: ModelCard) -> HubFile | None:
+    """The card's file as the hub knows it, if that is where it comes from."""
+    for source in card.sources:
+        if isinstance(source, HttpsSource):
+            file = parse_reference(source.url)
+            if isinstance(file, HubFile):
+                return file
+    return None
 
 
 def _is_there(order: Order, expected: Checks, report: Report) -> bool:
