@@ -7,6 +7,7 @@ callback may cancel the work by returning False; what that raises is the worker'
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -47,7 +48,16 @@ ProgressCallback = Callable[[Progress], bool | None]
 """Receives reports; returning False (not None) cancels the work."""
 
 ProgressOption = ProgressCallback | Literal[False] | None
-"""A callback; False for silence; None for a bar when standard error is a terminal."""
+"""A callback; False for silence; None for a bar on a terminal or in a notebook."""
+
+
+def _is_watched() -> bool:
+    """Whether a person would see a bar: on a terminal, or in a notebook."""
+    return sys.stderr is not None and (sys.stderr.isatty() or _is_notebook())
+
+
+def _is_notebook() -> bool:
+    return "ipykernel" in sys.modules
 
 
 def reporter(progress: ProgressOption, label: str) -> AbstractContextManager[ProgressCallback]:
@@ -58,9 +68,7 @@ def reporter(progress: ProgressOption, label: str) -> AbstractContextManager[Pro
         label: What the bar calls the work, for instance the model's name.
     """
     if progress is None:
-        return (
-            _Bar(label) if sys.stderr is not None and sys.stderr.isatty() else nullcontext(_ignore)
-        )
+        return _Bar(label) if _is_watched() else nullcontext(_ignore)
     if progress is False:
         return nullcontext(_ignore)
     if not callable(progress):
@@ -130,7 +138,9 @@ class _Bar:
         self._bar.update(progress.done - self._bar.n)
 
     def _start(self, progress: Progress) -> tqdm[Any]:
-        from tqdm import tqdm
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Of widgets that are not installed: text does as well.
+            from tqdm.auto import tqdm
 
         is_bytes = progress.stage not in _COUNTED
         return tqdm(
