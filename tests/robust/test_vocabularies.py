@@ -112,6 +112,17 @@ def test_a_byte_vocabulary_that_lacks_bytes_is_refused(write: Write) -> None:
         _core.Tokenizer(load_vocab(write(rwkv_vocab(without=b"h"))))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_token_of_many_bytes(kind: str, write: Write) -> None:
+    """llama.cpp takes the tokens of some vocabularies apart, one call or copy for each byte."""
+    path = write(replace(KINDS[kind], tokens=(*KINDS[kind].tokens, ("a" * 300_000, Kind.NORMAL))))
+    if kind in {"ugm", "rwkv", "plamo2"}:
+        with pytest.raises(ModelLoadError, match="token of 300000 bytes"):
+            load_vocab(path)
+    else:
+        load_vocab(path)
+
+
 def test_a_text_that_the_vocabulary_has_no_token_for(write: Write) -> None:
     vocab = replace(KINDS["ugm"], special={"eos": 1, "unknown": 10**6})
     tokenizer = _core.Tokenizer(load_vocab(write(vocab)))

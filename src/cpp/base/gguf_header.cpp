@@ -1,5 +1,6 @@
 #include "base/gguf_header.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
@@ -117,23 +118,29 @@ std::optional<std::int64_t> read_scalar(Reader& reader, std::uint32_t type) {
   return static_cast<std::int64_t>(value);
 }
 
-void skip_array(Reader& reader) {
+// The bytes of its longest text; 0 for an array of numbers.
+std::uint64_t skip_array(Reader& reader) {
   const auto type = reader.number<std::uint32_t>();
   const std::uint64_t length = reader.bounded(kMostElements, "elements of an array");
   if (type != kText) {
     reader.skip(length * scalar_bytes(type));
-    return;
+    return 0;
   }
+  std::uint64_t longest = 0;
   for (std::uint64_t i = 0; i < length; ++i) {
-    reader.skip(reader.bounded(kLongestText, "bytes of one text"));
+    const std::uint64_t bytes = reader.bounded(kLongestText, "bytes of one text");
+    longest = std::max(longest, bytes);
+    reader.skip(bytes);
   }
+  return longest;
 }
 
 void read_setting(Reader& reader, GgufHeader& header) {
   std::string key = reader.text(kLongestKey);
   const auto type = reader.number<std::uint32_t>();
   if (type == kArray) {
-    skip_array(reader);
+    const std::uint64_t longest = skip_array(reader);
+    if (key == "tokenizer.ggml.tokens") header.longest_token = longest;
   } else if (type == kText) {
     const std::uint64_t size = reader.bounded(kLongestText, "bytes of one text");
     if (size > kLongestKeptText) {

@@ -22,6 +22,7 @@ struct GgufHeader {
   std::vector<std::string> keys;                // Of all settings, in the order of the file.
   std::map<std::string, std::string> texts;     // Settings that are short texts, by their keys.
   std::map<std::string, std::int64_t> numbers;  // Settings that are whole numbers, or 0 or 1.
+  std::uint64_t longest_token = 0;              // Bytes of the vocabulary's longest.
   std::vector<GgufTensor> tensors;
 };
 

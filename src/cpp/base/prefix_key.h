@@ -39,11 +39,11 @@ struct PrefixView {
   AdapterSet adapters = kNoAdapters;
 
   PrefixView() = default;
-  PrefixView(std::span<const Token> cells,  // NOLINT(google-explicit-constructor)
+  PrefixView(std::span<const Token> cells,  // NOLINT(misc-explicit-constructor)
              std::span<const Piece> others = {},
              AdapterSet set = kNoAdapters)
       : tokens(cells), pieces(others), adapters(set) {}
-  PrefixView(const Tokens& cells)  // NOLINT(google-explicit-constructor)
+  PrefixView(const Tokens& cells)  // NOLINT(misc-explicit-constructor)
       : tokens(cells) {}
 
   std::size_t size() const { return tokens.size(); }
@@ -59,7 +59,7 @@ struct PrefixKey {
   AdapterSet adapters = kNoAdapters;
 
   PrefixKey() = default;
-  PrefixKey(Tokens cells,  // NOLINT(google-explicit-constructor)
+  PrefixKey(Tokens cells,  // NOLINT(misc-explicit-constructor)
             std::vector<Piece> others = {},
             AdapterSet set = kNoAdapters)
       : tokens(std::move(cells)), pieces(std::move(others)), adapters(set) {}
@@ -67,7 +67,7 @@ struct PrefixKey {
       : tokens(view.tokens.begin(), view.tokens.end()),
         pieces(view.pieces.begin(), view.pieces.end()),
         adapters(view.adapters) {}
-  operator PrefixView() const {  // NOLINT(google-explicit-constructor)
+  operator PrefixView() const {  // NOLINT(misc-explicit-constructor)
     return {tokens, pieces, adapters};
   }
 

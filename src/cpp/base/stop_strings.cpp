@@ -113,8 +113,8 @@ StopStrings::StopStrings(std::vector<std::string> strings) {
 }
 
 const std::vector<std::string>& StopStrings::strings() const {
-  static const std::vector<std::string> kNone;
-  return automaton_ ? automaton_->strings : kNone;
+  static const std::vector<std::string> none;
+  return automaton_ ? automaton_->strings : none;
 }
 
 StopStrings::State StopStrings::next(State state, char byte) const {

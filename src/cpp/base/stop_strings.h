@@ -20,7 +20,7 @@ class StopStrings {
 
   StopStrings() = default;
   // Empty strings never match.  Throws ParameterError for more than kMostBytes together.
-  StopStrings(std::vector<std::string> strings);  // NOLINT(google-explicit-constructor)
+  StopStrings(std::vector<std::string> strings);  // NOLINT(misc-explicit-constructor)
   StopStrings(std::initializer_list<std::string> strings)
       : StopStrings(std::vector<std::string>(strings)) {}
 

@@ -82,6 +82,20 @@ void require_model(const GgufHeader& header, bool vocab_only) {
   }
 }
 
+// llama.cpp keeps the tokens of two kinds of vocabularies in a tree of bytes, which it makes and
+// frees by recursion, and of a third one all ends of each token: long ones take all of the stack,
+// or of memory.
+void require_short_tokens(const GgufHeader& header) {
+  constexpr std::uint64_t kLongest = 2'000;
+  const std::string kind = text_of(header, "tokenizer.ggml.model");
+  const bool takes_them_apart = kind == "t5" || kind == "rwkv" || kind == "plamo2";
+  if (takes_them_apart && header.longest_token > kLongest) {
+    throw ModelLoadError("its vocabulary (" + kind + ") has a token of " +
+                         std::to_string(header.longest_token) + " bytes; at most " +
+                         std::to_string(kLongest) + " can be");
+  }
+}
+
 // Types that ggml can store but has no product for.
 bool is_multiplied(std::uint32_t type) {
   switch (static_cast<ggml_type>(type)) {
@@ -168,7 +182,10 @@ std::vector<std::string> other_parts(const std::string& path, const GgufHeader& 
 GgufHeader header_of(const std::string& path, const FileCheck& check, bool is_first) {
   try {
     GgufHeader header = read_gguf_header(as_path(path));
-    if (is_first) require_model(header, check.vocab_only);
+    if (is_first) {
+      require_model(header, check.vocab_only);
+      require_short_tokens(header);
+    }
     if (!check.vocab_only) require_usable_types(header, check.on_cpu);
     return header;
   } catch (const ModelLoadError& error) {

@@ -56,8 +56,9 @@ void require_norms(const std::string& path, const std::map<std::string, std::str
     const double value = std::strtod(text.c_str(), nullptr);
     // The text has six places: of what is less than nothing by less, its sign is left.
     if (value >= 0 && value <= 1 && !text.starts_with('-')) continue;
-    throw ModelLoadError("can't load " + path + ": the setting " + key + " is " + text +
-                         ", where a number from 0 to 1 is needed");
+    std::string told = "can't load " + path + ": the setting ";
+    told.append(key).append(" is ").append(text).append(", where a number from 0 to 1 is needed");
+    throw ModelLoadError(told);
   }
 }
 
