@@ -120,7 +120,7 @@ def test_makers_by_the_words_that_drivers_use(vendor: str, description: str) -> 
         ([], MIXED, r"must be a name or a list of names, got \[\]"),
         (None, MIXED, "must be a name or a list of names, got None"),
         (3, MIXED, "must be a name or a list of names, got 3"),
-        ([0], MIXED, "must be a name or a list of names, got 0"),
+        ([0], MIXED, r"must be a name or a list of names, got \[0\]"),
     ],
 )
 def test_what_there_is_not(wanted: Any, machine: list[Device], message: str) -> None:

@@ -35,12 +35,14 @@ def _tool(
     return {"type": "function", "function": function}
 
 
-_TEXT = {"type": "string"}
+# Bounded: a small model at a high temperature may write without end.
+_TEXT = {"type": "string", "maxLength": 200}
+_TEXT_OR_NONE = {"type": ["string", "null"], "maxLength": 200}
 _DATE = {"type": "string", "pattern": "^2[0-9]{3}-(0[1-9]|1[0-2])-[0-3][0-9]$"}
 _COUNT = {"type": "integer", "minimum": 1, "maximum": 99}
 _PLACE = {
     "type": "object",
-    "properties": {"city": _TEXT, "country": {"type": ["string", "null"]}},
+    "properties": {"city": _TEXT, "country": _TEXT_OR_NONE},
     "required": ["city"],
     "additionalProperties": False,
 }
@@ -61,7 +63,7 @@ TOOLS = [
     _tool("lights", "Switch lights.", ["on"], on={"type": "boolean"}, room={"enum": ["kitchen", "hall", "bath"]}),
     _tool("remember", "Keep facts.", ["facts"], facts={"type": "object", "properties": {"who": _TEXT, "what": _TEXT}, "required": ["who", "what"], "additionalProperties": False}),
     _tool("route", "Find a way.", ["start", "end"], start=_PLACE, end=_PLACE),
-    _tool("pay", "Pay somebody.", ["to", "amount"], to=_TEXT, amount={"type": "number", "minimum": 0, "maximum": 1000}, note={"type": ["string", "null"]}),
+    _tool("pay", "Pay somebody.", ["to", "amount"], to=_TEXT, amount={"type": "number", "minimum": 0, "maximum": 1000}, note=_TEXT_OR_NONE),
     _tool("roll_dice", "Roll dice.", ["sides"], sides={"enum": [4, 6, 8, 20]}, times=_COUNT),
     _tool("open_app", "Open a program.", ["name"], name=_TEXT),
     _tool("todo", "Change the list.", ["action", "item"], action={"enum": ["add", "remove"]}, item=_TEXT),
