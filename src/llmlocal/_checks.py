@@ -87,7 +87,7 @@ def listed(name: str, value: object) -> list[Any]:
             return list(value)
         except TypeError:  # numpy's arrays of no dimension say that they can.
             pass
-    raise ParameterError(f"{name} must be several, got {quote(value)}")
+    raise ParameterError(f"{name} must be a list, got {quote(value)}")
 
 
 def check_path(name: str, value: object) -> None:

@@ -323,7 +323,7 @@ def _checked(texts: object) -> Iterable[object]:
         or not isinstance(texts, Iterable)
         or getattr(texts, "ndim", 1) == 0
     ):
-        raise ParameterError(f"texts must be several, got {quote(texts)}")
+        raise ParameterError(f"texts must be a list, got {quote(texts)}")
     return texts
 
 

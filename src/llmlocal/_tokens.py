@@ -84,7 +84,7 @@ def check_several_prompts(prompts: object) -> None:
     """Raise a ParameterError for a text, and for what can't be iterated over."""
     is_one = isinstance(prompts, (str, bytes, bytearray)) or getattr(prompts, "ndim", 1) == 0
     if is_one or not isinstance(prompts, Iterable):
-        raise ParameterError(f"prompts must be several, got {quote(prompts)}")
+        raise ParameterError(f"prompts must be a list, got {quote(prompts)}")
 
 
 def is_token_ids(prompt: Prompts) -> bool:

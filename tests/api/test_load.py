@@ -25,7 +25,8 @@ from ..conftest import OpenTiny, TinyPath
         ({"kv_type": None}, "kv_type must be a str, got None"),
         ({"flash_attention": "yes"}, "flash_attention must be a bool, got 'yes'"),
         ({"use_mmap": "no"}, "use_mmap must be a bool, got 'no'"),
-        ({"tensor_split": "3,1"}, "tensor_split must be shares >= 0, not all 0; got '3,1'"),
+        ({"tensor_split": "3,1"}, "tensor_split must be a list, got '3,1'"),
+        ({"tensor_split": [0, 0]}, r"tensor_split must be shares >= 0, not all 0; got \[0, 0\]"),
         ({"progress": 5}, "progress must be a function, False or None; got 5"),
     ],
 )

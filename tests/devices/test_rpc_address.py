@@ -29,7 +29,7 @@ def test_what_is_no_address(text: str) -> None:
 
 
 def test_one_address_is_not_a_list() -> None:
-    with pytest.raises(ParameterError, match="must be several"):
+    with pytest.raises(ParameterError, match="must be a list"):
         parse_servers("10.0.0.5:50052")
 
 

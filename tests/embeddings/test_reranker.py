@@ -79,7 +79,7 @@ def test_refusals(open_reranker: OpenReranker) -> None:
         reranker.classify("bread")
     with pytest.raises(ParameterError, match="top_n"):
         reranker.rerank("a", ["b"], top_n=0)
-    with pytest.raises(ParameterError, match="texts must be several"):
+    with pytest.raises(ParameterError, match="texts must be a list"):
         reranker.rerank("a", "b")
     with pytest.raises(ParameterError, match="text"):
         reranker.rerank("a", ["b", 5])  # type: ignore[list-item]

@@ -71,7 +71,7 @@ def test_only_its_user_can_read_it_and_a_failed_save_changes_nothing(
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     before = file.read_bytes()
     session.variables["x"] = object()
-    with pytest.raises(TypeError):
+    with pytest.raises(ParameterError, match="what JSON does not"):
         session.save(file)
     assert file.read_bytes() == before
     assert list(file.parent.iterdir()) == [file]
