@@ -157,7 +157,7 @@ def test_a_prefix_is_still_reused(open_tiny: OpenTiny) -> None:
         ({"regex": "("}, ConstraintError, "regex: .*unclosed group"),
         ({"regex": "a(?=b)"}, ConstraintError, "look-around"),
         ({"choices": []}, ParameterError, "one text at least"),
-        ({"choices": "yes"}, ParameterError, "several texts"),
+        ({"choices": "yes"}, ParameterError, "must be a list"),
         ({"choices": [""]}, ParameterError, "not empty"),
         ({"grammar": "start: ("}, ConstraintError, "grammar: "),
         ({"grammar": "root ::= x"}, ConstraintError, "no rule named x"),
