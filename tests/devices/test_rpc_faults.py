@@ -160,7 +160,8 @@ def test_a_server_that_is_lost_while_a_model_is_loaded(
     def kill(_: object) -> None:
         server.kill()
 
-    with pytest.raises(DeviceError, match=f"{server.address} was lost"):
+    # The load notices, or the engine that is made next, when the server takes a while to die.
+    with pytest.raises((DeviceError, EngineError), match=f"{server.address} was lost"):
         open_tiny(device="rpc:0", rpc_servers=[server.address], progress=kill)
 
 
