@@ -1,8 +1,8 @@
 // What a prompt computes: rows of weights are unpacked to a panel, which all columns then pass.
 //
-// A panel has kPanelRows rows side by side, a lane for
-// each: four codes of a row are one lane's 32 bits.  So one instruction multiplies four codes of
-// each row with four of a column, which are the same for all lanes.
+// A panel has kPanelRows rows side by side, a lane for each: four codes of a row are one lane's 32
+// bits.  So one instruction multiplies four codes of each row with four of a column, which are the
+// same for all lanes.
 #pragma once
 
 #include <algorithm>
@@ -148,10 +148,10 @@ LLMLOCAL_NOINLINE void fill_panel(const char* rows,
           const auto& at = reinterpret_cast<const Block*>(eight + static_cast<std::size_t>(i) *
                                                                       row_bytes)[block];
           codes[i] = Weights::codes(at, within);
-          if constexpr (Weights::kParts == 1) scales = Weights::scales(at, 0);
+          if constexpr (Weights::kParts == 1) scales = Weights::scales(at);
         }
         if constexpr (Weights::kParts == 1) {
-          out->scale[0][lane + i] = scales.scale[0];
+          out->scale[0][lane + i] = scales.scale;
           if constexpr (Weights::kHasMin) out->min[lane + i] = scales.min;
         }
       }

@@ -2,10 +2,9 @@
 //
 //   weight = scale * (code - kZero)     or     scale * code + min
 //
-// A scale is for kSpan = 32 weights or 16.  kMostSummed: that many products with codes of
-// activations
-// (-127..127), two at a time, add up in 16 bits.  To add a type: its struct here, its line in
-// products.cpp.  Nothing reads beyond the block.
+// A scale is for kSpan = 32 weights or 16; those of K-quants are unpacked by scales.h. kMostSummed:
+// that many products with codes of activations (-127..127), two at a time, add up in 16 bits.  To
+// add a type: its struct here, its line in products.cpp.  Nothing reads beyond the block.
 #pragma once
 
 #include <cstdint>
@@ -49,8 +48,7 @@ inline __m256i sixteens(const std::uint8_t* from) {
 }
 
 struct Scales {
-  float scale[2];  // of the first 16 and the others, or one for all
-  float min;
+  float scale, min;
 };
 
 struct Q4_0 {
@@ -59,7 +57,7 @@ struct Q4_0 {
   static constexpr int kParts = 1, kSpan = 32, kZero = 8, kMostSummed = 8;
   static constexpr bool kHasMin = false;
   static __m256i codes(const Block& block, int) { return nibbles(block.qs); }
-  static Scales scales(const Block& block, int) { return {{to_float(block.d), 0}, 0}; }
+  static Scales scales(const Block& block) { return {to_float(block.d), 0}; }
 };
 
 struct Q4_1 {
@@ -68,9 +66,7 @@ struct Q4_1 {
   static constexpr int kParts = 1, kSpan = 32, kZero = 0, kMostSummed = 8;
   static constexpr bool kHasMin = true;
   static __m256i codes(const Block& block, int) { return nibbles(block.qs); }
-  static Scales scales(const Block& block, int) {
-    return {{to_float(block.d), 0}, to_float(block.m)};
-  }
+  static Scales scales(const Block& block) { return {to_float(block.d), to_float(block.m)}; }
 };
 
 struct Q5_0 {
@@ -81,7 +77,7 @@ struct Q5_0 {
   static __m256i codes(const Block& block, int) {
     return _mm256_or_si256(nibbles(block.qs), sixteens(block.qh));
   }
-  static Scales scales(const Block& block, int) { return {{to_float(block.d), 0}, 0}; }
+  static Scales scales(const Block& block) { return {to_float(block.d), 0}; }
 };
 
 struct Q5_1 {
@@ -92,9 +88,7 @@ struct Q5_1 {
   static __m256i codes(const Block& block, int) {
     return _mm256_or_si256(nibbles(block.qs), sixteens(block.qh));
   }
-  static Scales scales(const Block& block, int) {
-    return {{to_float(block.d), 0}, to_float(block.m)};
-  }
+  static Scales scales(const Block& block) { return {to_float(block.d), to_float(block.m)}; }
 };
 
 // Codes of eight bits do not fit twice into 16: without VNNI they stay signed, and each product is
@@ -109,7 +103,7 @@ struct Q8_0 {
     const __m256i codes = load_32(block.qs);
     return kSigned ? codes : _mm256_xor_si256(codes, _mm256_set1_epi8(static_cast<char>(0x80)));
   }
-  static Scales scales(const Block& block, int) { return {{to_float(block.d), 0}, 0}; }
+  static Scales scales(const Block& block) { return {to_float(block.d), 0}; }
 };
 
 // The scales and the mins of eight parts, six bits each in twelve bytes; a byte each.
@@ -126,13 +120,6 @@ inline SixBits six_bits(const std::uint8_t* packed) {
           eight(word[1] & 0x3f3f3f3f, (word[2] >> 4 & 0x0f0f0f0f) | (word[1] >> 2 & 0x30303030))};
 }
 
-template <class Block>
-Scales scale_and_min(const Block& block, int part) {
-  const SixBits bytes = six_bits(block.scales);
-  return {{to_float(block.d) * static_cast<float>(bytes.scales >> 8 * part & 63), 0},
-          -to_float(block.dmin) * static_cast<float>(bytes.mins >> 8 * part & 63)};
-}
-
 struct Q4_K {
   using Block = block_q4_K;
   static constexpr ggml_type kType = GGML_TYPE_Q4_K;
@@ -141,7 +128,6 @@ struct Q4_K {
   static __m256i codes(const Block& block, int part) {
     return bits_of(load_32(block.qs + part / 2 * 32), part % 2 * 4, 15);
   }
-  static Scales scales(const Block& block, int part) { return scale_and_min(block, part); }
 };
 
 struct Q5_K {
@@ -154,7 +140,6 @@ struct Q5_K {
     const __m256i high = bits_of(load_32(block.qh), part, 1);
     return _mm256_or_si256(low, _mm256_slli_epi16(high, 4));
   }
-  static Scales scales(const Block& block, int part) { return scale_and_min(block, part); }
 };
 
 struct Q6_K {
@@ -170,10 +155,6 @@ struct Q6_K {
     return _mm256_or_si256(low, _mm256_slli_epi16(high, 4));
   }
   static __m128i sixteen_scales(const Block& block) { return load_16(block.scales); }
-  static Scales scales(const Block& block, int part) {
-    const float scale = to_float(block.d);
-    return {{scale * block.scales[2 * part], scale * block.scales[2 * part + 1]}, 0};
-  }
 };
 
 struct Q3_K {
@@ -196,12 +177,6 @@ struct Q3_K {
     const __m128i high_bits = _mm_and_si128(
         _mm_srlv_epi32(_mm_set1_epi32(high), _mm_setr_epi32(0, 2, 4, 6)), _mm_set1_epi8(3));
     return _mm_sub_epi8(_mm_or_si128(low_bits, _mm_slli_epi16(high_bits, 4)), _mm_set1_epi8(32));
-  }
-  static Scales scales(const Block& block, int part) {
-    alignas(16) std::int8_t all[16];
-    _mm_store_si128(reinterpret_cast<__m128i*>(all), sixteen_scales(block));
-    const float scale = to_float(block.d);
-    return {{scale * all[2 * part], scale * all[2 * part + 1]}, 0};
   }
 };
 
