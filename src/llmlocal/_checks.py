@@ -22,7 +22,7 @@ __all__ = [
 
 
 _LONGEST_NAME = 255  # Of a file: what file systems take.
-_LONGEST_S = 1e9  # Some thirty years: what clocks can count with.
+LONGEST_S = 1e9  # Some thirty years: what clocks can count with.
 
 
 def check_whole(
@@ -57,7 +57,7 @@ def check_seconds(name: str, value: object, *, may_be_zero: bool = False) -> Non
         return
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     seconds = cast("float", value) if is_number else -1.0
-    if 0 < seconds <= _LONGEST_S or (may_be_zero and seconds == 0):
+    if 0 < seconds <= LONGEST_S or (may_be_zero and seconds == 0):
         return
     least = ">= 0" if may_be_zero else "> 0"
     raise ParameterError(f"{name} must be {least} seconds, got {quote(value)}")

@@ -100,6 +100,12 @@ def test_loading_and_unloading(client: ollama.Client, server: Served) -> None:
     [running] = client.ps().models
     assert running.model == "tiny-llama"
     assert running.size
+    for ever in (-1, 1e15, 10**400):
+        body = {"model": "tiny-llama", "keep_alive": ever}
+        assert server.post("/api/generate", body).status_code == 200
+        [running] = client.ps().models
+        assert running.expires_at
+        assert running.expires_at.timestamp() > time.time() + 1e9
     assert client.generate("tiny-llama", keep_alive=0).done_reason == "unload"
     assert client.ps().models == []
     assert server.get("/api/version").json()["version"]

@@ -130,6 +130,29 @@ def test_an_idle_model_is_unloaded_and_comes_back() -> None:
         assert until > time.monotonic() + 900
 
 
+@pytest.mark.parametrize("ever", [1e15, 10**400, float("inf")])
+def test_a_time_that_no_clock_counts_is_for_ever(ever: float) -> None:
+    """A wait of so long is an error, which would end the thread that unloads the others."""
+    long, short = Opener(), Opener()
+    with ModelPool([long.entry("long"), short.entry("short")], keep_alive=0.2) as pool:
+        with pool.use("long", keep_alive=ever):
+            pass
+        assert pool.status()[0].idle_until is None
+        with pool.use("short"):
+            pass
+        wait_until(lambda: short.opened[0].is_closed)
+        assert not long.opened[0].is_closed
+
+
+@pytest.mark.parametrize("wrong", [-1, float("nan"), "5m", True, [1]])
+def test_a_time_that_is_none(wrong: Any) -> None:
+    opener = Opener()
+    with ModelPool([opener.entry("m")]) as pool:
+        with pytest.raises(ParameterError, match="keep_alive"), pool.use("m", keep_alive=wrong):
+            pass
+        assert pool.status()[0].users == 0
+
+
 def test_the_least_recently_used_makes_room() -> None:
     a, b, c = Opener(), Opener(), Opener()
     with ModelPool([a.entry("a"), b.entry("b"), c.entry("c")], max_memory=250) as pool:

@@ -19,9 +19,9 @@ from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Any
 
-from llmlocal._checks import check_seconds, listed, mapped
+from llmlocal._checks import listed, mapped
 from llmlocal._pool._entry import Kind, Model
-from llmlocal._pool._slot import PooledModel, Slot, bytes_of, slot_of, status_of
+from llmlocal._pool._slot import PooledModel, Slot, bytes_of, idle_seconds, slot_of, status_of
 from llmlocal._progress import Progress, ProgressCallback
 from llmlocal._quote import quote
 from llmlocal._tokens import check_text
@@ -77,8 +77,7 @@ class ModelPool:
         max_memory: int | None = None,
         **load_options: Any,
     ) -> None:
-        check_seconds("keep_alive", keep_alive, may_be_zero=True)
-        self._keep_alive = math.inf if keep_alive is None else keep_alive
+        self._keep_alive = math.inf if keep_alive is None else idle_seconds(keep_alive)
         self._max_memory = max_memory
         self._slots: dict[str, Slot] = {}
         shared = {name: load_options[name] for name in _SHARED if name in load_options}
@@ -120,9 +119,11 @@ class ModelPool:
 
         Args:
             name: Its name, or an alias.
-            keep_alive: From now on, seconds after which it is unloaded when idle; None = as before.
+            keep_alive: From now on, seconds after which it is unloaded when idle, >= 0; more than
+                thirty years are for ever. None = as before.
 
         Raises:
+            ParameterError: ``keep_alive`` is no such time.
             ModelNotFoundError: The pool has no such model; says which it has.
             OutOfMemoryError: There is no memory for it beside those that are in use.
             LLMLocalError: It could not be loaded; the next call tries again.
@@ -146,6 +147,7 @@ class ModelPool:
 
     def _borrow(self, name: str, keep_alive: float | None) -> tuple[Slot, Future[Model]]:
         slot = self._find(name)
+        stays = None if keep_alive is None else idle_seconds(keep_alive)
         with self._changed:
             if self._is_closed:
                 raise EngineClosedError("the pool of models was closed")
@@ -159,8 +161,8 @@ class ModelPool:
                 thread.start()
                 slot.future = future
             slot.users += 1
-            if keep_alive is not None:
-                slot.keep_alive = keep_alive
+            if stays is not None:
+                slot.keep_alive = stays
             return slot, slot.future
 
     def _give_back(self, slot: Slot) -> None:

@@ -9,11 +9,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
+from llmlocal._checks import LONGEST_S
 from llmlocal._pool._entry import Kind, Model, PoolEntry, entry_of, name_of_model
 from llmlocal._quote import quote
 from llmlocal.errors import EngineClosedError, ParameterError
 
-__all__ = ["PooledModel", "Slot", "bytes_of", "slot_of", "status_of"]
+__all__ = ["PooledModel", "Slot", "bytes_of", "idle_seconds", "slot_of", "status_of"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,20 @@ class Slot:
     @property
     def idle_until(self) -> float:
         return self.last_used + self.keep_alive if self.is_idle else math.inf
+
+
+def idle_seconds(keep_alive: object) -> float:
+    """How long an idle model stays; ``math.inf`` for what clocks can't count.
+
+    Raises:
+        ParameterError: It is no number, or less than 0.
+    """
+    if isinstance(keep_alive, (int, float)) and not isinstance(keep_alive, bool):
+        if keep_alive > LONGEST_S:
+            return math.inf
+        if keep_alive >= 0:
+            return float(keep_alive)
+    raise ParameterError(f"keep_alive must be >= 0 seconds, or None; got {quote(keep_alive)}")
 
 
 def slot_of(

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["ps", "pull", "show", "tags", "version"]
 
 _SECONDS_BETWEEN_REPORTS = 0.2
+_A_CENTURY_S = 100 * 365 * 86400.0
 _FILL_IN = ("tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.prefix_token_id")
 
 
@@ -55,7 +56,8 @@ async def ps(request: Request) -> Response:
     for each in service.pool.status():
         if each.state == "unloaded":
             continue
-        left = 0.0 if each.idle_until is None else each.idle_until - now
+        # A model that stays for ever: clients show a time that has come as "stopping".
+        left = _A_CENTURY_S if each.idle_until is None else each.idle_until - now
         listed = _listed(each.name, await asyncio.to_thread(_info, service, each.name))
         models.append(
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Mapping
@@ -144,12 +145,12 @@ def keep_alive(fields: Fields) -> float | None:
     if value is None:
         return None
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value) if value >= 0 else float("inf")
+        return value if value >= 0 else math.inf
     if isinstance(value, str):
         parts = re.findall(r"(-?\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)?", value[:40])
         if parts and "".join(number + unit for number, unit in parts) == value:
             total = sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
-            return total if total >= 0 else float("inf")
+            return total if total >= 0 else math.inf
     raise fields.error("keep_alive", f"must be seconds, or a time such as '5m'; got {value!r:.60}")
 
 
