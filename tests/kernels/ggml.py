@@ -66,7 +66,7 @@ class Ggml:
         self._base = ctypes.CDLL(str(next(_LIB.glob("*ggml-base-llmlocal.*"))), ctypes.RTLD_GLOBAL)
         self._cpu = ctypes.CDLL(str(path))
         for library, names in (
-            (self._base, "init new_tensor_4d mul_mat flash_attn_ext new_graph view_4d"),
+            (self._base, "init new_tensor_4d mul_mat flash_attn_ext new_graph view_4d permute"),
             (self._base, "backend_buft_name"),
             (self._cpu, "backend_cpu_init backend_cpu_reg"),
         ):
@@ -131,11 +131,17 @@ class Ggml:
         scale: float = 1.0,
         max_bias: float = 0.0,
         softcap: float = 0.0,
+        as_cached: bool = False,
         **how: Any,
     ) -> Array:
-        """Fused attention; the result is (streams, rows, heads, size of a value)."""
+        """Fused attention; the result is (streams, rows, heads, size of a value).
+
+        With ``as_cached``, keys and values lie as in a KV cache: those of all heads side by side.
+        """
         with self._context() as context:
             tensors = [context.tensor(each) if each else None for each in (q, k, v, mask)]
+            if as_cached:
+                tensors[1:3] = [context.heads_side_by_side(each) for each in (k, v)]
             floats = [ctypes.c_float(each) for each in (scale, max_bias, softcap)]
             result = ctypes.c_void_p(
                 self._base.ggml_flash_attn_ext(context.pointer, *tensors, *floats)
@@ -168,6 +174,14 @@ class _Context:
         assert self._base.ggml_nbytes(tensor) == len(operand.data)
         self._place(tensor, operand.data)
         return tensor
+
+    def heads_side_by_side(self, operand: Operand) -> ctypes.c_void_p:
+        size, rows, heads, streams = operand.shape
+        raw = np.frombuffer(operand.data, np.uint8).reshape(streams, heads, rows, -1)
+        moved = Operand(operand.type, (size, heads, rows, streams), raw.swapaxes(1, 2).tobytes())
+        return ctypes.c_void_p(
+            self._base.ggml_permute(self.pointer, self.tensor(moved), 0, 2, 1, 3)
+        )
 
     def compute(
         self,

@@ -44,6 +44,8 @@ SHAPES = [
     Shape(keys=3000, rows=2),
     Shape(keys=70, rows=8, masked="none"),
     Shape(heads=8, key_heads=8, key_size=128, value_size=128, keys=515),
+    Shape(heads=12, key_heads=6, key_size=96, value_size=96, keys=700),
+    Shape(heads=8, key_heads=8, key_size=128, value_size=128, keys=515, kind=Kind.F32),
     Shape(heads=28, key_heads=4, key_size=128, value_size=128, keys=300, rows=3),
     Shape(heads=32, key_heads=1, rows=5, keys=130),
     Shape(heads=4, key_heads=2, key_size=40, value_size=72, keys=200, rows=2),
@@ -153,9 +155,11 @@ def error(result: Array, truth: Array) -> float:
     return float(((result - truth) ** 2).sum() / (truth**2).sum())
 
 
+@pytest.mark.parametrize("as_cached", [False, True])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_attention_of_any_shape(ggml: Ggml, shape: Shape) -> None:
+def test_attention_of_any_shape(ggml: Ggml, shape: Shape, as_cached: bool) -> None:
     made = case(ggml, shape)
+    made.options["as_cached"] = as_cached
     ours = ggml.attention(*made.operands, **made.options)
     stock = ggml.attention(*made.operands, **made.options, reference=True)
     assert error(ours, made.truth) < 1e-11

@@ -13,6 +13,8 @@ namespace llmlocal::kernels {
 namespace {
 
 constexpr std::int64_t kItems = 128;  // that the work is cut into, where the keys suffice
+// Of the keys and values of a tile that are read together: they stay in any CPU's L2 cache.
+constexpr std::int64_t kTogetherBytes = 128 * 1024;
 
 constexpr std::size_t aligned(std::size_t bytes) {
   return (bytes + 63) / 64 * 64;
@@ -31,7 +33,8 @@ T* at(const ggml_tensor* tensor, std::int64_t i1, std::int64_t i2 = 0, std::int6
 
 // The operands, and how the work is cut up: by shapes alone, so that results do not depend on the
 // number of threads.  The queries of all rows and heads that share a head of keys are one list, cut
-// into blocks; the keys are cut into spans where there are few blocks.
+// into blocks; the keys are cut into spans where there are few blocks.  Where one block is all,
+// heads of keys that are side by side in memory are read together.
 struct Work {
   explicit Work(const ggml_tensor* op)
       : q(op->src[0]),
@@ -50,7 +53,8 @@ struct Work {
         queries(sharing * rows),
         blocks(over(queries, kQueries)),
         units(streams * key_heads * blocks),
-        spans(std::clamp<std::int64_t>(kItems / units, 1, over(keys, kTileKeys))),
+        together(heads_together()),
+        spans(std::clamp<std::int64_t>(kItems * together / units, 1, over(keys, kTileKeys))),
         span(over(over(keys, kTileKeys), spans) * kTileKeys) {
     const auto* values = reinterpret_cast<const float*>(op->op_params);
     scale = values[0];
@@ -59,15 +63,28 @@ struct Work {
     if (softcap != 0) scale /= softcap;
   }
 
+  std::int64_t heads_together() const {
+    if (blocks > 1 || k->nb[2] > k->nb[1] || v->nb[2] > v->nb[1]) return 1;
+    const auto head_bytes = static_cast<std::int64_t>(kTileKeys * (k->nb[2] + v->nb[2]));
+    std::int64_t together = key_heads;
+    while (together > 1 && (key_heads % together != 0 || together * head_bytes > kTogetherBytes)) {
+      --together;
+    }
+    return together;
+  }
+
+  std::int64_t block_queries() const { return std::min(queries, kQueries); }
   // Of one query: its largest score, the sum of its weights, and the weighted values.
   std::int64_t partial_floats() const { return 2 + value_size; }
   std::size_t partials_bytes() const {
-    const std::int64_t each = std::min(queries, kQueries) * partial_floats();
+    const std::int64_t each = block_queries() * partial_floats();
     return spans == 1 ? 0 : aligned(static_cast<std::size_t>(units * spans * each) * sizeof(float));
   }
+  // Of one block: its queries, and what is known of each so far.
+  std::int64_t state_floats() const { return block_queries() * (key_size + value_size + 2); }
   std::size_t scratch_bytes() const {
     const std::int64_t floats =
-        kQueries * (key_size + kTileKeys + value_size + 2) + kTileKeys * (key_size + value_size);
+        together * state_floats() + kQueries * kTileKeys + kTileKeys * (key_size + value_size);
     return aligned(static_cast<std::size_t>(floats) * sizeof(float));
   }
   std::size_t bytes(int threads) const {
@@ -85,42 +102,37 @@ struct Work {
 
   const ggml_tensor *q, *k, *v, *mask, *sinks;
   std::int64_t key_size, value_size, rows, heads, streams, keys, key_heads;
-  std::int64_t sharing, queries, blocks, units, spans, span;
+  std::int64_t sharing, queries, blocks, units, together, spans, span;
   float scale, max_bias, softcap;
 };
 
-// One thread's memory for one item.
+// One thread's memory for one of the blocks that it computes together.
 struct Scratch {
-  Scratch(const Work& work, float* memory)
-      : queries(memory),
-        scores(queries + kQueries * work.key_size),
-        sums(scores + kQueries * kTileKeys),
-        largest(sums + kQueries * work.value_size),
-        weights(largest + kQueries),
-        keys(weights + kQueries),
-        values(keys + kTileKeys * work.key_size) {}
+  Scratch(const Work& work, float* memory, std::int64_t which)
+      : scores(memory),
+        keys(scores + kQueries * kTileKeys),
+        values(keys + kTileKeys * work.key_size),
+        queries(values + kTileKeys * work.value_size + which * work.state_floats()),
+        sums(queries + work.block_queries() * work.key_size),
+        largest(sums + work.block_queries() * work.value_size),
+        weights(largest + work.block_queries()) {}
 
-  float *queries, *scores, *sums, *largest, *weights, *keys, *values;
+  float *scores, *keys, *values;  // of the tile that is being computed
+  float *queries, *sums, *largest, *weights;
 };
 
 class Block {
  public:
-  Block(const Work& work, std::int64_t unit, const Scratch& scratch)
+  // `memory` is the thread's.
+  Block(const Work& work, std::int64_t unit, float* memory)
       : work_(work),
-        scratch_(scratch),
+        scratch_(work, memory, unit % work.together),
         first_(unit % work.blocks * kQueries),
         count_(std::min(kQueries, work.queries - first_)),
         key_head_(unit / work.blocks % work.key_heads),
         stream_(unit / work.blocks / work.key_heads) {}
 
-  std::int64_t count() const { return count_; }
-  std::int64_t head(std::int64_t j) const {
-    return key_head_ * work_.sharing + (first_ + j) % work_.sharing;
-  }
-  std::int64_t row(std::int64_t j) const { return (first_ + j) / work_.sharing; }
-  std::int64_t stream() const { return stream_; }
-
-  void attend(std::int64_t first_key, std::int64_t end_key) const {
+  void begin() const {
     const std::int64_t size = work_.key_size;
     for (std::int64_t j = 0; j < count_; ++j) {
       const auto* from = at<const float>(work_.q, row(j), head(j), stream_);
@@ -131,12 +143,95 @@ class Block {
       scratch_.weights[j] = 0;
     }
     std::fill_n(scratch_.sums, count_ * work_.value_size, 0.0f);
-    for (std::int64_t key = first_key; key < end_key; key += kTileKeys) {
-      attend_tile(key, std::min(kTileKeys, end_key - key));
+  }
+
+  // Reads the keys and values of a tile, for this head of keys and those after it that are computed
+  // together, in the order of memory.  A tile's own order, four short rows side by side, keeps so
+  // few lines on their way that it took twice as long; to ask for them ahead (prefetch) did not
+  // help, as CPUs drop what they can't follow.
+  void bring_near(std::int64_t key, std::int64_t count) const {
+    if (work_.mask != nullptr) skip_masked(key, count);
+    for (const ggml_tensor* rows : {work_.k, work_.v}) {
+      for (std::int64_t i = key; i < key + count; ++i) {
+        read_lines(at(rows, i, key_head_, key_stream()),
+                   static_cast<std::size_t>(work_.together - 1) * rows->nb[2] +
+                       ggml_row_size(rows->type, rows->ne[0]));
+      }
+    }
+  }
+
+  void attend(std::int64_t key, std::int64_t count) const {
+    if (work_.mask != nullptr) skip_masked(key, count);
+    if (count == 0) return;
+    Rows keys{at(work_.k, key, key_head_, key_stream()), work_.k->nb[1], work_.k->type};
+    Rows values{at(work_.v, key, key_head_, key_stream()), work_.v->nb[1], work_.v->type};
+    if (count_ > 2 * kAtOnce) {  // else widening costs more than it saves
+      keys = widened(keys, count, work_.key_size, scratch_.keys);
+      values = widened(values, count, work_.value_size, scratch_.values);
+    }
+    compute_scores(keys, count, work_.key_size, scratch_.queries, count_, scratch_.scores);
+    for (std::int64_t j = 0; j < count_; ++j) {
+      const std::uint16_t* mask = mask_of(j);
+      const float factor = weigh(scratch_.scores + j * kTileKeys,
+                                 count,
+                                 mask == nullptr ? nullptr : mask + key,
+                                 work_.slope(head(j)),
+                                 work_.softcap,
+                                 scratch_.largest[j],
+                                 scratch_.weights[j]);
+      float* sums = scratch_.sums + j * work_.value_size;
+      if (factor != 1) multiply_all(sums, work_.value_size, factor);
+    }
+    add_values(values, count, work_.value_size, scratch_.scores, count_, scratch_.sums);
+  }
+
+  // Writes the results.
+  void finish(ggml_tensor* op) const {
+    for (std::int64_t j = 0; j < count_; ++j) {
+      finish(op, j, scratch_.largest[j], scratch_.weights[j], scratch_.sums + j * work_.value_size);
+    }
+  }
+
+  // Writes what a span of the keys gave, to be joined with the others'.
+  void write(float* partials) const {
+    for (std::int64_t j = 0; j < count_; ++j) {
+      float* partial = partials + j * work_.partial_floats();
+      partial[0] = scratch_.largest[j];
+      partial[1] = scratch_.weights[j];
+      std::copy_n(scratch_.sums + j * work_.value_size, work_.value_size, partial + 2);
+    }
+  }
+
+  // Adds up what the spans gave, each `stride` after the one before, and writes the results.
+  void join(ggml_tensor* op, const float* partials, std::int64_t stride) const {
+    for (std::int64_t j = 0; j < count_; ++j) {
+      const float* own = partials + j * work_.partial_floats();
+      float largest = own[0];
+      for (std::int64_t s = 1; s < work_.spans; ++s) largest = std::max(largest, own[s * stride]);
+      float weights = 0;
+      std::fill_n(scratch_.sums, work_.value_size, 0.0f);
+      for (std::int64_t s = 0; s < work_.spans; ++s) {
+        const float* partial = own + s * stride;
+        if (partial[1] == 0) continue;
+        const float factor = std::exp(partial[0] - largest);
+        weights += partial[1] * factor;
+        for (std::int64_t i = 0; i < work_.value_size; ++i) {
+          scratch_.sums[i] += partial[2 + i] * factor;
+        }
+      }
+      finish(op, j, largest, weights, scratch_.sums);
     }
   }
 
  private:
+  std::int64_t head(std::int64_t j) const {
+    return key_head_ * work_.sharing + (first_ + j) % work_.sharing;
+  }
+  std::int64_t row(std::int64_t j) const { return (first_ + j) / work_.sharing; }
+
+  // The stream of the keys: queries of several may share one.
+  std::int64_t key_stream() const { return stream_ / (work_.streams / work_.k->ne[3]); }
+
   const std::uint16_t* mask_of(std::int64_t j) const {
     if (work_.mask == nullptr) return nullptr;
     const ggml_tensor* mask = work_.mask;
@@ -169,57 +264,25 @@ class Block {
     count = std::max<std::int64_t>(end - first, 0);
   }
 
-  void attend_tile(std::int64_t key, std::int64_t count) const {
-    if (work_.mask != nullptr) skip_masked(key, count);
-    if (count == 0) return;
-    const std::int64_t s = stream_ / (work_.streams / work_.k->ne[3]);
-    Rows keys{at(work_.k, key, key_head_, s), work_.k->nb[1], work_.k->type};
-    Rows values{at(work_.v, key, key_head_, s), work_.v->nb[1], work_.v->type};
-    if (count_ > 2 * kAtOnce) {  // else widening costs more than it saves
-      keys = widened(keys, count, work_.key_size, scratch_.keys);
-      values = widened(values, count, work_.value_size, scratch_.values);
+  // Writes the result of query `j`: `sums` over the sum of its weights and that of its head's sink.
+  void finish(
+      ggml_tensor* op, std::int64_t j, float largest, float weights, const float* sums) const {
+    float factor = 1;
+    if (work_.sinks != nullptr) {
+      const float sink = static_cast<const float*>(work_.sinks->data)[head(j)];
+      const float most = std::max(largest, sink);
+      factor = std::exp(largest - most);
+      weights = weights * factor + std::exp(sink - most);
     }
-    compute_scores(keys, count, work_.key_size, scratch_.queries, count_, scratch_.scores);
-    for (std::int64_t j = 0; j < count_; ++j) {
-      const std::uint16_t* mask = mask_of(j);
-      const float factor = weigh(scratch_.scores + j * kTileKeys,
-                                 count,
-                                 mask == nullptr ? nullptr : mask + key,
-                                 work_.slope(head(j)),
-                                 work_.softcap,
-                                 scratch_.largest[j],
-                                 scratch_.weights[j]);
-      float* sums = scratch_.sums + j * work_.value_size;
-      if (factor != 1) multiply_all(sums, work_.value_size, factor);
-    }
-    add_values(values, count, work_.value_size, scratch_.scores, count_, scratch_.sums);
+    auto* out = at<float>(op, head(j), row(j), stream_);
+    const float share = weights == 0 ? 0 : factor / weights;
+    for (std::int64_t i = 0; i < work_.value_size; ++i) out[i] = sums[i] * share;
   }
 
   const Work& work_;
-  const Scratch& scratch_;
+  Scratch scratch_;
   std::int64_t first_, count_, key_head_, stream_;
 };
-
-// Writes one query's result: `sums` over the sum of its weights and that of its head's sink.
-void finish(const Work& work,
-            ggml_tensor* op,
-            std::int64_t head,
-            std::int64_t row,
-            std::int64_t stream,
-            float largest,
-            float weights,
-            const float* sums) {
-  float factor = 1;
-  if (work.sinks != nullptr) {
-    const float sink = static_cast<const float*>(work.sinks->data)[head];
-    const float most = std::max(largest, sink);
-    factor = std::exp(largest - most);
-    weights = weights * factor + std::exp(sink - most);
-  }
-  auto* out = at<float>(op, head, row, stream);
-  const float share = weights == 0 ? 0 : factor / weights;
-  for (std::int64_t i = 0; i < work.value_size; ++i) out[i] = sums[i] * share;
-}
 
 class FewRows final : public ggml::cpu::tensor_traits {
  public:
@@ -235,41 +298,35 @@ class FewRows final : public ggml::cpu::tensor_traits {
         reinterpret_cast<char*>(aligned(reinterpret_cast<std::uintptr_t>(params->wdata)));
     auto* partials = reinterpret_cast<float*>(memory);
     const auto own = static_cast<std::size_t>(params->ith) * work.scratch_bytes();
-    const Scratch scratch(work, reinterpret_cast<float*>(memory + work.partials_bytes() + own));
-    const std::int64_t stride = std::min(work.queries, kQueries) * work.partial_floats();
+    auto* scratch = reinterpret_cast<float*>(memory + work.partials_bytes() + own);
 
-    for (std::int64_t item = params->ith; item < work.units * work.spans; item += params->nth) {
-      const Block block(work, item / work.spans, scratch);
-      const std::int64_t first = item % work.spans * work.span;
-      block.attend(std::min(first, work.keys), std::min(first + work.span, work.keys));
-      for (std::int64_t j = 0; j < block.count(); ++j) {
-        const float* sums = scratch.sums + j * work.value_size;
-        if (work.spans == 1) {
-          finish(work,
-                 op,
-                 block.head(j),
-                 block.row(j),
-                 block.stream(),
-                 scratch.largest[j],
-                 scratch.weights[j],
-                 sums);
-        } else {
-          float* partial = partials + item * stride + j * work.partial_floats();
-          partial[0] = scratch.largest[j];
-          partial[1] = scratch.weights[j];
-          std::copy_n(sums, work.value_size, partial + 2);
-        }
+    const std::int64_t stride = work.block_queries() * work.partial_floats();
+    const std::int64_t items = work.units / work.together * work.spans;
+    for (std::int64_t item = params->ith; item < items; item += params->nth) {
+      const std::int64_t span = item % work.spans, first_unit = item / work.spans * work.together;
+      const std::int64_t end_key = std::min((span + 1) * work.span, work.keys);
+      const auto each_unit = [&](const auto& use) {
+        for (std::int64_t i = 0; i < work.together; ++i) use(first_unit + i);
+      };
+      each_unit([&](std::int64_t unit) { Block(work, unit, scratch).begin(); });
+      for (std::int64_t key = span * work.span; key < end_key; key += kTileKeys) {
+        const std::int64_t count = std::min(kTileKeys, end_key - key);
+        if (work.blocks == 1) Block(work, first_unit, scratch).bring_near(key, count);
+        each_unit([&](std::int64_t unit) { Block(work, unit, scratch).attend(key, count); });
       }
+      each_unit([&](std::int64_t unit) {
+        const Block block(work, unit, scratch);
+        if (work.spans == 1) {
+          block.finish(op);
+        } else {
+          block.write(partials + (unit * work.spans + span) * stride);
+        }
+      });
     }
     if (work.spans > 1) {
       ggml_barrier(params->threadpool);
       for (std::int64_t unit = params->ith; unit < work.units; unit += params->nth) {
-        join(work,
-             op,
-             Block(work, unit, scratch),
-             partials + unit * work.spans * stride,
-             stride,
-             scratch.sums);
+        Block(work, unit, scratch).join(op, partials + unit * work.spans * stride, stride);
       }
     }
     return true;
@@ -283,30 +340,6 @@ class FewRows final : public ggml::cpu::tensor_traits {
                                GGML_FA_TILE_KV * (key_size + value_size);
     const std::int64_t split = op->src[0]->ne[2] * (2 + value_size) + key_size + 2 * value_size;
     return static_cast<std::size_t>(std::max(tiled, split) * threads) * sizeof(float);
-  }
-
-  // Adds up what the spans of one block have found, in their order.
-  static void join(const Work& work,
-                   ggml_tensor* op,
-                   const Block& block,
-                   const float* partials,
-                   std::int64_t stride,
-                   float* sums) {
-    for (std::int64_t j = 0; j < block.count(); ++j) {
-      const float* own = partials + j * work.partial_floats();
-      float largest = own[0];
-      for (std::int64_t s = 1; s < work.spans; ++s) largest = std::max(largest, own[s * stride]);
-      float weights = 0;
-      std::fill_n(sums, work.value_size, 0.0f);
-      for (std::int64_t s = 0; s < work.spans; ++s) {
-        const float* partial = own + s * stride;
-        if (partial[1] == 0) continue;
-        const float factor = std::exp(partial[0] - largest);
-        weights += partial[1] * factor;
-        for (std::int64_t i = 0; i < work.value_size; ++i) sums[i] += partial[2 + i] * factor;
-      }
-      finish(work, op, block.head(j), block.row(j), block.stream(), largest, weights, sums);
-    }
   }
 };
 

@@ -1,6 +1,7 @@
 // The inner parts of attention: a tile of up to 64 keys against some queries.  All sums are floats.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -23,6 +24,14 @@ struct Rows {
   std::size_t stride;
   ggml_type type;
 };
+
+// Reads each line of so many bytes.  A load and not a prefetch, which a CPU may drop.
+inline void read_lines(const char* from, std::size_t bytes) {
+  constexpr std::size_t kLine = 64;
+  for (std::size_t i = 0; i < bytes; i += kLine) {
+    static_cast<void>(*static_cast<const volatile char*>(from + i));
+  }
+}
 
 // How each type of numbers in a KV cache is read, eight at a time.
 struct HalfRow {
@@ -148,9 +157,32 @@ inline void compute_scores(const Rows& keys,
   });
 }
 
+// The rows of a tile that some query gives a weight: what a masked key holds may be anything.
+struct Seen {
+  std::int64_t count = 0;
+  std::uint8_t rows[kTileKeys];
+};
+
+inline Seen seen_by(const float* weights, std::int64_t query_count, std::int64_t count) {
+  Seen seen;
+  for (std::int64_t first = 0; first < count; first += 8) {
+    __m256 any = _mm256_setzero_ps();
+    for (std::int64_t q = 0; q < query_count; ++q) {
+      any = _mm256_or_ps(any, _mm256_loadu_ps(weights + q * kTileKeys + first));
+    }
+    const __m256 is_seen = _mm256_cmp_ps(any, _mm256_setzero_ps(), _CMP_NEQ_UQ);
+    const int bits = _mm256_movemask_ps(is_seen);
+    for (std::int64_t i = 0; i < std::min<std::int64_t>(8, count - first); ++i) {
+      seen.rows[seen.count] = static_cast<std::uint8_t>(first + i);
+      seen.count += bits >> i & 1;
+    }
+  }
+  return seen;
+}
+
 template <class Reader, int Queries, int Vectors>
 LLMLOCAL_NOINLINE void values_of(const Rows& values,
-                                 std::int64_t count,
+                                 const Seen& seen,
                                  std::int64_t first,
                                  std::int64_t size,
                                  const float* weights,
@@ -161,15 +193,13 @@ LLMLOCAL_NOINLINE void values_of(const Rows& values,
       total[q][i] = _mm256_loadu_ps(sums + q * size + first + 8 * i);
     }
   }
-  for (std::int64_t row = 0; row < count; ++row) {
-    const char* from = values.data + static_cast<std::size_t>(row) * values.stride;
+  for (std::int64_t i = 0; i < seen.count; ++i) {
+    const std::size_t row = seen.rows[i];
+    const char* from = values.data + row * values.stride;
     __m256 weight[Queries];
-    bool seen = false;
     for (int q = 0; q < Queries; ++q) {
-      weight[q] = _mm256_broadcast_ss(weights + q * kTileKeys + row);
-      seen |= weights[q * kTileKeys + row] != 0;
+      weight[q] = _mm256_broadcast_ss(weights + static_cast<std::size_t>(q) * kTileKeys + row);
     }
-    if (!seen) continue;  // What a masked key holds may be anything.
     for (int i = 0; i < Vectors; ++i) {
       const __m256 value = Reader::load(from, first + 8 * i);
       for (int q = 0; q < Queries; ++q) {
@@ -191,11 +221,12 @@ inline void add_values(const Rows& values,
                        const float* weights,
                        std::int64_t query_count,
                        float* sums) {
+  const Seen seen = seen_by(weights, query_count, count);
   with_reader(values.type, [&](auto reader) {
     using Reader = decltype(reader);
     const auto add = [&](auto queries, auto vectors, std::int64_t first, std::int64_t q) {
       values_of<Reader, queries, vectors>(
-          values, count, first, size, weights + q * kTileKeys, sums + q * size);
+          values, seen, first, size, weights + q * kTileKeys, sums + q * size);
     };
     using std::integral_constant;
     for (std::int64_t q = 0; q < query_count; q += kAtOnce) {
