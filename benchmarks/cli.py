@@ -83,7 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     plot.set_defaults(work=_plot)
 
     model = commands.add_parser("model", help="write a model with seeded random weights")
-    model.add_argument("shape", help="1b, tiny, or layers,width,inner,heads,kv_heads,vocab")
+    model.add_argument("shape", help="135m, 1b, tiny, or layers,width,inner,heads,kv_heads,vocab")
+    model.add_argument("--type", default="Q4_0", help="of its weights (default: %(default)s)")
     model.add_argument("--output", type=Path, help=f"GGUF file (default: one in {SYNTHETIC})")
     model.set_defaults(work=_model)
     return parser
@@ -205,17 +206,20 @@ def _plot(options: argparse.Namespace) -> int:
 
 
 def _model(options: argparse.Namespace) -> int:
+    from dataclasses import replace
+
     from benchmarks.synthetic import SHAPES, Shape, ensure_model, parameters, write_model
 
     shape = SHAPES.get(options.shape)
     if shape is None:
         try:
-            shape = Shape(*(int(part) for part in options.shape.split(",")))
+            shape = Shape.of_numbers(int(part) for part in options.shape.split(","))
         except (TypeError, ValueError):
             raise ValueError(
                 f"a shape is one of {', '.join(SHAPES)}, or six or seven numbers: "
                 f"layers,width,inner,heads,kv_heads,vocab[,context]; got {options.shape!r}"
             ) from None
+    shape = replace(shape, type=options.type)
     if options.output:
         path = options.output
         write_model(path, shape, seed=0)

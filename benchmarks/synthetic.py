@@ -1,27 +1,24 @@
 """Writes GGUF files of any shape with seeded random weights: sizes beyond what can be downloaded.
 
 They answer nonsense at the true speed of such a model. Weights are made and written one tensor at
-a time, so that a model larger than memory can be written, and are quantised by chance rather than
-by rounding: a block's scale is set, and its digits are drawn.
+a time, so that a model larger than memory can be written.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import gguf
 import numpy as np
 
+from benchmarks.random_weights import TYPES, random_weights, type_for
 from benchmarks.workloads import WORDS
 
 __all__ = ["SHAPES", "Shape", "ensure_model", "parameters", "vocabulary", "write_model"]
 
-_Q4_0_BLOCK = 32
-_Q4_0_BYTES = 18
-_SPREAD_OF_DIGITS = 4.61  # Standard deviation of -8 .. 7, drawn evenly.
 _SEED = 20
 
 
@@ -37,6 +34,7 @@ class Shape:
         kv_heads: Heads of keys and values; `heads` is a multiple of it.
         vocab: Tokens, at least about 1,000.
         context: Tokens that it claims to be trained for.
+        type: Of its weights, one of `random_weights.TYPES`.
     """
 
     layers: int
@@ -46,6 +44,17 @@ class Shape:
     kv_heads: int
     vocab: int
     context: int = 8192
+    type: str = field(default="Q4_0", kw_only=True)
+
+    @classmethod
+    def of_numbers(cls, numbers: Iterable[int]) -> Shape:
+        """The shape of six or seven numbers, in the order of the attributes."""
+        layers, width, inner, heads, kv_heads, vocab, *context = numbers
+        return cls(layers, width, inner, heads, kv_heads, vocab, *context)
+
+    def __post_init__(self) -> None:
+        if self.type not in TYPES:
+            raise ValueError(f"a type is one of {', '.join(TYPES)}; got {self.type!r}")
 
 
 SHAPES: Mapping[str, Shape] = {
@@ -53,6 +62,8 @@ SHAPES: Mapping[str, Shape] = {
     "tiny": Shape(layers=1, width=64, inner=128, heads=2, kv_heads=1, vocab=4096),
     # Small, so that a large vocabulary is most of it.
     "small": Shape(layers=4, width=256, inner=704, heads=4, kv_heads=2, vocab=32000),
+    # SmolLM2-135M's.
+    "135m": Shape(layers=30, width=576, inner=1536, heads=9, kv_heads=3, vocab=49152),
     # TinyLlama's: 1.1 billion parameters, 620 MB: bound by memory bandwidth.
     "1b": Shape(layers=22, width=2048, inner=5632, heads=32, kv_heads=4, vocab=32000),
 }
@@ -65,8 +76,9 @@ def parameters(shape: Shape) -> int:
 
 def ensure_model(shape: Shape, folder: Path) -> Path:
     """The file of this shape in a folder, written if it is not there."""
-    digest = hashlib.sha256(repr((asdict(shape), _SEED, 1)).encode()).hexdigest()[:8]
-    path = folder / f"random-{shape.layers}x{shape.width}-v{shape.vocab}-{digest}.gguf"
+    digest = hashlib.sha256(repr((asdict(shape), _SEED, 2)).encode()).hexdigest()[:8]
+    name = f"random-{shape.layers}x{shape.width}-v{shape.vocab}-{shape.type}-{digest}.gguf"
+    path = folder / name
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".part")
@@ -83,32 +95,26 @@ def write_model(path: Path, shape: Shape, *, seed: int) -> None:
         if len(size) == 1:
             writer.add_tensor_info(name, size, np.dtype(np.float32), 4 * size[0])
         else:
-            shape_in_bytes = gguf.quant_shape_to_byte_shape(size, gguf.GGMLQuantizationType.Q4_0)
+            kind = type_for(TYPES[shape.type], size[1])
+            shape_in_bytes = gguf.quant_shape_to_byte_shape(size, kind)
             writer.add_tensor_info(
                 name,
                 shape_in_bytes,
                 np.dtype(np.uint8),
                 int(np.prod(shape_in_bytes)),
-                raw_dtype=gguf.GGMLQuantizationType.Q4_0,
+                raw_dtype=kind,
             )
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
     random = np.random.default_rng(seed)
     for _, size in _tensors(shape):
-        writer.write_tensor_data(
-            np.ones(size, np.float32) if len(size) == 1 else random_q4_0(random, size)
-        )
+        if len(size) == 1:
+            writer.write_tensor_data(np.ones(size, np.float32))
+        else:
+            kind = type_for(TYPES[shape.type], size[1])
+            writer.write_tensor_data(random_weights(random, (size[0], size[1]), kind))
     writer.close()
-
-
-def random_q4_0(random: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
-    """Weights as Q4_0 blocks, (rows, bytes) uint8, of variance 1 / row length."""
-    rows, length = size
-    blocks = random.integers(0, 256, (rows, length // _Q4_0_BLOCK, _Q4_0_BYTES), dtype=np.uint8)
-    scale = np.array([1 / (_SPREAD_OF_DIGITS * np.sqrt(length))], np.float16)
-    blocks[:, :, :2] = scale.view(np.uint8)
-    return blocks.reshape(rows, -1)
 
 
 def vocabulary(size: int) -> Iterator[tuple[str, int, float]]:
@@ -149,7 +155,7 @@ def _write_header(writer: gguf.GGUFWriter, shape: Shape) -> None:
     writer.add_rope_dimension_count(shape.width // shape.heads)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_vocab_size(shape.vocab)
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q4_0)
+    writer.add_file_type(_file_type(shape.type))
     tokens, kinds, scores = zip(*vocabulary(shape.vocab), strict=True)
     writer.add_tokenizer_model("llama")
     writer.add_token_list(list(tokens))
@@ -163,6 +169,11 @@ def _write_header(writer: gguf.GGUFWriter, shape: Shape) -> None:
         "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
         "{% if add_generation_prompt %}assistant: {% endif %}"
     )
+
+
+def _file_type(kind: str) -> gguf.LlamaFileType:
+    names = {"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
+    return gguf.LlamaFileType[f"MOSTLY_{names.get(kind, kind)}"]
 
 
 def _tensors(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -27,6 +27,7 @@ class LlamaBench(Adapter):
         self._settings = settings
         self._bench = str(settings.options["llama-bench"])
         self._batched = str(settings.options["llama-batched-bench"])
+        self._attention = str(int(settings.options.get("fused_attention", False)))
 
     def version(self) -> str:
         return pinned_commit()[:8]
@@ -111,7 +112,10 @@ class LlamaBench(Adapter):
     def _output_of(self, program: str, *arguments: str) -> str:
         common = ("-m", self._settings.model, "-t", str(self._settings.n_threads), "-ngl", "0")
         done = subprocess.run(
-            [program, *common, *arguments], capture_output=True, text=True, check=True
+            [program, *common, "-fa", self._attention, *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return done.stdout
 

@@ -11,7 +11,7 @@ from benchmarks.scenarios.download import DOWNLOAD
 from benchmarks.scenarios.embed import EMBED
 from benchmarks.scenarios.growth import GROWTH
 from benchmarks.scenarios.held import HELD
-from benchmarks.scenarios.kernels import KERNELS
+from benchmarks.scenarios.kernels import KERNELS, TYPES
 from benchmarks.scenarios.memory import MEMORY
 from benchmarks.scenarios.overhead import OVERHEAD
 from benchmarks.scenarios.prefixes import DISK, HYBRID, TREE
@@ -50,6 +50,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         CONTENDED,
         MEMORY,
         KERNELS,
+        TYPES,
         DOWNLOAD,
         EMBED,
         SERVE,

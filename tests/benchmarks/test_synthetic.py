@@ -1,17 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import gguf
 import numpy as np
 import pytest
 
+from benchmarks.random_weights import TYPES, random_weights
 from benchmarks.synthetic import (
     SHAPES,
     Shape,
     ensure_model,
     parameters,
-    random_q4_0,
     vocabulary,
     write_model,
 )
@@ -47,11 +48,23 @@ def test_the_file_has_the_shape_and_the_number_of_weights(tiny: Path) -> None:
     assert tensors["blk.0.ffn_up.weight"].tensor_type == gguf.GGMLQuantizationType.Q4_0
 
 
-def test_weights_keep_the_size_of_what_passes_through() -> None:
-    blocks = random_q4_0(np.random.default_rng(0), (64, 1024))
-    weights = gguf.dequantize(blocks, gguf.GGMLQuantizationType.Q4_0)
+@pytest.mark.parametrize("name", TYPES)
+def test_weights_keep_the_size_of_what_passes_through(name: str) -> None:
+    blocks = random_weights(np.random.default_rng(0), (64, 1024), TYPES[name])
+    weights = gguf.dequantize(blocks, TYPES[name])
     assert weights.shape == (64, 1024)
-    assert weights.std() * np.sqrt(1024) == pytest.approx(1, abs=0.02)
+    assert weights.std() * np.sqrt(1024) == pytest.approx(1, abs=0.03)
+    assert abs(weights.mean()) * np.sqrt(1024) < 0.15  # Four bits of Q4_0 are -8 to 7.
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_a_model_of_any_type_answers(name: str, tmp_path: Path) -> None:
+    """Some rows are of 256 weights, others not: these have another type."""
+    path = ensure_model(replace(SHAPES["tiny"], inner=256, type=name), tmp_path)
+    kinds = {each.name: each.tensor_type.name for each in gguf.GGUFReader(path).tensors}
+    assert kinds["blk.0.ffn_down.weight"] == name
+    with LLM(path, n_ctx=256, n_threads=1, device="cpu", progress=False) as llm:
+        assert llm.generate("1, 2, 3,", max_tokens=5, temp=0).usage.completion_tokens == 5
 
 
 def test_the_same_seed_writes_the_same_file(tmp_path: Path, tiny: Path) -> None:
