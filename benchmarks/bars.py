@@ -11,10 +11,11 @@ from benchmarks.samples import Summary, ratio, summarize
 from benchmarks.scenarios.contended import BUSY
 from benchmarks.scenarios.held import FRESH
 from benchmarks.scenarios.memory import CYCLES, REQUESTS
-from benchmarks.scenarios.overhead import STREAMED, WHOLE
+from benchmarks.scenarios.overhead import STREAMED, STREAMED_OVER_HTTP, WHOLE
 from benchmarks.scenarios.prefixes import KNOWN_TOKENS, over_reading
+from benchmarks.scenarios.serve import SHARED, at_once
 from benchmarks.scenarios.together import BATCHED
-from benchmarks.systems import LIMIT, OURS
+from benchmarks.systems import LIMIT, OURS, SERVED
 
 __all__ = ["BARS", "Bar", "Verdict", "judge"]
 
@@ -183,6 +184,17 @@ BARS: tuple[Bar, ...] = (
     ),
     Bar("72 prompts over 12 texts, shuffled", "0.95 of the speed of the sorted list",
         ratio_to("tree", "seconds", "in order", "shuffled"), 1 / 0.95, "at most"),
+    *(
+        Bar(f"the server: {at_once(count)}", "0.98 of the same in process",
+            ratio_to("serve", _TPS, f"{OURS}, {at_once(count)}", f"{SERVED}, {at_once(count)}"),
+            0.98, "at least")
+        for count in (1, 8)
+    ),
+    Bar(f"the server: {SHARED}", "1.3 of llama-server",
+        ratio_to("serve", _TPS, f"llama-server, {SHARED}", f"{SERVED}, {SHARED}"), 1.3,
+        "at least"),
+    Bar("the server: CPU of a stream", "40 µs a token more than in process",
+        difference_to("overhead", "cpu_us", WHOLE, STREAMED_OVER_HTTP), 40, "at most", "µs"),
     Bar("1,000 load/close cycles", "resident memory flat: 1.02 of the start",
         growth_of("memory", "rss_bytes", CYCLES), 1.02, "at most"),
     Bar("10,000 requests", "resident memory flat: 1.02 of the start",

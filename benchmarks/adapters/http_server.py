@@ -11,9 +11,10 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from benchmarks.adapters.adapter import Adapter, Sampling, Settings
+from benchmarks.adapters.adapter import GREEDY, Adapter, Sampling, Settings
 from benchmarks.adapters.completion_api import Conversations, chat_request, delta_of, text_of
 from benchmarks.adapters.serve import end_with_parent
+from benchmarks.adapters.stream_reader import Reading, cpu_seconds, read_streams
 
 __all__ = ["HttpServer"]
 
@@ -34,8 +35,12 @@ class HttpServer(Adapter):
         """The body of a request for ``completion_path``."""
         raise NotImplementedError
 
+    def streamed(self, prompt: str, max_tokens: int) -> dict[str, Any]:
+        """The same for a greedy answer as a stream, whose last event is to tell its tokens."""
+        return self.completion(prompt, max_tokens, GREEDY) | {"stream": True}
+
     def tokens_in(self, answer: dict[str, Any]) -> int:
-        """How many tokens its reply says that it has."""
+        """How many tokens its reply, or a stream's last event, says that it has."""
         raise NotImplementedError
 
     def open(self, settings: Settings) -> None:
@@ -73,6 +78,35 @@ class HttpServer(Adapter):
         body = chat_request(self._conversations.ask(conversation, text), max_tokens)
         parts = self._events("/v1/chat/completions", body | {"stream": True})
         yield from self._conversations.listen(conversation, (delta_of(part) for part in parts))
+
+    def measure_streams(self, prompts: Sequence[str], tokens: int) -> dict[str, Any]:
+        """As for the others, but for the client: it shares the server's CPUs, so it does little."""
+        start = time.perf_counter()
+        readings = self._read_streams(prompts, tokens)
+        seconds = time.perf_counter() - start
+        count = sum(self.tokens_in(reading.last_event()) for reading in readings)
+        firsts = sorted(reading.times[0] - start for reading in readings)
+        return {
+            "tokens_per_s": count / seconds,
+            "first_token_s": firsts[len(firsts) // 2],
+            "longest_gap_s": max(reading.longest_gap() for reading in readings),
+            "tokens": count,
+        }
+
+    def measure_cpu(self, prompt: str, tokens: int, *, streaming: bool) -> dict[str, Any]:
+        """CPU time of the server's process for each token, in microseconds."""
+        self.complete(prompt, 2, GREEDY)
+        before = cpu_seconds(self.process.pid)
+        if streaming:
+            (reading,) = self._read_streams([prompt], tokens)
+            count = self.tokens_in(reading.last_event())
+        else:
+            _, count = self.complete(prompt, tokens, GREEDY)
+        return {"cpu_us": (cpu_seconds(self.process.pid) - before) / count * 1e6, "tokens": count}
+
+    def _read_streams(self, prompts: Sequence[str], tokens: int) -> list[Reading]:
+        bodies = [json.dumps(self.streamed(prompt, tokens)).encode() for prompt in prompts]
+        return read_streams(self._port, self.completion_path, bodies)
 
     def post(self, path: str, body: dict[str, Any]) -> http.client.HTTPResponse:
         """The reply to a request; an error of its own where it is not 200."""

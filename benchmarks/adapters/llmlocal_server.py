@@ -37,6 +37,10 @@ class LlmlocalServer(HttpServer):
         renamed = {_NAMES.get(name, name): value for name, value in sampling.items()}
         return {"prompt": prompt, "max_tokens": max_tokens, **renamed}
 
+    def streamed(self, prompt: str, max_tokens: int) -> dict[str, Any]:
+        usage = {"stream_options": {"include_usage": True}}
+        return super().streamed(prompt, max_tokens) | usage
+
     def tokens_in(self, answer: dict[str, Any]) -> int:
         return int(answer["usage"]["completion_tokens"])
 

@@ -12,13 +12,14 @@ from typing import Any
 from benchmarks.scenarios.scenario import Context, Metric, Scenario, Task
 from benchmarks.session import Session
 from benchmarks.synthetic import SHAPES, ensure_model
-from benchmarks.systems import LIMIT, OURS, Entrant
+from benchmarks.systems import LIMIT, OURS, SERVED, Entrant
 from benchmarks.workloads import counting
 
-__all__ = ["OVERHEAD", "STREAMED", "WHOLE"]
+__all__ = ["OVERHEAD", "STREAMED", "STREAMED_OVER_HTTP", "WHOLE"]
 
 WHOLE = f"{OURS}, taken as a whole"
 STREAMED = f"{OURS}, read piece by piece"
+STREAMED_OVER_HTTP = f"{SERVED}, streamed to a client"
 _TOKENS = 1000
 
 
@@ -41,6 +42,9 @@ def _overhead(context: Context) -> Sequence[Task]:
         Task(WHOLE, entrant, ours(streaming=False)),
         Task(STREAMED, entrant, ours(streaming=True)),
     ]
+    if SERVED in context.systems:
+        served = Entrant(SERVED, SERVED, settings)
+        tasks.append(Task(STREAMED_OVER_HTTP, served, ours(streaming=True)))
     if LIMIT in context.systems:
         tasks.append(Task(LIMIT, Entrant(LIMIT, LIMIT, settings), limit))
     return tasks

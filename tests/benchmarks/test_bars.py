@@ -107,7 +107,13 @@ def all_rows(run: Results) -> Results:
         *("llmlocal", "llama-bench", "llama-batched-bench", "llama-cpp-python", "llama-server"),
         *("llmlocal beside a busy process", "a fresh model", "32 held", "numpy"),
         *("llmlocal, taken as a whole", "llmlocal, read piece by piece"),
-        *("load and close", "requests"),
+        *("llmlocal-server, streamed to a client", "load and close", "requests"),
+        *(
+            f"{system}, {count} at once"
+            for system in ("llmlocal", "llmlocal-server")
+            for count in (1, 8)
+        ),
+        *("llmlocal-server, 16 after one text", "llama-server, 16 after one text"),
         *("in order", "shuffled"),
         *(f"{label}, {n} tokens" for n in KNOWN_TOKENS for label in ("from disk", "warm")),
     ]
@@ -138,6 +144,7 @@ def test_a_quick_run_has_what_the_bars_on_speed_need() -> None:
             for tokens in KNOWN_TOKENS
         ),
         "72 prompts over 12 texts, shuffled",
+        "the server",
     }
 
 

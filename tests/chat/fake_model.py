@@ -201,5 +201,9 @@ class FakeAsyncStream:
     async def result(self) -> Completion:
         return self._stream.result
 
+    def in_frames(self, seconds: float) -> FakeAsyncStream:
+        del seconds
+        return self
+
     def cancel(self) -> None:
         self._stream.cancel()

@@ -58,6 +58,14 @@ def test_a_stream_joins_to_the_same(client: openai.OpenAI) -> None:
     assert all(c.usage is None for c in chunks[:-1])
 
 
+def test_an_event_of_a_fast_answer_holds_many_tokens(client: openai.OpenAI) -> None:
+    # llama.cpp's grammar: no end of the answer before its limit.
+    options: Any = {"max_tokens": 400, "extra_body": {"grammar": 'root ::= "a"{400,}'}}
+    chunks = list(chat(client, stream=True, stream_options={"include_usage": True}, **options))
+    assert chunks[-1].usage.completion_tokens >= 100
+    assert len(chunks) < chunks[-1].usage.completion_tokens / 2
+
+
 def test_several_answers(client: openai.OpenAI) -> None:
     done = chat(client, n=3, temperature=1.5, seed=5)
     texts = [choice.message.content for choice in done.choices]

@@ -179,6 +179,15 @@ class AsyncChatStream:
         self._ready: deque[Part] = deque()
         self._result: ChatReply | None = None
         self._is_closed = False
+        self._frame_s: float | None = None
+
+    def in_frames(self, seconds: float) -> AsyncChatStream:
+        """Hand over the tokens of a fast answer together: as :meth:`llmlocal.AsyncStream.in_frames`.
+
+        To be called before the first piece is asked for.
+        """
+        self._frame_s = seconds
+        return self
 
     def __aiter__(self) -> AsyncChatStream:
         return self
@@ -239,6 +248,8 @@ class AsyncChatStream:
             options, prompt = await asyncio.to_thread(self._prepare)
             self._turn.start(prompt)
             self._stream = self._start(self._turn, prompt.tokens, options)
+            if self._frame_s is not None:
+                self._stream.in_frames(self._frame_s)
         return self._turn, self._stream
 
     @property

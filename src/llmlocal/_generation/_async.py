@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmlocal import _core
 from llmlocal._generation._completion import Completion
+from llmlocal._generation._frames import Frames
 from llmlocal._generation._logprobs import TokenLogprob
 from llmlocal._generation._reply import Reply
 from llmlocal.errors import EngineError
@@ -69,8 +70,14 @@ class Waker:
             except BaseException:
                 del self._sleepers[watch_id]
                 raise
-        request.announce_on(self._queue, watch_id, until_end=until_end)
+        self.announce(request, watch_id, until_end=until_end)
         return watch_id, event
+
+    def announce(
+        self, request: _core.Request | _core.EmbeddingJob, watch_id: int, *, until_end: bool
+    ) -> None:
+        """From now on, set the event of a request that is watched for any news, or for its end."""
+        request.announce_on(self._queue, watch_id, until_end=until_end)
 
     def _ensure_thread(self) -> None:
         if self._thread is not None:
@@ -111,28 +118,32 @@ class Waker:
 def _wake(queue: _core.ReadyQueue, sleepers: dict[int, _Sleeper]) -> None:
     # Not a method: the thread must not keep the waker, and with it the model, alive.
     while True:
-        for watch_id in queue.wait(_FOREVER_MS):
-            if watch_id == _STOP:
-                return
-            if not _wake_one(sleepers.get(watch_id)):
-                sleepers.pop(watch_id, None)
+        ready = queue.wait(_FOREVER_MS)
+        _wake_all(ready, sleepers)
+        if _STOP in ready:
+            return
 
 
-def _wake_one(sleeper: _Sleeper | None) -> bool:
-    """Wake the task.  False: it no longer waits."""
-    if sleeper is None or sleeper[1]() is None:
-        return False
-    try:
-        # The call lets go of the interpreter's lock, so the event may not be held here either.
-        sleeper[0].call_soon_threadsafe(_set, sleeper[1])
-    except RuntimeError:  # The loop was closed with the task unfinished.
-        return False
-    return True
+def _wake_all(ready: list[int], sleepers: dict[int, _Sleeper]) -> None:
+    """Wake the tasks with one call for each loop, which is a write to that loop's pipe."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[int]] = {}
+    for watch_id in ready:
+        if sleeper := sleepers.get(watch_id):
+            by_loop.setdefault(sleeper[0], []).append(watch_id)
+    for loop, watch_ids in by_loop.items():
+        # The call lets go of the interpreter's lock, so no event may be held here either.
+        sleeping = [found[1] for each in watch_ids if (found := sleepers.get(each))]
+        try:
+            loop.call_soon_threadsafe(_set_all, sleeping)
+        except RuntimeError:  # It was closed with its tasks unfinished.
+            for each in watch_ids:
+                sleepers.pop(each, None)
 
 
-def _set(sleeping: weakref.ref[asyncio.Event]) -> None:
-    if event := sleeping():
-        event.set()
+def _set_all(sleeping: list[weakref.ref[asyncio.Event]]) -> None:
+    for each in sleeping:
+        if event := each():
+            event.set()
 
 
 class AsyncStream:
@@ -160,20 +171,51 @@ class AsyncStream:
         self._watch_id = _STOP
         self._news: asyncio.Event | None = None
         self._at = 0  # The next piece's place in the reply.
+        self._frames: Frames | None = None
+
+    def in_frames(self, seconds: float) -> AsyncStream:
+        """Hand over the tokens of a fast answer together, those of a frame as one piece.
+
+        For readers to whom each piece is work, such as a page that is drawn or a connection.  The
+        first token comes at once all the same, and so does the end.
+
+        Args:
+            seconds: How long a frame is, 0.001 to 60.
+
+        Returns:
+            This stream.
+
+        Raises:
+            ParameterError: That is no such time.
+
+        Example:
+            >>> async def tell() -> None:
+            ...     async for piece in llm.astream("Once upon a time").in_frames(1 / 30):
+            ...         print(piece, end="", flush=True)
+        """
+        self._frames = Frames(seconds)
+        return self
 
     def __aiter__(self) -> AsyncStream:
         return self
 
     async def __anext__(self) -> str:
         while not self._is_closed:
-            place = None if self._reply is None else self._reply.next_piece(self._at)
-            if place is not None and self._reply is not None:
-                text = self._reply.piece(place)
-                self._at = place + 1  # Last, as in Stream.
-                return text
+            if self._reply is not None:
+                text, end = self._next_text(self._reply)
+                self._at = end  # Last, as in Stream.
+                if text:
+                    return text
             if not await self._take():
                 break
         raise StopAsyncIteration
+
+    def _next_text(self, reply: Reply) -> tuple[str, int]:
+        """The next piece, empty if none has come, and the place after it."""
+        if self._frames is not None:
+            return reply.text_from(self._at)
+        place = reply.next_piece(self._at)
+        return ("", self._at) if place is None else (reply.piece(place), place + 1)
 
     async def _take(self) -> bool:
         """Wait for news and take them.  False: there will be none."""
@@ -193,13 +235,37 @@ class AsyncStream:
                 self._reply.completion()  # Raises what ended it, if that was an error.
                 return False
             self._reply.check_process()
-            await self._news.wait()
+            await self._wait(self._news)
             self._news.clear()
             self._reply.read(0)
+            if self._frames is not None:
+                self._adapt(self._frames, self._reply)
         except BaseException:
             self.cancel()
             raise
         return True
+
+    async def _wait(self, news: asyncio.Event) -> None:
+        """Wait for news, or for the end of the frame."""
+        import asyncio
+
+        if self._frames is None or not self._frames.is_fast:
+            await news.wait()
+            return
+        loop = asyncio.get_running_loop()
+        timer = loop.call_at(self._frames.end(loop.time()), news.set)
+        try:
+            await news.wait()
+        finally:
+            timer.cancel()
+
+    def _adapt(self, frames: Frames, reply: Reply) -> None:
+        """Be woken by each token of a slow answer, and only by the end of a fast one."""
+        import asyncio
+
+        now = asyncio.get_running_loop().time()
+        if frames.saw(now, has_text=reply.next_piece(self._at) is not None):
+            self._waker.announce(reply.request, self._watch_id, until_end=frames.is_fast)
 
     def _begin(self) -> None:
         self._reply = self._start()

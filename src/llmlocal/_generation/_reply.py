@@ -151,6 +151,11 @@ class Reply:
         """The text at a place that :meth:`next_piece` told."""
         return self._events[place][1]
 
+    def text_from(self, begin: int) -> tuple[str, int]:
+        """All the text from place ``begin`` on, and the place after it."""
+        end = self._n_passed
+        return "".join([text for _, text, _ in self._events[begin:end]]), end
+
     def cancel(self) -> None:
         """Stop the request within a step.  Any thread may call it, any number of times."""
         self.request.cancel()

@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+_FRAME_S = 1 / 30  # As often as a video shows a picture.
 PieceKind = Literal["answer", "reasoning", "call", "arguments"]
 
 
@@ -155,7 +156,7 @@ async def text_replies(llm: LLM, job: TextJob) -> list[Completion]:
 async def _chat_answer(index: int, stream: AsyncChatStream) -> AsyncGenerator[Event, None]:
     from llmlocal import CallPart
 
-    async with stream:
+    async with stream.in_frames(_FRAME_S):
         told = 0
         async for part in stream.parts():
             if part.text:
@@ -168,7 +169,7 @@ async def _chat_answer(index: int, stream: AsyncChatStream) -> AsyncGenerator[Ev
 
 
 async def _text_answer(index: int, stream: AsyncStream) -> AsyncGenerator[Event, None]:
-    async with stream:
+    async with stream.in_frames(_FRAME_S):
         told = 0
         async for text in stream:
             if text:

@@ -24,6 +24,7 @@ __all__ = ["event_stream", "json_lines", "sse"]
 
 _logger = logging.getLogger("llmlocal.server")
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _EVENTS_A_TURN = 4
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
@@ -35,7 +36,7 @@ def sse(data: object, event: str | None = None) -> bytes:
 
 
 def as_json(data: object) -> str:
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(data)
 
 
 async def event_stream(
