@@ -64,6 +64,21 @@ inline Ints all_ones_16() {
 inline Ints magnitudes(Ints bytes) {
   return _mm512_abs_epi8(bytes);
 }
+inline Floats plus(Floats a, Floats b) {
+  return _mm512_add_ps(a, b);
+}
+// Of each byte those bits that are in the mask, from `shift` on.
+inline Ints bits(Ints bytes, int shift, char mask) {
+  return _mm512_and_si512(_mm512_srli_epi16(bytes, static_cast<unsigned>(shift)),
+                          _mm512_set1_epi8(mask));
+}
+inline Ints flipped(Ints bytes, int mask) {
+  return _mm512_xor_si512(bytes, _mm512_set1_epi8(static_cast<char>(mask)));
+}
+// Bytes below 16, with 16 added where a bit is set.
+inline Ints with_sixteens(Ints bytes, std::uint64_t set) {
+  return _mm512_mask_add_epi8(bytes, set, bytes, _mm512_set1_epi8(16));
+}
 inline Ints with_signs(Ints bytes, Ints of) {
   return _mm512_mask_sub_epi8(bytes, _mm512_movepi8_mask(of), _mm512_setzero_si512(), bytes);
 }
@@ -114,6 +129,26 @@ inline Ints all_ones_16() {
 }
 inline Ints magnitudes(Ints bytes) {
   return _mm256_abs_epi8(bytes);
+}
+inline Floats plus(Floats a, Floats b) {
+  return _mm256_add_ps(a, b);
+}
+// Of each byte those bits that are in the mask, from `shift` on.
+inline Ints bits(Ints bytes, int shift, char mask) {
+  return _mm256_and_si256(_mm256_srli_epi16(bytes, shift), _mm256_set1_epi8(mask));
+}
+inline Ints flipped(Ints bytes, int mask) {
+  return _mm256_xor_si256(bytes, _mm256_set1_epi8(static_cast<char>(mask)));
+}
+// Bytes below 16, with 16 added where a bit is set.
+inline Ints with_sixteens(Ints bytes, std::uint64_t set) {
+  const __m256i order =
+      _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+  const __m256i each =
+      _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<std::int32_t>(set)), order);
+  const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
+  const __m256i is_set = _mm256_cmpeq_epi8(_mm256_and_si256(each, bit), bit);
+  return _mm256_or_si256(bytes, _mm256_and_si256(is_set, _mm256_set1_epi8(16)));
 }
 inline Ints with_signs(Ints bytes, Ints of) {
   return _mm256_sign_epi8(bytes, of);

@@ -171,15 +171,6 @@ inline Ints four_codes(const Activations& column, int step) {
   return all_ints(four);
 }
 
-// Products of codes, added in pairs: of 16 bits each.
-template <class Weights>
-inline Ints products_16(Ints rows, Ints column) {
-  if constexpr (Weights::kType == GGML_TYPE_Q8_0) {
-    return pairs_8(magnitudes(rows), with_signs(column, rows));
-  }
-  return pairs_8(rows, column);
-}
-
 // Adds the products of four times `Steps` codes, of each row with each column of a tile.
 template <class Weights, int Groups, int Steps>
 LLMLOCAL_INLINE void add_products(const PanelPart<Weights>* const (&rows)[Groups],

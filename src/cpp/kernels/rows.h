@@ -2,11 +2,15 @@
 //
 // Rows are read one after the other, as memory likes it best.  Eight parts of a row are a stretch:
 // their scales are unpacked together, and their mins (with what makes codes signed) go times the
-// sums of a column, eight at once.
+// sums of a column, eight at once.  Of the codes, as many parts are taken together as a vector has
+// quarters of 128 bits: the first 16 codes of each, then the others, so that what a part gives is
+// four lanes of one vector.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "kernels/bytes.h"
 #include "kernels/lanes.h"
@@ -15,52 +19,117 @@
 
 namespace llmlocal::kernels {
 
-constexpr int kMostRowColumns = 2;  // beyond these, panels are faster
+constexpr int kMostRowColumns = 2;     // beyond these, panels are faster
+constexpr int kTogether = kLanes / 4;  // parts
 
-// Of each column, so that none waits for the one before.
-template <int Columns>
-constexpr int kSums = Columns == 1 ? 4 : 2;
-
-// A column: its parts as bytes, the scale of each, and the sum of the numbers of each.
+// A column of activations, with zeros up to a whole stretch.
 struct Column {
-  const std::int8_t* codes;
-  const float* scales;
-  const float* sums;
+  const std::int8_t* codes;  // of kTogether parts: the first 16 of each, and then the others
+  const float* scales;       // of each part
+  const float* sums;         // of the numbers of each part
 };
 
+constexpr std::int64_t padded_parts(std::int64_t parts) {
+  return (parts + kStretch - 1) / kStretch * kStretch;
+}
 constexpr std::size_t column_bytes(std::int64_t parts) {
-  return static_cast<std::size_t>(parts) * (kPartLength + 2 * sizeof(float));
+  return static_cast<std::size_t>(padded_parts(parts)) * (kPartLength + 2 * sizeof(float));
 }
 
 // A column of `parts` parts in memory of column_bytes(); those from `first` to `last` are filled
 // in.
 inline Column fill_column(
     const float* from, std::int64_t parts, std::int64_t first, std::int64_t last, char* memory) {
+  const std::int64_t padded = padded_parts(parts);
   auto* codes = reinterpret_cast<std::int8_t*>(memory);
-  auto* scales = reinterpret_cast<float*>(memory + parts * kPartLength);
-  float* sums = scales + parts;
-  for (std::int64_t part = first; part < last; ++part) {
-    const Bytes bytes = to_bytes(from + part * kPartLength);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes + part * kPartLength), bytes.codes);
+  auto* scales = reinterpret_cast<float*>(memory + padded * kPartLength);
+  float* sums = scales + padded;
+  const auto place = [&](std::int64_t part, const Bytes& bytes) {
+    std::int8_t* to = codes + part / kTogether * kTogether * kPartLength + part % kTogether * 16;
+    store_16(to, _mm256_castsi256_si128(bytes.codes));
+    store_16(to + kTogether * 16, _mm256_extracti128_si256(bytes.codes, 1));
     scales[part] = bytes.scale;
     sums[part] = bytes.scale * static_cast<float>(bytes.sums[0] + bytes.sums[1]);
+  };
+  for (std::int64_t part = first; part < last; ++part) {
+    place(part, to_bytes(from + part * kPartLength));
+  }
+  if (last == parts) {
+    for (std::int64_t part = parts; part < padded; ++part) place(part, Bytes{});
   }
   return {codes, scales, sums};
 }
 
-// Products of 32 codes with 32, added by fours.
-template <class Weights>
-LLMLOCAL_INLINE __m256i products_of(__m256i row, __m256i column) {
-#if LLMLOCAL_VNNI && LLMLOCAL_AVX512
-  return _mm256_dpbusd_epi32(_mm256_setzero_si256(), row, column);
-#elif LLMLOCAL_VNNI
-  return _mm256_dpbusd_avx_epi32(_mm256_setzero_si256(), row, column);
+// The codes of kTogether parts: the first 16 of each, and the others.
+struct Codes {
+  Ints low, high;
+};
+
+// 16 bytes of each of kTogether blocks, `offset` into it.
+template <class Block>
+LLMLOCAL_INLINE Ints sixteen_of_each(const Block* const (&blocks)[kTogether], std::size_t offset) {
+  const auto at = [&](int i) { return load_16(reinterpret_cast<const char*>(blocks[i]) + offset); };
+#if LLMLOCAL_AVX512
+  const __m256i first = _mm256_inserti128_si256(_mm256_castsi128_si256(at(0)), at(1), 1);
+  const __m256i last = _mm256_inserti128_si256(_mm256_castsi128_si256(at(2)), at(3), 1);
+  return _mm512_inserti64x4(_mm512_castsi256_si512(first), last, 1);
 #else
-  const bool is_signed = Weights::kType == GGML_TYPE_Q8_0;
-  const __m256i pairs =
-      is_signed ? _mm256_maddubs_epi16(_mm256_abs_epi8(row), _mm256_sign_epi8(column, row))
-                : _mm256_maddubs_epi16(row, column);
-  return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+  return _mm256_inserti128_si256(_mm256_castsi128_si256(at(0)), at(1), 1);
+#endif
+}
+
+template <class Weights>
+LLMLOCAL_INLINE Codes codes_of(const typename Weights::Block* const (&blocks)[kTogether]) {
+  using Block = typename Weights::Block;
+  constexpr std::size_t kFirst = offsetof(Block, qs);
+  if constexpr (Weights::kType == GGML_TYPE_Q8_0) {
+    const auto read = [&](std::size_t offset) {
+      const Ints codes = sixteen_of_each(blocks, offset);
+      return Weights::kSigned ? codes : flipped(codes, 0x80);
+    };
+    return {read(kFirst), read(kFirst + 16)};
+  } else {
+    const Ints both = sixteen_of_each(blocks, kFirst);
+    Codes codes{bits(both, 0, 15), bits(both, 4, 15)};
+    if constexpr (Weights::kType == GGML_TYPE_Q5_0 || Weights::kType == GGML_TYPE_Q5_1) {
+      std::uint64_t low = 0, high = 0;
+      for (int i = 0; i < kTogether; ++i) {
+        std::uint32_t fifths;
+        std::memcpy(&fifths, blocks[i]->qh, sizeof(fifths));
+        low |= static_cast<std::uint64_t>(fifths & 0xffff) << 16 * i;
+        high |= static_cast<std::uint64_t>(fifths >> 16) << 16 * i;
+      }
+      codes = {with_sixteens(codes.low, low), with_sixteens(codes.high, high)};
+    }
+    return codes;
+  }
+}
+
+// The products of codes with those of a column, added by fours and low with high.
+template <class Weights>
+LLMLOCAL_INLINE Ints products_of(const Codes& row, const std::int8_t* column) {
+  const Ints low = load(column), high = load(column + kTogether * 16);
+#if LLMLOCAL_VNNI
+  return fours_8(fours_8(all_ints(0), row.low, low), row.high, high);
+#else
+  const Ints low_pairs = products_16<Weights>(row.low, low);
+  const Ints high_pairs = products_16<Weights>(row.high, high);
+  if constexpr (Weights::kMostSummed == 1) {
+    return plus(pairs_16(low_pairs, all_ones_16()), pairs_16(high_pairs, all_ones_16()));
+  }
+  return pairs_16(plus_16(low_pairs, high_pairs), all_ones_16());
+#endif
+}
+
+// Numbers of kTogether parts, those from `first` in a stretch, four times each.
+LLMLOCAL_INLINE Floats four_times(__m256 stretch, int first) {
+#if LLMLOCAL_AVX512
+  const __m512i order = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+  return _mm512_permutexvar_ps(_mm512_add_epi32(order, _mm512_set1_epi32(first)),
+                               _mm512_castps256_ps512(stretch));
+#else
+  const __m256i order = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
+  return _mm256_permutevar8x32_ps(stretch, _mm256_add_epi32(order, _mm256_set1_epi32(first)));
 #endif
 }
 
@@ -70,38 +139,58 @@ inline float sum_of(__m256 values) {
   return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
 }
 
-// Adds the last `Count` parts of the stretch that begins at `first`, times each column, to the
-// totals; of these, the ones before `begin` count as zero.
-template <class Weights, int Count, int Columns>
+// The last `count` numbers of a stretch, and zeros after them.
+inline __m256 last_of(__m256 stretch, int count) {
+  const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const __m256i from = _mm256_add_epi32(lanes, _mm256_set1_epi32(kStretch - count));
+  const __m256i is_there = _mm256_cmpgt_epi32(_mm256_set1_epi32(count), lanes);
+  return _mm256_and_ps(_mm256_permutevar8x32_ps(stretch, from), _mm256_castsi256_ps(is_there));
+}
+
+// Of a row times a column.
+struct Total {
+  Floats products[2] = {all_floats(0), all_floats(0)};  // so that none waits for the one before
+  __m256 mins = _mm256_setzero_ps();
+
+  float sum() const {
+    const Floats all = plus(products[0], products[1]);
+#if LLMLOCAL_AVX512
+    const __m256 half = _mm512_castps512_ps256(all), other = _mm512_extractf32x8_ps(all, 1);
+    return sum_of(_mm256_add_ps(_mm256_add_ps(half, other), mins));
+#else
+    return sum_of(_mm256_add_ps(all, mins));
+#endif
+  }
+};
+
+// Adds `count` parts of a row, from part `first` on, times each column, to the totals.  `of` has
+// the scales and mins of these, and zeros for what is missing to a stretch.
+template <class Weights, int Columns>
 LLMLOCAL_INLINE void add_stretch(const typename Weights::Block* row,
                                  std::int64_t first,
-                                 int begin,
+                                 int count,
+                                 const ScalesAndMins& of,
                                  const Column (&columns)[Columns],
-                                 __m256 (&totals)[Columns][kSums<Columns>]) {
-  ScalesAndMins of = scales_and_mins<Weights>(row + first);
-  if (begin > 0) {
-    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    const __m256 counted =
-        _mm256_castsi256_ps(_mm256_cmpgt_epi32(lanes, _mm256_set1_epi32(begin - 1)));
-    of = {_mm256_and_ps(of.scales, counted), _mm256_and_ps(of.mins, counted)};
-  }
-  alignas(32) float scales[Columns][kStretch];
+                                 Total (&totals)[Columns]) {
+  __m256 scales[Columns];
   for (int c = 0; c < Columns; ++c) {
-    _mm256_store_ps(scales[c],
-                    _mm256_mul_ps(of.scales, _mm256_loadu_ps(columns[c].scales + first)));
+    scales[c] = _mm256_mul_ps(of.scales, _mm256_loadu_ps(columns[c].scales + first));
     if constexpr (Weights::kHasMin || Weights::kZero != 0) {
-      totals[c][0] =
-          _mm256_fmadd_ps(of.mins, _mm256_loadu_ps(columns[c].sums + first), totals[c][0]);
+      totals[c].mins =
+          _mm256_fmadd_ps(of.mins, _mm256_loadu_ps(columns[c].sums + first), totals[c].mins);
     }
   }
-  for (int part = kStretch - Count; part < kStretch; ++part) {
-    const __m256i codes = Weights::codes(row[first + part], 0);
+  for (int part = 0; part < count; part += kTogether) {
+    const typename Weights::Block* blocks[kTogether];
+    for (int i = 0; i < kTogether; ++i) {  // The last one stands for those that there are not.
+      blocks[i] = row + first + std::min(part + i, count - 1);
+    }
+    const Codes codes = codes_of<Weights>(blocks);
     for (int c = 0; c < Columns; ++c) {
-      const __m256i products =
-          products_of<Weights>(codes, load_32(columns[c].codes + (first + part) * kPartLength));
-      __m256& total = totals[c][part % kSums<Columns>];
-      total = _mm256_fmadd_ps(
-          _mm256_broadcast_ss(scales[c] + part), _mm256_cvtepi32_ps(products), total);
+      const Ints products =
+          products_of<Weights>(codes, columns[c].codes + (first + part) * kPartLength);
+      Floats& total = totals[c].products[part / kTogether % 2];
+      total = times_plus(four_times(scales[c], part), to_floats(products), total);
     }
   }
 }
@@ -113,28 +202,19 @@ LLMLOCAL_NOINLINE void multiply_row(const char* row,
                                     const Column (&columns)[Columns],
                                     float* const (&results)[Columns]) {
   const auto* blocks = reinterpret_cast<const typename Weights::Block*>(row);
-  __m256 totals[Columns][kSums<Columns>];
-  for (auto& column : totals) {
-    for (__m256& total : column) total = _mm256_setzero_ps();
-  }
+  Total totals[Columns];
   std::int64_t part = 0;
   for (; part + kStretch <= parts; part += kStretch) {
-    add_stretch<Weights, kStretch>(blocks, part, 0, columns, totals);
+    add_stretch<Weights>(
+        blocks, part, kStretch, scales_and_mins<Weights>(blocks + part), columns, totals);
   }
-  // A last stretch, of which the beginning was added before.
-  const std::int64_t last = parts - kStretch;
-  const int begin = static_cast<int>(part - last);
-  if (begin < kStretch / 2) {
-    add_stretch<Weights, kStretch>(blocks, last, begin, columns, totals);
-  } else if (begin < kStretch) {
-    add_stretch<Weights, kStretch / 2>(blocks, last, begin, columns, totals);
+  if (part < parts) {
+    const auto count = static_cast<int>(parts - part);
+    const ScalesAndMins of = scales_and_mins<Weights>(blocks + parts - kStretch);
+    add_stretch<Weights>(
+        blocks, part, count, {last_of(of.scales, count), last_of(of.mins, count)}, columns, totals);
   }
-  for (int c = 0; c < Columns; ++c) {
-    for (int i = 1; i < kSums<Columns>; ++i) {
-      totals[c][0] = _mm256_add_ps(totals[c][0], totals[c][i]);
-    }
-    *results[c] = sum_of(totals[c][0]);
-  }
+  for (int c = 0; c < Columns; ++c) *results[c] = totals[c].sum();
 }
 
 }  // namespace llmlocal::kernels

@@ -22,6 +22,9 @@ inline float to_float(ggml_half half) {
 inline __m128i load_16(const void* from) {
   return _mm_loadu_si128(static_cast<const __m128i*>(from));
 }
+inline void store_16(void* to, __m128i bytes) {
+  _mm_storeu_si128(static_cast<__m128i*>(to), bytes);
+}
 inline __m256i load_32(const void* from) {
   return _mm256_loadu_si256(static_cast<const __m256i*>(from));
 }
@@ -105,6 +108,15 @@ struct Q8_0 {
   }
   static Scales scales(const Block& block) { return {to_float(block.d), 0}; }
 };
+
+// Products of codes with those of activations, added in pairs: of 16 bits each.  Without VNNI.
+template <class Weights>
+inline Ints products_16(Ints weights, Ints activations) {
+  if constexpr (Weights::kType == GGML_TYPE_Q8_0) {
+    return pairs_8(magnitudes(weights), with_signs(activations, weights));
+  }
+  return pairs_8(weights, activations);
+}
 
 // The scales and the mins of eight parts, six bits each in twelve bytes; a byte each.
 struct SixBits {
