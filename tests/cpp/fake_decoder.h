@@ -36,7 +36,8 @@ inline constexpr std::size_t kStreamBytes = 1000;  // With room for the whole co
 // Takes the best token, and like a real sampler leaves the logits in disorder.
 class GreedySampler : public Sampler {
  public:
-  Token choose(std::span<float> logits) override {
+  Token choose(std::span<float> logits, Constraint* constraint) override {
+    if (constraint) constraint->apply(logits);
     if (std::isnan(logits[0])) throw EngineError("the model's output is not a number");
     const auto best = std::ranges::max_element(logits) - logits.begin();
     std::ranges::fill(logits, 1.0F);

@@ -38,6 +38,9 @@ class ScriptedMask : public TokenMask {
     }
     return breaks_ != Breaks::kFill;
   }
+  bool allows(Token token) noexcept override {
+    return breaks_ != Breaks::kFill && std::ranges::count(script_(accepted_).tokens, token) > 0;
+  }
   bool is_open() const noexcept override { return script_(accepted_).is_open; }
   bool accept(Token token) noexcept override {
     const Legal legal = script_(accepted_);

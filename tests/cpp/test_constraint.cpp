@@ -37,6 +37,10 @@ TEST_CASE("constraint: of any vocabulary exactly the legal tokens keep their log
       expected.push_back((is_end ? legal.may_stop : is_legal) ? logits.back() : kNoChance);
     }
     Constraint constraint = constraint_of(legal, ends);
+    for (Token token = 0; token < vocab; ++token) {
+      const float each = expected[static_cast<std::size_t>(token)];
+      CHECK(constraint.allows(token) == (each != kNoChance));
+    }
     if (expected == std::vector<float>(expected.size(), kNoChance)) {
       CHECK_THROWS_AS(constraint.apply(logits), ConstraintError);
     } else {
@@ -50,7 +54,11 @@ TEST_CASE("constraint: where all is legal, only the end of the text may not be")
   const std::vector<float> before = {1, 2, 3, 4};
   for (const bool may_stop : {true, false}) {
     std::vector<float> logits = before;
-    constraint_of({.tokens = {}, .is_open = true, .may_stop = may_stop}, {1, 3}).apply(logits);
+    Constraint constraint =
+        constraint_of({.tokens = {}, .is_open = true, .may_stop = may_stop}, {1, 3});
+    constraint.apply(logits);
+    CHECK(constraint.allows(0));
+    CHECK(constraint.allows(1) == may_stop);
     CHECK(logits == (may_stop ? before : std::vector<float>{1, kNoChance, 3, kNoChance}));
   }
 }

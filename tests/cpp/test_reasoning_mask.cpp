@@ -273,6 +273,9 @@ TEST_CASE("reasoning: whatever is taken back leaves a mask as it was before") {
       REQUIRE(mask->must_stop() == fresh->must_stop());
       std::vector<std::uint32_t> bits(1, ~std::uint32_t{0});
       if (!mask->is_open()) REQUIRE(mask->fill(bits));
+      for (Token token = 0; token < kWords.vocab_size() - 1 && !mask->is_open(); ++token) {
+        REQUIRE(mask->allows(token) == ((bits[0] >> token & 1U) != 0));
+      }
       Tokens choices;
       for (Token token = 0; token < kWords.vocab_size() - 1; ++token) {
         if ((bits[0] >> token & 1U) != 0) choices.push_back(token);

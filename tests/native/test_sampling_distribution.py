@@ -107,6 +107,35 @@ def check_frequencies(
     assert z < 4, f"chi-square {chi_square:.1f} of {freedom}"
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"temp": 0.0},
+        {"top_k": 1},
+        {},
+        {"top_k": 5, "min_p": 0.0},
+        {"top_k": 3, "xtc_probability": 1},
+    ],
+)
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.95])
+def test_asking_for_the_likeliest_changes_no_draw(
+    options: dict[str, Any], share: float, vocab_model: _core.Model
+) -> None:
+    # A mask that is dear to fill is asked about the likeliest tokens instead, after the first time.
+    random = np.random.default_rng(3)
+    for seed in range(10):
+        logits = np.round(random.normal(0, 3, VOCAB_SIZE), 1).astype(np.float32)  # With equal ones.
+        legal = np.flatnonzero(random.random(VOCAB_SIZE) < share).tolist()
+        filled, asked = (
+            make_sampler(vocab_model, {**options, "seed": seed}).sample_many(
+                logits, 10, mask=_core.FixedMask(legal, is_dear=is_dear)
+            )
+            for is_dear in (False, True)
+        )
+        assert asked == filled
+        assert set(asked) <= set(legal)
+
+
 @pytest.mark.parametrize("version", [1, 2])
 def test_mirostat_among_legal_tokens(version: int, vocab_model: _core.Model) -> None:
     # The legal tokens alone follow Zipf's law; all others are far likelier.

@@ -17,6 +17,9 @@ class Matcher:
         self._tokenizer = llm._open_tokenizer()
         self.guide = Guide(self._tokenizer)
         self.size = self._tokenizer.vocab_size
+        self.tokens_of_text = [
+            token for token in range(self.size) if not self._tokenizer.is_end(token)
+        ]
 
     def mask(self, constraint: Constraint) -> _core.GrammarMask:
         return self.guide.compile(constraint)[0].mask()

@@ -7,13 +7,16 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 
 from llmlocal import LLM, _core
 from llmlocal._generation import _guide
+from llmlocal._generation._constraint import constraint_of
 from llmlocal.errors import ConstraintError, ParameterError, SchemaError
 
 from ..conftest import OpenTiny
+from .matching import Matcher
 
 # Its random weights like nothing better than to go on: what must end is bounded.
 WORD = {"type": "string", "pattern": "^[a-z]{1,4}$"}
@@ -126,6 +129,29 @@ def test_special_tokens_that_are_spelled_out_are_text(vocabulary_llm: LLM) -> No
     assert len(end) == 1
     assert end[0] not in reply.tokens
     assert vocabulary_llm.generate("A:", schema={"const": "<|im_end|>"}).parsed == "<|im_end|>"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"schema": SCHEMA},
+        {"schema": {"type": "array", "items": {"type": "string", "minLength": 3, "maxLength": 9}}},
+        {"regex": "[a-zé]{2,5}|<[|]im_end[|]>"},
+        {"grammar": 'root ::= "(" root ")" | [0-9]'},
+    ],
+)
+def test_one_token_is_told_as_all_are(options: dict[str, Any], matcher: Matcher) -> None:
+    constraint = constraint_of(options)
+    assert constraint is not None
+    for seed in range(5):
+        mask = matcher.mask(constraint)
+        random = np.random.default_rng(seed)
+        for _ in range(12):
+            allowed = matcher.allowed(mask)
+            assert allowed == {token for token in matcher.tokens_of_text if mask.allows(token)}
+            if mask.must_stop() or not allowed:
+                break
+            assert mask.accept(int(random.choice(sorted(allowed))))
 
 
 def test_requests_at_once_obey_each_their_own(vocabulary_llm: LLM) -> None:

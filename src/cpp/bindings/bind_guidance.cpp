@@ -52,6 +52,7 @@ void bind_guidance(py::module_& module) {
            &fill,
            py::arg("vocabulary_size"),
            "Whether each token may come next, 32 bits to a word.")
+      .def("allows", &GrammarMask::allows, py::arg("token"))
       .def("accept", &GrammarMask::accept, py::arg("token"))
       .def("take_back", &GrammarMask::take_back, py::arg("count"))
       .def("may_stop", &GrammarMask::may_stop)

@@ -1,6 +1,7 @@
 #include <pybind11/numpy.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -24,7 +25,8 @@ using Logits = py::array_t<float, py::array::c_style>;
 // Allows the same tokens at each step.
 class FixedMask : public TokenMask {
  public:
-  explicit FixedMask(const Tokens& tokens) {
+  // `is_dear`: to fill it takes as long as one of a pattern in a large vocabulary.
+  FixedMask(const Tokens& tokens, bool is_dear) : is_dear_(is_dear) {
     for (const Token token : tokens) {
       const auto index = static_cast<std::size_t>(token);
       if (index / 32 >= bits_.size()) bits_.resize(index / 32 + 1);
@@ -33,9 +35,17 @@ class FixedMask : public TokenMask {
   }
 
   bool fill(TokenBits bits) noexcept override {
+    using Clock = std::chrono::steady_clock;
+    const Clock::time_point end = Clock::now() + std::chrono::milliseconds(is_dear_ ? 1 : 0);
     std::ranges::fill(bits, 0);
     std::copy_n(bits_.begin(), std::min(bits.size(), bits_.size()), bits.begin());
+    while (Clock::now() < end) {
+    }
     return true;
+  }
+  bool allows(Token token) noexcept override {
+    const auto index = static_cast<std::size_t>(token);
+    return index / 32 < bits_.size() && (bits_[index / 32] >> index % 32 & 1U) != 0;
   }
   bool is_open() const noexcept override { return false; }
   bool accept(Token /*token*/) noexcept override { return true; }
@@ -45,6 +55,7 @@ class FixedMask : public TokenMask {
   std::string error() const override { return ""; }
 
  private:
+  bool is_dear_;
   std::vector<std::uint32_t> bits_;
 };
 
@@ -62,8 +73,7 @@ std::vector<Token> sample_many(SamplerChain& sampler,
   tokens.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
     std::ranges::copy(given, scratch.begin());
-    if (constraint) constraint->apply(scratch);
-    tokens.push_back(sampler.choose(scratch));
+    tokens.push_back(sampler.choose(scratch, constraint ? &*constraint : nullptr));
     sampler.accept(tokens.back());
   }
   return tokens;
@@ -77,7 +87,10 @@ void bind_sampler(py::module_& module) {
 
   py::class_<FixedMask, TokenMask, std::shared_ptr<FixedMask>>(
       module, "FixedMask", "Allows the same tokens at each step: for tests.")
-      .def(py::init<const Tokens&>(), py::arg("tokens"));
+      .def(py::init<const Tokens&, bool>(),
+           py::arg("tokens"),
+           py::kw_only(),
+           py::arg("is_dear") = false);
 
   py::class_<SamplerChain>(
       module, "Sampler", "Chooses tokens from given logits: for tests and benchmarks.")

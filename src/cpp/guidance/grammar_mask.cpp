@@ -12,6 +12,11 @@ bool GrammarMask::fill(TokenBits bits) noexcept {
              matcher_.get(), bits.data(), bits.size_bytes()) == 0;
 }
 
+bool GrammarMask::allows(Token token) noexcept {
+  const auto id = static_cast<std::uint32_t>(token);
+  return vocabulary_->functions().matcher_validate_tokens(matcher_.get(), &id, 1) == 1;
+}
+
 bool GrammarMask::accept(Token token) noexcept {
   return vocabulary_->functions().matcher_consume_token(matcher_.get(),
                                                         static_cast<std::uint32_t>(token)) == 0;

@@ -16,6 +16,7 @@ class GrammarMask final : public TokenMask {
   GrammarMask(std::shared_ptr<const Vocabulary> vocabulary, Matcher matcher);
 
   bool fill(TokenBits bits) noexcept override;
+  bool allows(Token token) noexcept override;
   bool is_open() const noexcept override { return false; }
   bool accept(Token token) noexcept override;
   bool take_back(std::size_t count) noexcept override;

@@ -39,6 +39,7 @@ GuidanceLibrary::GuidanceLibrary(const std::filesystem::path& path) : library_(p
   LLMLOCAL_FIND(free_matcher);
   LLMLOCAL_FIND(matcher_get_error);
   LLMLOCAL_FIND(matcher_compute_mask_into);
+  LLMLOCAL_FIND(matcher_validate_tokens);
   LLMLOCAL_FIND(matcher_consume_token);
   LLMLOCAL_FIND(matcher_rollback);
   LLMLOCAL_FIND(matcher_is_accepting);

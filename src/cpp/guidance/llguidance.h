@@ -63,6 +63,7 @@ struct Functions {
   void (*free_matcher)(Matcher*);
   const char* (*matcher_get_error)(Matcher*);
   std::int32_t (*matcher_compute_mask_into)(Matcher*, std::uint32_t* bits, std::size_t bytes);
+  std::int32_t (*matcher_validate_tokens)(Matcher*, const std::uint32_t* tokens, std::size_t count);
   std::int32_t (*matcher_consume_token)(Matcher*, std::uint32_t token);
   std::int32_t (*matcher_rollback)(Matcher*, std::size_t count);
   bool (*matcher_is_accepting)(Matcher*);

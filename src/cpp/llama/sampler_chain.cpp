@@ -83,15 +83,21 @@ void SamplerChain::add(llama_sampler* sampler) {
   llama_sampler_chain_add(chain_.get(), sampler);
 }
 
-Token SamplerChain::choose(std::span<float> logits) {
+Token SamplerChain::choose(std::span<float> logits, Constraint* constraint) {
   for (const auto& [token, bias] : bias_) logits[static_cast<std::size_t>(token)] += bias;
   penalties_.apply(logits);
+  const bool is_picked = constraint && pick_legal(logits, *constraint);
+  if (constraint && !is_picked) constraint->apply(logits);
   Token token = -1;
   if (way_ == Way::kGreedy) {
-    token = best_token(logits);
+    token = is_picked ? picked_.front().token : best_token(logits);
     if (token >= 0 && logits[static_cast<std::size_t>(token)] == kInfinity) token = -1;
   } else {
-    collect(logits);
+    if (is_picked) {
+      take_picked();
+    } else {
+      collect(logits);
+    }
     token = draw();
   }
   if (token < 0) {
@@ -102,15 +108,36 @@ Token SamplerChain::choose(std::span<float> logits) {
   return token;
 }
 
+// So many of the likeliest tokens are enough; 0: all are needed.
+std::size_t SamplerChain::few() const {
+  if (way_ == Way::kGreedy) return 1;
+  return way_ == Way::kTopK ? static_cast<std::size_t>(top_k_) : 0;
+}
+
+// Picks the likeliest legal tokens, as many as are enough, by asking about one after the other.
+// False: too many are not legal, or it would take longer than to find out all that are.
+bool SamplerChain::pick_legal(std::span<const float> logits, Constraint& constraint) {
+  constexpr std::size_t kSurelyFew = 4;
+  const std::size_t wanted = few();
+  const std::size_t asked = wanted + std::max<std::size_t>(wanted / 2, kSurelyFew - 1);
+  if (wanted == 0 || (asked > kSurelyFew && !constraint.is_cheaper_for(asked))) return false;
+  pick_top_k(logits, asked, picked_);
+  std::size_t legal = 0;
+  for (std::size_t i = 0; i < picked_.size() && legal < wanted; ++i) {
+    if (i - legal > asked - wanted) return false;
+    if (constraint.allows(picked_[i].token)) picked_[legal++] = picked_[i];
+  }
+  picked_.resize(legal);
+  return legal == wanted;
+}
+
 void SamplerChain::collect(std::span<const float> logits) {
   sorted_ = false;
   candidates_.clear();
   if (way_ == Way::kTopK) pick_top_k(logits, static_cast<std::size_t>(top_k_), picked_);
   if (way_ == Way::kTopP) pick_top_p(logits, top_p_, min_p_, picked_);
   if (way_ != Way::kWhole) {
-    if (!picked_.empty() && picked_.front().logit == kInfinity) return;
-    for (const Candidate& each : picked_) candidates_.push_back({each.token, each.logit, 0});
-    sorted_ = true;
+    take_picked();
     return;
   }
   candidates_.reserve(logits.size());
@@ -122,6 +149,13 @@ void SamplerChain::collect(std::span<const float> logits) {
       return;
     }
   }
+}
+
+void SamplerChain::take_picked() {
+  candidates_.clear();
+  sorted_ = true;
+  if (!picked_.empty() && picked_.front().logit == kInfinity) return;
+  for (const Candidate& each : picked_) candidates_.push_back({each.token, each.logit, 0});
 }
 
 Token SamplerChain::draw() {

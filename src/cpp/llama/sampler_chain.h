@@ -4,7 +4,8 @@
 // Logit bias and penalties touch only the tokens they are about; greedy is one pass; with top-k,
 // or top-p alone, the few candidates come straight from the raw logits and only they go through
 // llama.cpp's samplers.  DRY, top-n-sigma, Mirostat and very flat distributions take the long way
-// over the whole vocabulary.
+// over the whole vocabulary.  Where an answer is held to something, greedy and top-k look at the
+// likeliest tokens first: mostly those are legal, and nobody has to find out which others are.
 #pragma once
 
 #include <llama.h>
@@ -33,7 +34,7 @@ class SamplerChain : public Sampler {
                std::span<const Token> prompt,
                bool short_cuts = true);
 
-  Token choose(std::span<float> logits) override;
+  Token choose(std::span<float> logits, Constraint* constraint) override;
   void accept(Token token) override;
   void take_back(std::size_t count) override;
 
@@ -43,7 +44,10 @@ class SamplerChain : public Sampler {
   static Way choose_way(const SamplingParams& params, bool short_cuts);
   void build_chain(DrySamplers& dry, const SamplingParams& params);
   void add(llama_sampler* sampler);
+  std::size_t few() const;
+  bool pick_legal(std::span<const float> logits, Constraint& constraint);
   void collect(std::span<const float> logits);
+  void take_picked();
   Token draw();
 
   Way way_;

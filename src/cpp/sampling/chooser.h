@@ -21,8 +21,7 @@ class Chooser {
   // The next token, by the logits of the whole vocabulary; may overwrite them.  Nothing but random
   // numbers is used up until the token is accepted.  Throws EngineError or ConstraintError.
   Token choose(std::span<float> logits) {
-    if (constraint_) constraint_->apply(logits);
-    return sampler_->choose(logits);
+    return sampler_->choose(logits, constraint_ ? &*constraint_ : nullptr);
   }
   // A token that does not end the text.
   void accept(Token token) {

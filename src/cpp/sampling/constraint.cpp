@@ -1,12 +1,15 @@
 #include "sampling/constraint.h"
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 
 #include "base/errors.h"
 
 namespace llmlocal {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 constexpr float kNoChance = -std::numeric_limits<float>::infinity();
 constexpr std::size_t kWord = 32;
@@ -41,6 +44,7 @@ void Constraint::apply(std::span<float> logits) {
     for (const Token end : ends_) logits[static_cast<std::size_t>(end)] = kNoChance;
     return;
   }
+  const Clock::time_point start = Clock::now();
   bits_.resize((logits.size() + kWord - 1) / kWord);
   require(mask_->fill(bits_));
   for (const Token end : ends_) {
@@ -51,6 +55,12 @@ void Constraint::apply(std::span<float> logits) {
   if (!keep_only(bits_, logits)) {
     throw ConstraintError("the constraint has come to a point where no token of the model fits");
   }
+  apply_s_ = std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+bool Constraint::allows(Token token) {
+  if (std::ranges::count(ends_, token) > 0) return mask_->may_stop();
+  return mask_->is_open() || mask_->allows(token);
 }
 
 void Constraint::accept(Token token) {

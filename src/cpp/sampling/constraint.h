@@ -1,8 +1,9 @@
 // Holds one answer to its TokenMask: leaves only legal tokens a chance.
 //
-// Works on the logits before the sampler sees them.  What has no chance is not counted by any of
-// the truncations, and neither bias nor penalties can give it one: so the token that is chosen is
-// an exact draw from what the sampler would do with the legal tokens alone.
+// The sampler asks it after bias and penalties and before it truncates: of all tokens at once, or,
+// where a few of the likeliest will do, one by one.  What is not legal has no chance and is not
+// counted by any of the truncations: so the token that is chosen is an exact draw from what the
+// sampler would do with the legal tokens alone.
 #pragma once
 
 #include <cstddef>
@@ -26,17 +27,28 @@ class Constraint {
   // All of these throw ConstraintError where the mask is broken.
   // Gives all tokens that may not come next a logit of -infinity.
   void apply(std::span<float> logits);
+  // Whether the token may come next.
+  bool allows(Token token);
+  // Whether to ask for so many tokens one by one takes less time than apply() did the last time it
+  // was needed.  It hangs on what may come next: of a name in a schema 10 us, of a text that must
+  // match a pattern 400.
+  bool is_cheaper_for(std::size_t tokens) const {
+    return static_cast<double>(tokens) * kAskSeconds < apply_s_;
+  }
   void accept(Token token);
   void take_back(std::size_t count);
   // The answer is complete, and can't go on.
   bool must_stop() const { return mask_->must_stop(); }
 
  private:
+  static constexpr double kAskSeconds = 2e-6;  // What allows() takes, about.
+
   void require(bool works) const;
 
   std::shared_ptr<TokenMask> mask_;
   std::vector<Token> ends_;
   std::vector<std::uint32_t> bits_;  // Reused from token to token.
+  double apply_s_ = 0;
 };
 
 }  // namespace llmlocal

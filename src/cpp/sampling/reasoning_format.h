@@ -40,7 +40,6 @@ class ReasoningFormat {
   bool is_blank(Token token) const;
   const Tokens& blanks() const { return tags_.blanks; }
   std::string_view text(Token token) const noexcept { return texts_->text(token); }
-  std::int32_t vocab_size() const { return texts_->vocab_size(); }
 
   // The tokens that would complete the closing tag after a text with this end, and go on with the
   // answer: nobody could hold that part of the answer to anything.

@@ -23,9 +23,8 @@ void clear(TokenBits bits, Token token) {
   bits[index / 32] &= ~(std::uint32_t{1} << index % 32);
 }
 
-bool has(std::span<const std::uint32_t> bits, Token token) {
-  const auto index = static_cast<std::size_t>(token);
-  return index / 32 < bits.size() && (bits[index / 32] >> index % 32 & 1U) != 0;
+bool is_in(const Tokens& tokens, Token token) {
+  return std::ranges::count(tokens, token) > 0;
 }
 
 std::string_view without_space_before(std::string_view text) {
@@ -120,6 +119,26 @@ bool ReasoningMask::fill(TokenBits bits) noexcept {
   }
 }
 
+bool ReasoningMask::allows(Token token) noexcept {
+  try {
+    switch (state_.phase) {
+      case Phase::kStart:
+        return (state_.may_answer && answer_allows(token)) || is_in(heads(), token);
+      case Phase::kReasoning:
+        return !is_in(format_->crossing_tokens(state_.text), token);
+      case Phase::kClosing:
+        return token == format_->closing().tokens[state_.tokens];
+      case Phase::kBlank:
+        return answer_allows(token) || (state_.tokens < kMostBlanks && format_->is_blank(token));
+      case Phase::kAnswer:
+        return answer_allows(token);
+    }
+    return false;
+  } catch (const std::exception& error) {
+    return fails(error.what());
+  }
+}
+
 bool ReasoningMask::fill_answer(TokenBits bits) {
   if (!answer_ || answer_->is_open()) {
     std::ranges::fill(bits, ~std::uint32_t{0});
@@ -201,10 +220,8 @@ bool ReasoningMask::accept_at_start(Token token) {
   return is_answer ? accept_in_answer(token) : fails("neither a tag nor an answer");
 }
 
-bool ReasoningMask::answer_allows(Token token) {
-  if (answer_->is_open()) return true;
-  answer_bits_.resize((static_cast<std::size_t>(format_->vocab_size()) + 31) / 32);
-  return answer_->fill(answer_bits_) && has(answer_bits_, token);
+bool ReasoningMask::answer_allows(Token token) const {
+  return !answer_ || answer_->is_open() || answer_->allows(token);
 }
 
 // What looked like the beginning of the answer was a tag.

@@ -35,6 +35,7 @@ class ReasoningMask : public TokenMask {
                 Options options);
 
   bool fill(TokenBits bits) noexcept override;
+  bool allows(Token token) noexcept override;
   bool is_open() const noexcept override;
   bool accept(Token token) noexcept override;
   bool take_back(std::size_t count) noexcept override;
@@ -59,7 +60,7 @@ class ReasoningMask : public TokenMask {
   };
 
   bool fails(std::string why) noexcept;
-  bool answer_allows(Token token);
+  bool answer_allows(Token token) const;
   bool fill_answer(TokenBits bits);
   bool accept_in_answer(Token token);
   bool accept_at_start(Token token);
@@ -74,7 +75,6 @@ class ReasoningMask : public TokenMask {
   State state_;
   std::vector<State> before_;  // Each token that was accepted.
   Tokens accepted_;
-  std::vector<std::uint32_t> answer_bits_;  // What the answer's mask allows; reused.
   std::string error_;
 };
 

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "base/token.h"
+#include "sampling/constraint.h"
 #include "sampling/sampling_params.h"
 
 namespace llmlocal {
@@ -17,8 +18,10 @@ class Sampler {
   virtual ~Sampler() = default;
 
   // The next token, by the logits of the whole vocabulary; may overwrite them.  A logit of
-  // -infinity is never chosen.  Throws EngineError if there is nothing to choose from.
-  virtual Token choose(std::span<float> logits) = 0;
+  // -infinity is never chosen, nor is a token that the constraint, if there is one, does not allow:
+  // such tokens are not counted by any of the truncations.  Throws EngineError if there is nothing
+  // to choose from, or ConstraintError.
+  virtual Token choose(std::span<float> logits, Constraint* constraint) = 0;
   virtual void accept(Token token) = 0;
   // The last `count` tokens that were accepted; never one of the prompt.  Random numbers that are
   // used up, and what Mirostat has learnt, stay so.

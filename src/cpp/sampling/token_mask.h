@@ -34,6 +34,9 @@ class TokenMask {
   // Sets the bits of the tokens that may come next and clears all others; those of ends don't
   // matter.  False: the constraint is broken, and error() says why.
   virtual bool fill(TokenBits bits) noexcept = 0;
+  // Whether this token, which is no end, may come next: what its bit would say, without the others.
+  // False where the constraint is broken.
+  virtual bool allows(Token token) noexcept = 0;
   // Whether every token that is no end may come next: there is then nothing to fill or to apply.
   virtual bool is_open() const noexcept = 0;
   // The token was chosen.  False: it was not legal, or the constraint is broken.
