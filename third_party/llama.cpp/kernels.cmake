@@ -7,6 +7,12 @@
 option(LLMLOCAL_KERNELS "Compile our own CPU kernels into ggml-cpu (x86-64)" ON)
 
 get_filename_component(our_cpp "${CMAKE_CURRENT_LIST_DIR}/../../src/cpp" ABSOLUTE)
+file(GLOB kernels CONFIGURE_DEPENDS "${our_cpp}/kernels/*.cpp")
+if(MSVC)
+  set(avx2 /arch:AVX2)
+else()
+  set(avx2 -mavx2 -mfma -mf16c)
+endif()
 
 set(kernels_missing "")
 if(NOT LLMLOCAL_KERNELS)
@@ -19,10 +25,13 @@ elseif(GGML_CPU)
   if(NOT slot)
     set(kernels_missing "this ggml has no slot for them")
   else()
+    # All of them, for the least CPU: what a variant needs of ggml is then known to be there.
     set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
+    unset(kernels_fit CACHE)  # the source may be another than last time
     try_compile(kernels_fit
-      SOURCES "${our_cpp}/kernels/entry.cpp"
+      SOURCES ${kernels}
       CMAKE_FLAGS "-DINCLUDE_DIRECTORIES=${our_cpp};${source}/ggml/include;${source}/ggml/src;${source}/ggml/src/ggml-cpu"
+      COMPILE_DEFINITIONS ${avx2}
       CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON
       OUTPUT_VARIABLE why)
     unset(CMAKE_TRY_COMPILE_TARGET_TYPE)
@@ -36,7 +45,6 @@ endif()
 if(kernels_missing)
   message(STATUS "Without our own CPU kernels: ${kernels_missing}")
 elseif(GGML_CPU)
-  file(GLOB kernels CONFIGURE_DEPENDS "${our_cpp}/kernels/*.cpp")
   foreach(library IN LISTS libraries)
     if(library MATCHES "^ggml-cpu(-|$)")
       target_sources(${library} PRIVATE ${kernels})

@@ -1,5 +1,5 @@
 // All that the kernels need of ggml's CPU backend beyond its public headers.  The build compiles
-// this file by itself first: where a ggml has it otherwise, the kernels are left out.
+// the kernels by themselves first: where a ggml has it otherwise, they are left out.
 #pragma once
 
 #define GGML_COMMON_DECL_C
