@@ -20,7 +20,6 @@ _PROMPT_TOKENS = 512
 _ANSWER_TOKENS = 32
 _DEPTHS = (0, 256, 1000, 3000)
 _QUICK_DEPTHS = (0, 1000)
-_QUICK_TYPES = ("Q4_1", "Q8_0", "Q4_K", "F16")
 
 
 def _kernels(context: Context) -> Sequence[Task]:
@@ -31,7 +30,7 @@ def _types(context: Context) -> Sequence[Task]:
     """The same for files of each type, which hold nothing that was learned."""
     tasks: list[Task] = []
     for shape in ("135m",) if context.is_quick else ("135m", "1b"):
-        for kind in _QUICK_TYPES if context.is_quick else TYPES_OF_WEIGHTS:
+        for kind in TYPES_OF_WEIGHTS:
             model = ensure_model(replace(SHAPES[shape], type=kind), context.folder)
             tasks += _tasks(replace(context, model=model), _QUICK_DEPTHS, f"{shape} {kind}, ")
     return tasks
