@@ -63,6 +63,10 @@ class Guide:
         """
         vocabulary = self._vocabulary_once()
         try:
+            constraint.text.encode()
+        except UnicodeEncodeError as exc:
+            raise ConstraintError(f"{constraint.option} is no Unicode text: {exc.reason}") from None
+        try:
             return self._compile(vocabulary, constraint), constraint
         except ConstraintError as exc:
             if constraint.schema is None:

@@ -229,7 +229,7 @@ def _problem(key: str, value: Any, schema: Mapping[str, Any]) -> str:
             raise SchemaError(f"{key} must be a number, not {quote(value)}")
         if _inexact(value) is not None:
             return f"{key}: {value} is beyond the whole numbers that are exact in JSON"
-    if key == "multipleOf" and _digits(value) > _MOST_MULTIPLE:
+    if key == "multipleOf" and not isinstance(value, bool) and _digits(value) > _MOST_MULTIPLE:
         return f"multipleOf: {value} has too many digits"
     if key == "minProperties" and isinstance(value, int):
         # What comes beyond the required properties may have the same name twice.

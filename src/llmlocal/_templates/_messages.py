@@ -67,6 +67,7 @@ def _checked(message: Message, where: str) -> dict[str, Any]:
         error = f"{where} has the role {quote(role)}; a role is a word such as 'system', 'user' or 'assistant'"
         raise ParameterError(error)
     _check_content(message.get("content"), where, is_optional="tool_calls" in message)
+    _check_calls(message.get("tool_calls"), where)
     plain: dict[str, Any] = _plain(message, where, 0)
     _parse_arguments(plain.get("tool_calls"))
     reasoning = next((plain[key] for key in _REASONING_KEYS if plain.get(key) is not None), None)
@@ -97,6 +98,20 @@ def _check_part(part: object, where: str) -> None:
     if _MEDIA.fullmatch(kind):
         error = f"{where} has a part of the type {quote(kind)}; only parts of the type 'text' can be passed to a model"
         raise ParameterError(error)
+
+
+def _check_calls(calls: object, where: str) -> None:
+    """Calls of tools, as OpenAI has them or without the wrapping."""
+    if calls is None:
+        return
+    is_list = isinstance(calls, Sequence) and not isinstance(calls, str | bytes | bytearray)
+    if not is_list or not all(_is_call(call) for call in cast("Sequence[object]", calls)):
+        error = f"{where} has the tool_calls {quote(calls, 80)}; they must be a list of dicts with a function"
+        raise ParameterError(error)
+
+
+def _is_call(call: object) -> bool:
+    return isinstance(call, Mapping) and isinstance(call.get("function", call), Mapping)
 
 
 def _parse_arguments(tool_calls: Any) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
+from llmlocal._quote import quote
 from llmlocal.server._http._errors import ApiError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ async def page_file(request: Request) -> Response:
     """One of its files."""
     name = request.path_params["file"]
     if name not in _FILES:
-        raise ApiError(404, f"the page has no file {name!r:.60}")
+        raise ApiError(404, f"the page has no file {quote(name)}")
     return _file(name)
 
 

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
+from llmlocal._quote import quote
 from llmlocal.server._http._errors import ApiError
 
 __all__ = ["ResponseStore", "StoredResponse"]
@@ -41,7 +42,9 @@ class ResponseStore:
         """
         stored = self._stored.get(response_id)
         if stored is None:
-            why = f"there is no response {response_id!r:.80}: the latest {_MOST_STORED} are kept"
+            why = (
+                f"there is no response {quote(response_id, 80)}: the latest {_MOST_STORED} are kept"
+            )
             raise ApiError(404, why, param=param, code="not_found")
         return stored
 

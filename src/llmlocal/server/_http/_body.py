@@ -49,8 +49,11 @@ async def _read(request: Request) -> bytes:
 
 
 def _parse(body: bytes) -> Any:
-    parsed = json.loads(body, parse_constant=_no_constant)
+    parsed = json.loads(body.decode(), parse_constant=_no_constant)
     _check_depth(parsed)
+    if b"\\u" in body:
+        # Half a surrogate pair can be written in JSON, and nowhere else.
+        json.dumps(parsed, ensure_ascii=False).encode()
     return parsed
 
 

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
+from llmlocal._quote import quote
 from llmlocal.server._http._errors import ApiError
 
 __all__ = ["Fields"]
@@ -72,7 +73,7 @@ class Fields:
         if value is None:
             return default
         if not _is_number(value) or value != int(value) or not least <= value <= most:
-            raise self.error(name, f"must be a whole number, {least} to {most}; got {value!r:.60}")
+            raise self.error(name, f"must be a whole number, {least} to {most}; got {quote(value)}")
         return int(value)
 
     def mapping(self, name: str) -> dict[str, Any] | None:
@@ -92,7 +93,7 @@ class Fields:
             return default
         allowed = list(choices)
         if value not in allowed:
-            raise self.error(name, f"must be one of {', '.join(allowed)}; got {value!r:.60}")
+            raise self.error(name, f"must be one of {', '.join(allowed)}; got {quote(value)}")
         return str(value)
 
     def texts(self, name: str) -> list[str]:
@@ -100,7 +101,7 @@ class Fields:
         value = self.any(name)
         values = [value] if isinstance(value, str) else [] if value is None else value
         if not isinstance(values, list) or not all(_is_text(each) for each in values):
-            raise self.error(name, f"must be a string or an array of strings; got {value!r:.60}")
+            raise self.error(name, f"must be a string or an array of strings; got {quote(value)}")
         return values
 
     def finish(self, harmless: Iterable[str], refused: Mapping[str, str]) -> None:
@@ -122,14 +123,14 @@ class Fields:
         for name in self._left.keys() - set(harmless) - refused.keys():
             if name not in _told and len(_told) < _MOST_TOLD:
                 _told.add(name)
-                _logger.warning("ignoring the unknown field %.60r of a request", name)
+                _logger.warning("ignoring the unknown field %s of a request", quote(name))
 
     def _typed(self, name: str, default: Any, fits: Callable[[Any], bool], what: str) -> Any:
         value = self.any(name)
         if value is None:
             return default
         if not fits(value):
-            raise self.error(name, f"must be {what}; got {value!r:.60}")
+            raise self.error(name, f"must be {what}; got {quote(value)}")
         return value
 
 
@@ -145,4 +146,10 @@ def _is_text(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """A number that a float can hold: JSON's may have any number of digits."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False

@@ -28,10 +28,18 @@ def check_origin(request: Request, allowed: Collection[str]) -> None:
         return
     # Behind a proxy the server may be known to it by another name than to the browser.
     is_own = request.headers.get("sec-fetch-site") == "same-origin"
-    if is_own or urlsplit(origin).netloc == request.headers.get("host"):
+    if is_own or _host_of(origin) == request.headers.get("host"):
         return
     raise ApiError(
         403,
         f"pages of {origin:.200} are not let in; llmlocal serve --allow-origin {origin:.200} does",
         code="origin_not_allowed",
     )
+
+
+def _host_of(origin: str) -> str:
+    """Host and port of an origin; empty where it is none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # Such as "http://[".
+        return ""

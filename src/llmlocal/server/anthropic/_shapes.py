@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from llmlocal._quote import quote
 from llmlocal.server._http._errors import ApiError, refused
 from llmlocal.server._http._events import as_json, sse
 from llmlocal.server._http._fields import Fields
@@ -47,7 +48,7 @@ def conversation(fields: Fields) -> list[dict[str, Any]]:
         if not isinstance(message, Mapping) or message.get("role") not in ("user", "assistant"):
             raise ApiError(
                 400,
-                f"{where} must have the role user or assistant; got {message!r:.60}",
+                f"{where} must have the role user or assistant; got {quote(message)}",
                 param="messages",
             )
         add = _add_assistant if message["role"] == "assistant" else _add_user
@@ -60,7 +61,7 @@ def _blocks(content: Any, where: str) -> list[Mapping[str, Any]]:
         return [{"type": "text", "text": content}]
     if not isinstance(content, list) or not all(isinstance(each, Mapping) for each in content):
         raise ApiError(
-            400, f"{where} must be text, or blocks; got {content!r:.60}", param="messages"
+            400, f"{where} must be text, or blocks; got {quote(content)}", param="messages"
         )
     return content
 
@@ -69,7 +70,7 @@ def _text(content: Any, where: str) -> str:
     texts = []
     for block in _blocks(content, where):
         if block.get("type") != "text" or not isinstance(block.get("text"), str):
-            raise refused(where, f"only text can be read here, got {block.get('type')!r:.60}")
+            raise refused(where, f"only text can be read here, got {quote(block.get('type'))}")
         texts.append(block["text"])
     return "".join(texts)
 
@@ -101,7 +102,7 @@ def _add_assistant(messages: list[dict[str, Any]], content: Any, where: str) -> 
             call = {"id": block.get("id"), "type": "function", "function": function}
             message.setdefault("tool_calls", []).append(call)
         elif kind != "redacted_thinking":
-            raise refused(where, f"a block {kind!r:.60} is not known here")
+            raise refused(where, f"a block {quote(kind)} is not known here")
     messages.append(message)
 
 
@@ -128,7 +129,7 @@ def tool_options(fields: Fields) -> dict[str, Any]:
 def _tool(tool: Any, where: str) -> dict[str, Any]:
     if not isinstance(tool, Mapping) or tool.get("type", "custom") != "custom":
         kind = tool.get("type") if isinstance(tool, Mapping) else tool
-        raise refused(where, f"only tools of the client can be called here, got {kind!r:.60}")
+        raise refused(where, f"only tools of the client can be called here, got {quote(kind)}")
     function = {
         "name": tool.get("name"),
         "description": tool.get("description", ""),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from llmlocal._quote import quote
 from llmlocal.server._http._errors import ApiError, refused
 from llmlocal.server._http._events import as_json
 from llmlocal.server._http._fields import Fields
@@ -92,7 +93,7 @@ def _take_format(fields: Fields, options: dict[str, Any]) -> None:
     elif isinstance(form, Mapping):
         options["schema"] = form
     else:
-        raise fields.error("format", f"must be 'json' or a JSON schema; got {form!r:.60}")
+        raise fields.error("format", f"must be 'json' or a JSON schema; got {quote(form)}")
 
 
 def take_thinking(fields: Fields, options: dict[str, Any]) -> None:
@@ -105,7 +106,7 @@ def take_thinking(fields: Fields, options: dict[str, Any]) -> None:
     elif isinstance(think, str):
         options["variables"] = {"enable_thinking": True, "reasoning_effort": think}
     elif think is not None:
-        raise fields.error("think", f"must be true, false or an effort; got {think!r:.60}")
+        raise fields.error("think", f"must be true, false or an effort; got {quote(think)}")
 
 
 def chat_messages(fields: Fields) -> list[dict[str, Any]]:
@@ -113,7 +114,7 @@ def chat_messages(fields: Fields) -> list[dict[str, Any]]:
     messages = []
     for i, message in enumerate(fields.array("messages") or []):
         if not isinstance(message, Mapping):
-            raise fields.error("messages", f"must hold objects; got {message!r:.60}")
+            raise fields.error("messages", f"must hold objects; got {quote(message)}")
         if message.get("images"):
             raise refused(f"messages[{i}].images", "this server reads no images")
         plain = {key: value for key, value in message.items() if value is not None}
@@ -151,7 +152,7 @@ def keep_alive(fields: Fields) -> float | None:
         if parts and "".join(number + unit for number, unit in parts) == value:
             total = sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
             return total if total >= 0 else math.inf
-    raise fields.error("keep_alive", f"must be seconds, or a time such as '5m'; got {value!r:.60}")
+    raise fields.error("keep_alive", f"must be seconds, or a time such as '5m'; got {quote(value)}")
 
 
 def now() -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
+from llmlocal._quote import quote
 from llmlocal.server._answers import (
     Piece,
     TextJob,
@@ -131,7 +132,7 @@ def _prompts(fields: Fields) -> list[str | list[int]]:
     for each in prompt:
         is_ids = isinstance(each, list) and bool(each) and all(_is_token(token) for token in each)
         if not isinstance(each, str) and not is_ids:
-            raise fields.error("prompt", f"must hold texts, or ids of tokens; got {each!r:.60}")
+            raise fields.error("prompt", f"must hold texts, or ids of tokens; got {quote(each)}")
     return prompt
 
 

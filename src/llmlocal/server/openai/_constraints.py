@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from llmlocal._quote import quote
 from llmlocal.server._http._fields import Fields
 
 __all__ = ["constraint_options"]
@@ -41,7 +42,7 @@ def _value(fields: Fields, name: str, option: str) -> Any:
         return fields.text(name)
     value = fields.any(name)
     if value is not None and not isinstance(value, dict | str):
-        raise fields.error(name, f"must be a JSON schema; got {value!r:.60}")
+        raise fields.error(name, f"must be a JSON schema; got {quote(value)}")
     return value
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
+from llmlocal._quote import quote
 from llmlocal.server._http._body import read_fields
 from llmlocal.server._http._patience import while_connected
 from llmlocal.server._service import service_of
@@ -92,5 +93,5 @@ async def rerank(request: Request) -> Response:
 def _document(fields: Fields, document: Any) -> str:
     text = document.get("text") if isinstance(document, dict) else document
     if not isinstance(text, str):
-        raise fields.error("documents", f"must hold texts; got {document!r:.60}")
+        raise fields.error("documents", f"must hold texts; got {quote(document)}")
     return text

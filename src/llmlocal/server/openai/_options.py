@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from llmlocal._quote import quote
 from llmlocal.server._http._errors import ApiError, refused
 from llmlocal.server._http._fields import Fields
 from llmlocal.server.openai._constraints import constraint_options
@@ -77,13 +78,13 @@ def sampling_options(fields: Fields) -> dict[str, Any]:
 
 def _token_id(fields: Fields, token: str) -> int:
     if not token.isascii() or not token.isdigit() or len(token) > 9:
-        raise fields.error("logit_bias", f"must map ids of tokens to numbers; got {token!r:.60}")
+        raise fields.error("logit_bias", f"must map ids of tokens to numbers; got {quote(token)}")
     return int(token)
 
 
 def _bias(fields: Fields, bias: Any) -> float:
     if isinstance(bias, bool) or not isinstance(bias, int | float) or not -100 <= bias <= 100:
-        raise fields.error("logit_bias", f"a bias must be a number, -100 to 100; got {bias!r:.60}")
+        raise fields.error("logit_bias", f"a bias must be a number, -100 to 100; got {quote(bias)}")
     # -100 bans a token there; here that is an infinite bias.
     return float("-inf") if bias == -100 else float(bias)
 
@@ -133,7 +134,7 @@ def _take_tools(fields: Fields, options: dict[str, Any]) -> None:
     for i, tool in enumerate(tools):
         if not isinstance(tool, Mapping) or tool.get("type") != "function":
             kind = tool.get("type") if isinstance(tool, Mapping) else tool
-            raise refused(f"tools[{i}]", f"only functions can be called here, got {kind!r:.60}")
+            raise refused(f"tools[{i}]", f"only functions can be called here, got {quote(kind)}")
     choice = fields.any("tool_choice")
     parallel = fields.any("parallel_tool_calls")
     if not tools:
@@ -146,7 +147,7 @@ def _take_tools(fields: Fields, options: dict[str, Any]) -> None:
     if isinstance(parallel, bool):
         options["parallel_tool_calls"] = parallel
     elif parallel is not None:
-        raise fields.error("parallel_tool_calls", f"must be true or false; got {parallel!r:.60}")
+        raise fields.error("parallel_tool_calls", f"must be true or false; got {quote(parallel)}")
 
 
 def _tool_choice(fields: Fields, choice: Any) -> str | Mapping[str, Any]:
@@ -160,6 +161,6 @@ def _tool_choice(fields: Fields, choice: Any) -> str | Mapping[str, Any]:
         name = function.get("name") if isinstance(function, Mapping) else choice.get("name")
     if not isinstance(name, str):
         raise fields.error(
-            "tool_choice", f"must be auto, none, required or a function; got {choice!r:.60}"
+            "tool_choice", f"must be auto, none, required or a function; got {quote(choice)}"
         )
     return name

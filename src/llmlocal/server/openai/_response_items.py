@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from llmlocal._quote import quote
 from llmlocal.server._http._errors import ApiError, refused
 
 __all__ = ["call_item", "messages_of", "new_id", "reasoning_item", "text_item", "text_part"]
@@ -28,7 +29,7 @@ def messages_of(items: Iterable[Any]) -> list[dict[str, Any]]:
     for i, item in enumerate(items):
         where = f"input[{i}]"
         if not isinstance(item, Mapping):
-            raise ApiError(400, f"{where} must be an object; got {item!r:.60}", param="input")
+            raise ApiError(400, f"{where} must be an object; got {quote(item)}", param="input")
         kind = item.get("type", "message")
         if kind == "message":
             messages.append(_message(item, where))
@@ -42,14 +43,14 @@ def messages_of(items: Iterable[Any]) -> list[dict[str, Any]]:
         elif kind == "reasoning":
             _add_reasoning(messages, item)
         else:
-            raise refused(f"{where}.type", f"{kind!r:.60} is not known here")
+            raise refused(f"{where}.type", f"{quote(kind)} is not known here")
     return messages
 
 
 def _message(item: Mapping[str, Any], where: str) -> dict[str, Any]:
     role = item.get("role")
     if not isinstance(role, str):
-        raise ApiError(400, f"{where}.role must be a string; got {role!r:.60}", param="input")
+        raise ApiError(400, f"{where}.role must be a string; got {quote(role)}", param="input")
     return {
         "role": "system" if role == "developer" else role,
         "content": _text(item.get("content"), f"{where}.content"),
@@ -60,12 +61,12 @@ def _text(content: Any, where: str) -> str:
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
-        raise ApiError(400, f"{where} must be text; got {content!r:.60}", param="input")
+        raise ApiError(400, f"{where} must be text; got {quote(content)}", param="input")
     texts = []
     for part in content:
         kind = part.get("type") if isinstance(part, Mapping) else part
         if kind not in _TEXT_PARTS or not isinstance(part.get("text"), str):
-            raise refused(where, f"only text can be read here, got {kind!r:.60}")
+            raise refused(where, f"only text can be read here, got {quote(kind)}")
         texts.append(part["text"])
     return "".join(texts)
 
