@@ -7,10 +7,11 @@ import importlib
 import json
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from benchmarks.adapters.adapter import Adapter, Sampling, Settings
+from benchmarks.adapters.adapter import GREEDY, Adapter, Sampling, Settings
 from benchmarks.adapters.completion_api import (
     Conversations,
     chat_request,
@@ -51,6 +52,17 @@ class Xllamacpp(Adapter):
             self._server.handle_completions(completion_request(prompt, max_tokens, sampling))
         )
         return text_of(reply), int(reply["usage"]["completion_tokens"])
+
+    def complete_json(
+        self, prompts: Sequence[str], schema: Mapping[str, Any], max_tokens: int
+    ) -> list[int]:
+        def ask(prompt: str) -> int:
+            body = completion_request(prompt, max_tokens, GREEDY) | {"json_schema": dict(schema)}
+            reply = _parsed(self._server.handle_completions(body))
+            return int(reply["usage"]["completion_tokens"])
+
+        with ThreadPoolExecutor(len(prompts)) as pool:
+            return list(pool.map(ask, prompts))
 
     def stream(self, prompt: str, max_tokens: int, sampling: Sampling) -> Iterator[str]:
         body = completion_request(prompt, max_tokens, sampling) | {"stream": True}
