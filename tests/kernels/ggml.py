@@ -67,7 +67,7 @@ class Ggml:
         self._cpu = ctypes.CDLL(str(path))
         for library, names in (
             (self._base, "init new_tensor_4d mul_mat flash_attn_ext new_graph view_4d permute"),
-            (self._base, "backend_buft_name"),
+            (self._base, "backend_buft_name backend_buft_alloc_buffer backend_buffer_get_base"),
             (self._cpu, "backend_cpu_init backend_cpu_reg"),
         ):
             for name in names.split():
@@ -81,19 +81,23 @@ class Ggml:
 
     def kernels(self) -> str | None:
         """The name of our own kernels in it; none where they are left out or switched off."""
+        names = (name for name in self._extra_buffer_types() if name.startswith("llmlocal"))
+        return next(names, None)
+
+    def _extra_buffer_types(self) -> dict[str, ctypes.c_void_p]:
         reg = ctypes.c_void_p(self._cpu.ggml_backend_cpu_reg())
         device = ctypes.c_void_p(self._base.ggml_backend_reg_dev_get(reg, ctypes.c_size_t(0)))
         address = self._base.ggml_backend_reg_get_proc_address(
             reg, b"ggml_backend_dev_get_extra_bufts"
         )
         types = ctypes.CFUNCTYPE(ctypes.POINTER(ctypes.c_void_p), ctypes.c_void_p)(address)(device)
+        found = {}
         for each in types:
             if each is None:
-                return None
-            name: bytes = self._base.ggml_backend_buft_name(ctypes.c_void_p(each))
-            if name.startswith(b"llmlocal"):
-                return name.decode()
-        return None
+                break
+            pointer = ctypes.c_void_p(each)
+            found[self._base.ggml_backend_buft_name(pointer).decode()] = pointer
+        return found
 
     def quantized(self, values: Array, kind: gguf.GGMLQuantizationType) -> Operand:
         """Rows of floats in a type of ggml's."""
@@ -112,10 +116,16 @@ class Ggml:
         )
         return Operand(kind, data.shape[::-1], out.raw)
 
-    def mul_mat(self, weights: Operand, inputs: Operand, **how: Any) -> Array:
-        """Each row of `inputs` times each of `weights`."""
+    def mul_mat(
+        self, weights: Operand, inputs: Operand, *, repacked: bool = False, **how: Any
+    ) -> Array:
+        """Each row of `inputs` times each of `weights`, which ggml may have repacked."""
         with self._context() as context:
-            tensors = [context.tensor(weights), context.tensor(inputs)]
+            if repacked:
+                kind = self._extra_buffer_types()["CPU_REPACK"]
+                tensors = [context.tensor_of_buffer(weights, kind), context.tensor(inputs)]
+            else:
+                tensors = [context.tensor(weights), context.tensor(inputs)]
             result = self._base.ggml_mul_mat(context.pointer, *tensors)
             shape = (*inputs.shape[:0:-1], weights.shape[1])
             return context.compute(ctypes.c_void_p(result), shape, **how)
@@ -163,16 +173,31 @@ class Ggml:
 class _Context:
     def __init__(self, base: ctypes.CDLL, cpu: ctypes.CDLL, pointer: ctypes.c_void_p) -> None:
         self._base, self._cpu, self.pointer = base, cpu, pointer
-        self._kept: list[tuple[_Fenced, ctypes.c_void_p]] = []
+        self._buffers: list[ctypes.c_void_p] = []
+        self._memory: list[_Fenced] = []
 
     def tensor(self, operand: Operand) -> ctypes.c_void_p:
+        tensor = self._new(operand)
+        self._place(tensor, operand.data)
+        return tensor
+
+    def tensor_of_buffer(self, operand: Operand, kind: ctypes.c_void_p) -> ctypes.c_void_p:
+        """A tensor in memory of a kind of ggml's, which lays it out."""
+        tensor, size = self._new(operand), ctypes.c_size_t(len(operand.data))
+        buffer = ctypes.c_void_p(self._base.ggml_backend_buft_alloc_buffer(kind, size))
+        base = ctypes.c_void_p(self._base.ggml_backend_buffer_get_base(buffer))
+        self._buffers.append(buffer)
+        self._base.ggml_backend_tensor_alloc(buffer, tensor, base)
+        self._base.ggml_backend_tensor_set(tensor, operand.data, ctypes.c_size_t(0), size)
+        return tensor
+
+    def _new(self, operand: Operand) -> ctypes.c_void_p:
         shape = [*operand.shape, *[1] * (4 - len(operand.shape))]
         sizes = [ctypes.c_int64(size) for size in shape]
         tensor = ctypes.c_void_p(
             self._base.ggml_new_tensor_4d(self.pointer, int(operand.type), *sizes)
         )
         assert self._base.ggml_nbytes(tensor) == len(operand.data)
-        self._place(tensor, operand.data)
         return tensor
 
     def heads_side_by_side(self, operand: Operand) -> ctypes.c_void_p:
@@ -202,7 +227,7 @@ class _Context:
             raw = ctypes.string_at(memory.address, nan.nbytes)
         finally:
             self._base.ggml_backend_free(backend)
-            for _, buffer in self._kept:
+            for buffer in self._buffers:
                 self._base.ggml_backend_buffer_free(buffer)
         return np.frombuffer(raw, np.float32).reshape(shape)
 
@@ -214,7 +239,8 @@ class _Context:
             )
         )
         self._base.ggml_backend_tensor_alloc(buffer, tensor, ctypes.c_void_p(memory.address))
-        self._kept.append((memory, buffer))
+        self._buffers.append(buffer)
+        self._memory.append(memory)
         return memory
 
 

@@ -25,6 +25,7 @@ KINDS = [
     Kind.Q5_K,
     Kind.Q6_K,
 ]
+REPACKED = [Kind.Q4_0, Kind.Q4_K]  # that kernels read
 # Rows, columns, and length in blocks of the type: of no multiple of what a kernel takes at once.
 SHAPES = [
     *((1, 16, 1), (33, 17, 3), (64, 65, 8), (100, 601, 2), (31, 16, 17), (290, 130, 4)),
@@ -76,6 +77,37 @@ def test_products_of_any_shape(ggml: Ggml, kind: Kind, shape: tuple[int, int, in
     assert error(ours, truth) <= 1.1 * error(stock, truth)
     for threads in (2, 3, 4):
         assert np.array_equal(ggml.mul_mat(weights, f32(inputs), threads=threads), ours)
+
+
+@pytest.mark.parametrize("kind", REPACKED, ids=lambda kind: kind.name)
+@pytest.mark.parametrize(
+    "shape", [(8, 7, 1), (40, 17, 3), (64, 65, 8), (104, 601, 2), (296, 130, 5)], ids=str
+)
+def test_what_ggml_has_repacked_gives_the_same(
+    ggml: Ggml, kind: Kind, shape: tuple[int, int, int]
+) -> None:
+    rows, columns, blocks = shape
+    weights, inputs = operands(ggml, kind, rows, columns, blocks * gguf.GGML_QUANT_SIZES[kind][0])
+    ours = ggml.mul_mat(weights, f32(inputs))
+    for threads in (1, 3):
+        packed = ggml.mul_mat(weights, f32(inputs), repacked=True, threads=threads)
+        assert np.array_equal(packed, ours)
+    stock = ggml.mul_mat(weights, f32(inputs), repacked=True, reference=True)
+    assert not np.array_equal(stock, ours)
+    assert error(stock, exact(weights, inputs)) < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns"), [(Kind.Q4_0, 1), (Kind.Q4_0, 2), (Kind.Q4_K, 1), (Kind.Q4_K, 5)]
+)
+def test_few_columns_of_repacked_weights_are_left_to_ggml(
+    ggml: Ggml, kind: Kind, columns: int
+) -> None:
+    weights, inputs = operands(ggml, kind, 64, columns, 512)
+    stock = ggml.mul_mat(weights, f32(inputs), repacked=True, reference=True)
+    for threads in (1, 2):
+        result = ggml.mul_mat(weights, f32(inputs), repacked=True, threads=threads)
+        assert np.array_equal(result, stock)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)

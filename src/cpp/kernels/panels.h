@@ -12,6 +12,7 @@
 
 #include "kernels/bytes.h"
 #include "kernels/lanes.h"
+#include "kernels/packed.h"
 #include "kernels/scales.h"
 #include "kernels/weights.h"
 
@@ -118,7 +119,7 @@ void prefetch_panel(
   constexpr std::size_t kBlock = sizeof(typename Weights::Block), kLine = 64;
   const std::size_t begin = static_cast<std::size_t>(first_part / Weights::kParts) * kBlock;
   const std::size_t bytes = static_cast<std::size_t>(parts / Weights::kParts) * kBlock;
-  for (int row = 0; row < count; ++row) {
+  for (int row = 0; row < count; row += kIsPacked<Weights> ? kPackedRows : 1) {
     const char* from = rows + static_cast<std::size_t>(row) * row_bytes + begin;
     for (std::size_t at = 0; at < bytes; at += kLine) _mm_prefetch(from + at, _MM_HINT_T1);
   }
@@ -161,6 +162,35 @@ LLMLOCAL_NOINLINE void fill_panel(const char* rows,
           fill_block_scales<Weights>(eight, row_bytes, count - row, block, out, lane);
         }
       }
+    }
+  }
+}
+
+// The same of weights that ggml has repacked: eight rows at a time, as they lie.
+template <class Weights>
+LLMLOCAL_NOINLINE void fill_panel_from_packed(const char* rows,
+                                              std::size_t row_bytes,
+                                              int count,
+                                              std::int64_t first_part,
+                                              int parts,
+                                              PanelPart<Weights>* panel) {
+  for (int part = 0; part < parts; ++part) {
+    const std::int64_t block = (first_part + part) / Weights::kParts;
+    const int within = static_cast<int>((first_part + part) % Weights::kParts);
+    for (int row = 0; row < kPanelRows; row += kPackedRows) {
+      PanelPart<Weights>* out = panel + row / kLanes * parts + part;
+      const int lane = row % kLanes;
+      __m256i codes[kPackedRows] = {};
+      ScalesAndMins scales{};
+      if (row < count) {
+        const auto& at = reinterpret_cast<const typename Weights::Block*>(
+            rows + static_cast<std::size_t>(row) * row_bytes)[block];
+        for (int i = 0; i < kPackedRows; ++i) codes[i] = Weights::codes(at, i, within);
+        scales = Weights::scales(at, within);
+      }
+      transpose(codes, out->codes[0][lane], sizeof(out->codes[0]));
+      _mm256_storeu_ps(out->scale[0] + lane, scales.scales);
+      if constexpr (Weights::kHasMin) _mm256_storeu_ps(out->min + lane, scales.mins);
     }
   }
 }

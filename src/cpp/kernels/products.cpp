@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernels/lanes.h"
+#include "kernels/packed.h"
 #include "kernels/panels.h"
 #include "kernels/rows.h"
 #include "kernels/weights.h"
@@ -22,10 +23,10 @@ constexpr std::int64_t kMostItemRows = 64;
 constexpr std::int64_t kFewestItemColumns = 16;
 constexpr std::int64_t kMostItemColumns = 512;
 
-// Rows of K-quants, whose blocks are long, are read by panels alone; ggml's own products with one
-// column are faster than these.
+// Rows of K-quants, whose blocks are long, and rows that ggml has repacked are read by panels
+// alone; ggml's own products with one column are faster than these.
 template <class Weights>
-constexpr bool kHasRows = Weights::kParts == 1;
+constexpr bool kHasRows = Weights::kParts == 1 && !kIsPacked<Weights>;
 
 constexpr std::size_t aligned(std::size_t bytes) {
   return (bytes + 63) / 64 * 64;
@@ -176,6 +177,11 @@ class Product final : public ggml::cpu::tensor_traits {
 
   // What ggml's own code needs where ours declines after the plan was made (use_ref).
   static std::size_t stocks_work_bytes(int threads, const ggml_tensor* op) {
+    if constexpr (kIsPacked<Weights>) {
+      std::size_t size = 0;
+      static_cast<ggml::cpu::tensor_traits*>(op->src[0]->extra)->work_size(threads, op, size);
+      return size;
+    }
     const ggml_type type = ggml_get_type_traits_cpu(op->src[0]->type)->vec_dot_type;
     return aligned(ggml_row_size(type, ggml_nelements(op->src[1]))) +
            ggml_tiled_wdata_size(threads, const_cast<ggml_tensor*>(op));
@@ -202,7 +208,11 @@ class Product final : public ggml::cpu::tensor_traits {
       const int parts = static_cast<int>(std::min<std::int64_t>(kPanelParts, plan.parts - part));
       auto* panel = reinterpret_cast<PanelPart<Weights>*>(scratch.panel);
       prefetch_panel<Weights>(from, weights->nb[1], rows, part, parts);
-      fill_panel<Weights>(from, weights->nb[1], rows, part, parts, panel);
+      if constexpr (kIsPacked<Weights>) {
+        fill_panel_from_packed<Weights>(from, weights->nb[1], rows, part, parts, panel);
+      } else {
+        fill_panel<Weights>(from, weights->nb[1], rows, part, parts, panel);
+      }
       const Activations* in = activations + first_column * plan.parts + part;
       for (std::int64_t c = 0; c < columns; c += kTileColumns) {
         for (int g = 0; g < kGroups; g += kGroupsAtOnce) {
@@ -228,6 +238,7 @@ class Product final : public ggml::cpu::tensor_traits {
 template <class Weights>
 bool is_faster(std::int64_t width, std::int64_t columns) {
   if (takes_rows<Weights>(columns)) return width >= kStretch * kPartLength;
+  if constexpr (kIsPacked<Weights>) return columns >= Weights::kFewestColumns;
   return columns > 1;
 }
 
@@ -245,10 +256,25 @@ ggml::cpu::tensor_traits* product_of(const ggml_tensor* weights, std::int64_t co
   return found;
 }
 
+ggml_backend_buffer_t buffer_of(const ggml_tensor* tensor) {
+  return tensor->view_src != nullptr ? tensor->view_src->buffer : tensor->buffer;
+}
+
 // Memory in ggml's own layout that we may read: not packed weights, nor those of another device.
 bool is_plain(const ggml_tensor* tensor) {
-  const ggml_tensor* owner = tensor->view_src != nullptr ? tensor->view_src : tensor;
-  return owner->buffer == nullptr || ggml_backend_buffer_is_host(owner->buffer);
+  ggml_backend_buffer_t buffer = buffer_of(tensor);
+  return buffer == nullptr || ggml_backend_buffer_is_host(buffer);
+}
+
+// Weights that ggml has repacked.
+bool is_packed([[maybe_unused]] const ggml_tensor* tensor) {
+#ifdef GGML_USE_CPU_REPACK
+  ggml_backend_buffer_t buffer = buffer_of(tensor);
+  return buffer != nullptr && tensor->extra != nullptr &&
+         buffer->buft == ggml_backend_cpu_repack_buffer_type();
+#else
+  return false;
+#endif
 }
 
 }  // namespace
@@ -256,14 +282,15 @@ bool is_plain(const ggml_tensor* tensor) {
 ggml::cpu::tensor_traits* products_for(const ggml_tensor* op) {
   const ggml_tensor* weights = op->src[0];
   const ggml_tensor* inputs = op->src[1];
-  const bool suits = weights->ne[2] == 1 && weights->ne[3] == 1 &&
-                     weights->ne[0] % kPartLength == 0 &&
-                     weights->nb[0] == ggml_type_size(weights->type) &&
-                     inputs->type == GGML_TYPE_F32 && inputs->nb[0] == sizeof(float) &&
-                     op->type == GGML_TYPE_F32 && op->nb[0] == sizeof(float) && is_plain(weights);
+  const bool suits =
+      weights->ne[2] == 1 && weights->ne[3] == 1 && weights->ne[0] % kPartLength == 0 &&
+      weights->nb[0] == ggml_type_size(weights->type) && inputs->type == GGML_TYPE_F32 &&
+      inputs->nb[0] == sizeof(float) && op->type == GGML_TYPE_F32 && op->nb[0] == sizeof(float);
   if (!suits) return nullptr;
-  return product_of<Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q3_K, Q4_K, Q5_K, Q6_K>(weights,
-                                                                          ggml_nrows(inputs));
+  const std::int64_t columns = ggml_nrows(inputs);
+  if (is_packed(weights)) return product_of<PackedQ4_0, PackedQ4_K>(weights, columns);
+  if (!is_plain(weights)) return nullptr;
+  return product_of<Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q3_K, Q4_K, Q5_K, Q6_K>(weights, columns);
 }
 
 }  // namespace llmlocal::kernels

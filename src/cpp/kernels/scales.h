@@ -57,6 +57,10 @@ struct BlockScales {
 inline __m256 times(__m256i numbers, float scale) {
   return _mm256_mul_ps(_mm256_cvtepi32_ps(numbers), _mm256_set1_ps(scale));
 }
+inline __m256 floats_of(std::uint64_t eight_bytes) {
+  return _mm256_cvtepi32_ps(
+      _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(eight_bytes))));
+}
 
 template <class Weights>
 LLMLOCAL_INLINE BlockScales<Weights> block_scales(const typename Weights::Block& block) {
@@ -64,10 +68,8 @@ LLMLOCAL_INLINE BlockScales<Weights> block_scales(const typename Weights::Block&
   const float scale = to_float(block.d);
   if constexpr (Weights::kHasMin) {
     const SixBits bytes = six_bits(block.scales);
-    const auto wide = [](std::uint64_t eight) {
-      return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(eight)));
-    };
-    return {{times(wide(bytes.scales), scale)}, times(wide(bytes.mins), -to_float(block.dmin))};
+    return {{_mm256_mul_ps(floats_of(bytes.scales), _mm256_set1_ps(scale))},
+            _mm256_mul_ps(floats_of(bytes.mins), _mm256_set1_ps(-to_float(block.dmin)))};
   } else {
     const __m128i order = _mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
     const __m128i sorted = _mm_shuffle_epi8(Weights::sixteen_scales(block), order);

@@ -33,8 +33,8 @@ inline __m256i bits_of(__m256i values, int shift, char mask) {
                           _mm256_set1_epi8(mask));
 }
 // 16 bytes of two codes each: those in the low halves come first.
-inline __m256i nibbles(const std::uint8_t* from) {
-  const __m256i both = _mm256_broadcastsi128_si256(load_16(from));
+inline __m256i nibbles(__m128i bytes) {
+  const __m256i both = _mm256_broadcastsi128_si256(bytes);
   const __m256i shifts = _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4);
   return _mm256_and_si256(_mm256_srlv_epi32(both, shifts), _mm256_set1_epi8(15));
 }
@@ -59,7 +59,7 @@ struct Q4_0 {
   static constexpr ggml_type kType = GGML_TYPE_Q4_0;
   static constexpr int kParts = 1, kSpan = 32, kZero = 8, kMostSummed = 8;
   static constexpr bool kHasMin = false;
-  static __m256i codes(const Block& block, int) { return nibbles(block.qs); }
+  static __m256i codes(const Block& block, int) { return nibbles(load_16(block.qs)); }
   static Scales scales(const Block& block) { return {to_float(block.d), 0}; }
 };
 
@@ -68,7 +68,7 @@ struct Q4_1 {
   static constexpr ggml_type kType = GGML_TYPE_Q4_1;
   static constexpr int kParts = 1, kSpan = 32, kZero = 0, kMostSummed = 8;
   static constexpr bool kHasMin = true;
-  static __m256i codes(const Block& block, int) { return nibbles(block.qs); }
+  static __m256i codes(const Block& block, int) { return nibbles(load_16(block.qs)); }
   static Scales scales(const Block& block) { return {to_float(block.d), to_float(block.m)}; }
 };
 
@@ -78,7 +78,7 @@ struct Q5_0 {
   static constexpr int kParts = 1, kSpan = 32, kZero = 16, kMostSummed = 4;
   static constexpr bool kHasMin = false;
   static __m256i codes(const Block& block, int) {
-    return _mm256_or_si256(nibbles(block.qs), sixteens(block.qh));
+    return _mm256_or_si256(nibbles(load_16(block.qs)), sixteens(block.qh));
   }
   static Scales scales(const Block& block) { return {to_float(block.d), 0}; }
 };
@@ -89,7 +89,7 @@ struct Q5_1 {
   static constexpr int kParts = 1, kSpan = 32, kZero = 0, kMostSummed = 4;
   static constexpr bool kHasMin = true;
   static __m256i codes(const Block& block, int) {
-    return _mm256_or_si256(nibbles(block.qs), sixteens(block.qh));
+    return _mm256_or_si256(nibbles(load_16(block.qs)), sixteens(block.qh));
   }
   static Scales scales(const Block& block) { return {to_float(block.d), to_float(block.m)}; }
 };

@@ -1,0 +1,72 @@
+// Weights as ggml repacks them for AVX2: blocks of eight rows side by side, whose codes come in
+// turns of eight bytes.  What weights.h says of a type holds here too, but for a block's rows; with
+// fewer than kFewestColumns, ggml's own products are faster.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/ggml_internals.h"
+#include "kernels/scales.h"
+#include "kernels/weights.h"
+
+namespace llmlocal::kernels {
+
+// How many rows of a matrix a block holds.
+constexpr int kPackedRows = 8;
+template <class Weights>
+constexpr bool kIsPacked = false;
+
+// One row's eight bytes of a turn.
+template <class Byte>
+inline __m128i eight_of(const Byte* codes, int turn, int row) {
+  return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(codes + 8 * (kPackedRows * turn + row)));
+}
+template <class Byte>
+inline __m128i sixteen_of(const Byte* codes, int turn, int row) {
+  return _mm_unpacklo_epi64(eight_of(codes, turn, row), eight_of(codes, turn + 1, row));
+}
+
+struct PackedQ4_0 {
+  using Block = block_q4_0x8;
+  static constexpr ggml_type kType = Q4_0::kType;
+  static constexpr int kParts = 1, kSpan = 32, kZero = 8, kMostSummed = 8;
+  static constexpr bool kHasMin = false;
+  static constexpr std::int64_t kFewestColumns = 3;
+  static __m256i codes(const Block& block, int row, int) {  // Each one's highest bit is flipped.
+    const __m128i flips = _mm_set1_epi8(static_cast<char>(0x88));
+    return nibbles(_mm_xor_si128(sixteen_of(block.qs, 0, row), flips));
+  }
+  // Of the eight rows.
+  static ScalesAndMins scales(const Block& block, int) {
+    return {_mm256_cvtph_ps(load_16(block.d)), _mm256_setzero_ps()};
+  }
+};
+
+struct PackedQ4_K {
+  using Block = block_q4_Kx8;
+  static constexpr ggml_type kType = Q4_K::kType;
+  static constexpr int kParts = 8, kSpan = 32, kZero = 0, kMostSummed = 8;
+  static constexpr bool kHasMin = true;
+  static constexpr std::int64_t kFewestColumns = 6;
+  static __m256i codes(const Block& block, int row, int part) {
+    const int turn = part / 2 * 4;
+    const __m256i both =
+        _mm256_inserti128_si256(_mm256_castsi128_si256(sixteen_of(block.qs, turn, row)),
+                                sixteen_of(block.qs, turn + 2, row),
+                                1);
+    return bits_of(both, part % 2 * 4, 15);
+  }
+  static ScalesAndMins scales(const Block& block, int part) {
+    const SixBits bytes = six_bits(block.scales + 12 * part);
+    const __m256 mins = _mm256_mul_ps(floats_of(bytes.mins), _mm256_cvtph_ps(load_16(block.dmin)));
+    return {_mm256_mul_ps(floats_of(bytes.scales), _mm256_cvtph_ps(load_16(block.d))),
+            _mm256_sub_ps(_mm256_setzero_ps(), mins)};
+  }
+};
+
+template <>
+inline constexpr bool kIsPacked<PackedQ4_0> = true;
+template <>
+inline constexpr bool kIsPacked<PackedQ4_K> = true;
+
+}  // namespace llmlocal::kernels
