@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <vector>
@@ -71,6 +72,18 @@ void play(Random& random, bool faulty, int cancels) {
   CHECK(stats.waiting == 0);
   CHECK(stats.requests == kRequests);
   CHECK(stats.store_bytes <= stats.store_budget);
+}
+
+TEST_CASE("batching: who waits for a stream gets it at once") {
+  Case it;
+  it.options.max_streams = 1;
+  EngineFixture fixture(it.fake, it.options);
+  std::vector<std::shared_ptr<Request>> requests;
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < 500; ++i) requests.push_back(fixture.submit(spec_of(some_tokens(10), 1)));
+  for (const auto& request : requests) read_to_end(*request);
+  // A look at the clock, ten milliseconds later, would make five seconds of them.
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(3));
 }
 
 TEST_CASE("batching: any requests in any order get what each would get alone") {

@@ -80,6 +80,7 @@ void Scheduler::admit() {
   start_reading();
   make_room();
   let_in();
+  waits_for_disk_ = running_.empty() && !waiting_.empty();
 }
 
 void Scheduler::tidy_streams() {

@@ -29,8 +29,8 @@ class Scheduler {
   // Takes all of them.
   void add(Queue& arriving) noexcept;
   bool is_idle() const { return running_.empty() && waiting_.empty(); }
-  // Nothing runs, as all wait for what is read from disk.
-  bool waits_for_disk() const { return running_.empty() && !waiting_.empty(); }
+  // Nothing ran after admit(), as all wait for what is read from disk.
+  bool waits_for_disk() const { return waits_for_disk_; }
   // There was nothing to do for a while.
   void rest() { pool_.rest(); }
 
@@ -75,6 +75,7 @@ class Scheduler {
   std::vector<std::unique_ptr<RunningRequest>> running_;
   Queue waiting_;
   Queue leaving_;  // Out of the queue, with an outcome that is still to be told.
+  bool waits_for_disk_ = false;
   int steps_with_gap_ = 0;
   std::uint64_t requests_ = 0;
   std::uint64_t cached_tokens_ = 0;
