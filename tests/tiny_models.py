@@ -19,7 +19,9 @@ import numpy.typing as npt
 from .tiny_vocab import Vocab, bpe_vocab, spm_vocab
 
 Array = npt.NDArray[np.float32]
-Setting = bool | int | float | str | list[int] | list[str] | list[bool]
+Setting = (
+    bool | int | float | str | list[int] | list[str] | list[bool] | np.uint16 | np.int32
+)
 
 WIDTH = 64
 HEADS = 4
@@ -244,6 +246,10 @@ class _Weights:
 def _write_setting(writer: gguf.GGUFWriter, key: str, value: Setting) -> None:
     if isinstance(value, bool):
         writer.add_bool(key, value)
+    elif isinstance(value, np.uint16):
+        writer.add_uint16(key, int(value))
+    elif isinstance(value, np.int32):
+        writer.add_int32(key, int(value))
     elif isinstance(value, int):
         writer.add_uint32(key, value)
     elif isinstance(value, float):

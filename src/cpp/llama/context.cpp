@@ -59,6 +59,12 @@ void ContextMaker::require_devices() const {
   }
 }
 
+void ContextMaker::require_files() const {
+  if (const auto damage = model_->damaged_file()) {
+    throw EngineError("the model's file " + *damage + "; close this model and load it again");
+  }
+}
+
 std::string megabytes(std::size_t bytes) {
   return std::to_string((bytes + 500'000) / 1'000'000) + " MB";
 }

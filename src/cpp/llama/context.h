@@ -72,6 +72,9 @@ class ContextMaker {
   void set_abort_check(std::function<bool()> check) { abort_check_ = std::move(check); }
   // Throws EngineError if a device of the model was lost.
   void require_devices() const;
+  // Throws EngineError if a file whose weights are mapped is not what it was: some can't be read
+  // then, or are others.
+  void require_files() const;
 
  private:
   static bool should_abort(void* self);

@@ -138,11 +138,13 @@ DecodeStatus Embedder::encode(const TextBatch& batch, const std::function<bool()
     ContextMaker& contexts;
     ~Reset() { contexts.set_abort_check({}); }
   } reset{contexts_};
+  contexts_.require_files();
   const std::int32_t result = contexts_.guarded()("evaluating texts", [&] {
     if (llama_memory_t memory = llama_get_memory(context_.get())) llama_memory_clear(memory, false);
     return llama_decode(context_.get(), rows);
   });
   contexts_.require_devices();
+  contexts_.require_files();  // The step may have read what is not the model's.
   if (result == 0) return DecodeStatus::kOk;
   if (result == 2) return DecodeStatus::kAborted;
   throw EngineError("evaluating texts failed (" + std::to_string(result) + ")" +

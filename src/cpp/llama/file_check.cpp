@@ -205,6 +205,12 @@ GgufHeader checked_header(const std::string& path, const FileCheck& check) {
   return header;
 }
 
+std::vector<std::string> files_of(const std::string& path, const GgufHeader& header) {
+  std::vector<std::string> files = other_parts(path, header);
+  files.insert(files.begin(), path);
+  return files;
+}
+
 std::string why_no_text(const GgufHeader& header) {
   const std::string arch = text_of(header, "general.architecture");
   const auto number = [&](const char* key, std::int64_t fallback) {

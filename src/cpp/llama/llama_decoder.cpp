@@ -120,9 +120,11 @@ DecodeStatus LlamaDecoder::decode(const Batch& batch) {
 
   // An aborted step warns of what it undid.
   const ErrorLines errors(LogLevel::kWarning);
+  contexts_.require_files();
   const std::int32_t result = contexts_.guarded()(
       "evaluating a step", [&] { return llama_decode(sequences_->context(), rows); });
   contexts_.require_devices();
+  contexts_.require_files();  // The step may have read what is not the model's.
   if (result == 0) return DecodeStatus::kOk;
   if (result == 2) return DecodeStatus::kAborted;
   throw EngineError("evaluating a step failed (" + std::to_string(result) + ")" +

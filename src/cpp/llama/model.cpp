@@ -117,6 +117,7 @@ void Model::Free::operator()(llama_model* model) const {
 
 std::shared_ptr<const Model> Model::load(const std::string& path, const ModelOptions& options) {
   const GgufHeader header = checked_header(path, {options.vocab_only, options.devices.empty()});
+  auto files = std::make_unique<const FileWatch>(files_of(path, header));
   const RegistryUse use;
   std::vector<ggml_backend_dev_t> devices = find_devices(options.devices);
   devices.push_back(nullptr);  // The list's end; an empty list means the CPU alone.
@@ -172,8 +173,9 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const ModelOpt
         ggml_backend_buft_name(ggml_backend_dev_buffer_type(devices[i]));
   }
   model->buffer_sizes_ = told_buffer_sizes(log.text());
-  model->mapped_ =
-      MemoryLedger::promise(MemoryLedger::of_process(), mapped_bytes(model->buffer_sizes_));
+  const std::size_t mapped = mapped_bytes(model->buffer_sizes_);
+  model->mapped_ = MemoryLedger::promise(MemoryLedger::of_process(), mapped);
+  if (mapped > 0) model->files_ = std::move(files);
   model->watch_ = watch;
   return model;
 }

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/file_watch.h"
 #include "base/gguf_header.h"
 #include "base/memory_ledger.h"
 #include "llama/buffer_sizes.h"
@@ -84,6 +85,10 @@ class Model {
   const std::map<std::string, std::string>& device_buffers() const { return device_buffers_; }
   // What became of the servers of its remote devices; nullopt: they are there.
   std::optional<std::string> lost_device() const { return watch_.loss(); }
+  // What became of the files whose weights are mapped; nullopt: they are as they were.
+  std::optional<std::string> damaged_file() const {
+    return files_ ? files_->damage() : std::nullopt;
+  }
 
   llama_model* handle() const { return handle_.get(); }
   const llama_vocab* vocab() const;
@@ -106,6 +111,7 @@ class Model {
   BufferSizes buffer_sizes_;
   std::map<std::string, std::string> device_buffers_;
   RpcWatch watch_;
+  std::unique_ptr<const FileWatch> files_;  // None where no weights are mapped.
   // The mapped weights: the system would give them up for others, but they are in use.
   std::unique_ptr<MemoryLedger::Share> mapped_;
 };
