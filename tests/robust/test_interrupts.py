@@ -14,7 +14,7 @@ from ..api.child import OPEN, run_python
 from ..conftest import TinyPath
 from ..native.vocab_files import load_vocab
 from ..tiny_models import TinyModel, llama
-from ..tiny_vocab import bpe_vocab
+from ..tiny_vocab import bpe_vocab, spm_vocab
 
 INTERRUPTED = (
     OPEN
@@ -82,4 +82,34 @@ def test_runs_of_digits_take_a_time_that_grows_like_their_length(
     """12,000 took 11 s."""
     started = time.monotonic()
     assert len(super_bpe.encode([("7" * 24_000, False)], add_special=False)) > 0
+    assert time.monotonic() - started < 5
+
+
+@pytest.fixture
+def spm(tmp_path: Path) -> _core.Tokenizer:
+    path = TinyModel("llama", spm_vocab(), llama().settings, {}).write(tmp_path / "vocab.gguf")
+    return _core.Tokenizer(load_vocab(path))
+
+
+RUNS = ["\n", "\u00df", "\u4e17", "\U0001f44b", "\n\u00df"]
+"""Of characters that the vocabulary knows by their bytes only."""
+
+
+@pytest.mark.parametrize("before", ["", "a", " fox ", "the quick\n"])
+@pytest.mark.parametrize("run", RUNS)
+def test_unknown_characters_in_parts_are_what_they_are_at_once(
+    before: str, run: str, spm: _core.Tokenizer
+) -> None:
+    for count in (1, 1999, 2000, 2001, 4100):
+        text = before + run * count + " the quick" + run * count + "fox"
+        whole = spm.encode_as_llama_cpp(text, add_special=True, parse_special=False)
+        assert spm.encode([(text, False)], add_special=True) == whole
+
+
+def test_runs_of_unknown_characters_take_a_time_that_grows_like_their_length(
+    spm: _core.Tokenizer,
+) -> None:
+    """200,000 took 9 s, 400,000 four times as long."""
+    started = time.monotonic()
+    assert len(spm.encode([("\n" * 400_000, False)], add_special=False)) >= 400_000
     assert time.monotonic() - started < 5

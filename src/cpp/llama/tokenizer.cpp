@@ -3,6 +3,7 @@
 #include <llama.h>
 
 #include <algorithm>
+#include <array>
 #include <climits>
 #include <cstdio>
 #include <stdexcept>
@@ -30,10 +31,6 @@ struct JoinedSegment {
 
 bool is_space(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
 }
 
 // A byte of a UTF-8 character that is not its first one.
@@ -83,25 +80,6 @@ void require_single_bytes(const std::vector<std::string>& pieces) {
                        byte.data() + ", so that not every text could be read: the file is damaged");
 }
 
-// Parts of a text that have the same tokens alone, where digits are grouped by three from the right
-// end of their run: for each digit, llama.cpp looks through all of the run that is left.
-std::vector<std::string_view> in_digit_groups(std::string_view text) {
-  constexpr std::size_t kDigitsAtOnce = 120;  // A multiple of three.
-  std::vector<std::string_view> parts;
-  std::size_t begin = 0;
-  for (std::size_t i = 0; i < text.size();) {
-    std::size_t end = i;
-    while (end < text.size() && is_digit(text[end])) ++end;
-    for (std::size_t cut = i + (end - i) % kDigitsAtOnce; cut < end; cut += kDigitsAtOnce) {
-      if (cut > begin) parts.push_back(text.substr(begin, cut - begin));
-      begin = cut;
-    }
-    i = end + 1;
-  }
-  if (begin < text.size()) parts.push_back(text.substr(begin));
-  return parts;
-}
-
 Token in_vocabulary(Token token, std::int32_t size) {
   return token >= 0 && token < size ? token : -1;
 }
@@ -141,6 +119,7 @@ Tokenizer::Tokenizer(std::shared_ptr<const Model> model) : model_(std::move(mode
   const auto pre = model_->metadata().find("tokenizer.ggml.pre");
   groups_digits_ = pre != model_->metadata().end() && pre->second == "superbpe";
   adds_space_ = puts_space_first();
+  if (llama_vocab_type(model_->vocab()) == LLAMA_VOCAB_TYPE_SPM) read_characters();
 }
 
 void Tokenizer::read_vocabulary() {
@@ -167,6 +146,18 @@ void Tokenizer::read_vocabulary() {
     std::ranges::stable_sort(bucket, std::ranges::greater(), [](const ControlToken& control) {
       return control.text.size();
     });
+  }
+}
+
+void Tokenizer::read_characters() {
+  const llama_vocab* vocab = model_->vocab();
+  known_.emplace();
+  known_->add(" ");  // The vocabulary spells it in another way.
+  for (Token token = 0; token < vocab_size(); ++token) {
+    known_->add(llama_vocab_get_text(vocab, token));
+    constexpr int kStrips = LLAMA_TOKEN_ATTR_LSTRIP | LLAMA_TOKEN_ATTR_RSTRIP;
+    const bool swallows_space = (llama_vocab_get_attr(vocab, token) & kStrips) != 0;
+    if (swallows_space) known_->add("\t\n\v\f\r");
   }
 }
 
@@ -197,13 +188,25 @@ Tokens Tokenizer::encode(std::string_view text, bool add_special, bool parse_spe
 }
 
 Tokens Tokenizer::encode_plain(std::string_view text, bool add_special, bool parse_special) const {
-  if (!groups_digits_ || add_special) return encode_once(text, add_special, parse_special);
+  if (add_special || !(groups_digits_ || known_)) {
+    return encode_once(text, add_special, parse_special);
+  }
+  const auto parts = groups_digits_ ? in_digit_groups(text) : known_->in_parts(text);
   Tokens tokens;
-  for (const std::string_view part : in_digit_groups(text)) {
+  for (const std::string_view part : parts) {
     const Tokens more = encode_once(part, false, parse_special);
-    tokens.insert(tokens.end(), more.begin(), more.end());
+    const bool is_first = part.data() == text.data();
+    const std::size_t skipped = groups_digits_ || is_first ? 0 : space_before_unknown(part);
+    tokens.insert(tokens.end(), more.begin() + static_cast<std::ptrdiff_t>(skipped), more.end());
   }
   return tokens;
+}
+
+// Tokens of the space that the vocabulary puts before this text, which begins with a character that
+// is spelt in bytes.
+std::size_t Tokenizer::space_before_unknown(std::string_view text) const {
+  const std::string_view character = first_character(text);
+  return encode_once(character, false, false).size() - character.size();
 }
 
 Tokens Tokenizer::encode_once(std::string_view text, bool add_special, bool parse_special) const {

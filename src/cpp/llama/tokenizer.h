@@ -6,12 +6,14 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "base/text_parts.h"
 #include "base/token.h"
 #include "llama/model.h"
 #include "sampling/token_texts.h"
@@ -71,10 +73,12 @@ class Tokenizer : public TokenTexts {
 
   const ControlToken* control_token_at(std::string_view text) const;
   void read_vocabulary();
+  void read_characters();
   Tokens encode_plain(std::string_view text, bool add_special, bool parse_special) const;
   Tokens encode_once(std::string_view text, bool add_special, bool parse_special) const;
   Tokens encode_as_text(std::string_view text) const;  // Gives no control token.
   bool puts_space_first() const;
+  std::size_t space_before_unknown(std::string_view text) const;
 
   std::shared_ptr<const Model> model_;
   std::vector<std::string> pieces_;
@@ -82,6 +86,7 @@ class Tokenizer : public TokenTexts {
   std::vector<bool> is_control_;
   bool adds_space_ = false;
   bool groups_digits_ = false;
+  std::optional<KnownCharacters> known_;  // Where runs of others take long.
   // By the first byte of their text, the longest first.
   std::array<std::vector<ControlToken>, 256> control_tokens_;
   std::unordered_map<Token, std::string> control_texts_;
