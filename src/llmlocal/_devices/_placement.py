@@ -27,7 +27,7 @@ from llmlocal._devices._choice import (
 )
 from llmlocal._devices._offload import Layers, Plan, divide, fit, layers_of, plan_for
 from llmlocal._quote import quote
-from llmlocal._regex_cost import exponent
+from llmlocal._regex_cost import most_steps
 from llmlocal._tokens import check_text
 from llmlocal.errors import DeviceError, ParameterError
 from llmlocal.models._inspect import ModelInfo, inspect
@@ -35,7 +35,8 @@ from llmlocal.models._inspect import ModelInfo, inspect
 __all__ = ["Placement", "PlacementOptions", "place"]
 
 _SPLIT_MODES = ("layer", "row")
-_MOST_POWER = 4  # Of the length of a tensor's name, which is 64 at most.
+_LONGEST_NAME = 63  # Of a tensor, in bytes; ggml's limit.
+_MOST_STEPS = 64**4  # Of a search in such a name.
 _MOST_DEVICES = 16  # llama.cpp's limit.
 
 
@@ -75,15 +76,16 @@ class PlacementOptions:
 def _check_pattern(pattern: str) -> None:
     """Raise a ParameterError for what llmlocal or llama.cpp could search for without end."""
     try:
-        power = exponent(pattern)
+        steps = most_steps(pattern, _LONGEST_NAME)
     except (re.error, OverflowError, RecursionError) as exc:
         raise ParameterError(
             f"tensor_placement: {quote(pattern)} is not a regular expression: {exc}"
         ) from exc
-    if power is None or power > _MOST_POWER:
+    if steps is None or steps > _MOST_STEPS:
         raise ParameterError(
             f"tensor_placement: {quote(pattern)} could take too long to search for; use at most"
-            " three repeats such as .*, none inside another, and 200 characters"
+            " three repeats such as .*, none inside another, few x? and (x|y) beside them, and"
+            " 200 characters"
         )
 
 

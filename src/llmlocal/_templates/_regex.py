@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .._regex_cost import exponent
+from .._regex_cost import most_steps
 from ..errors import TemplateError
 
 __all__ = ["regex_replace"]
@@ -19,11 +19,11 @@ def regex_replace(text: str, pattern: str, replacement: str = "", count: int = 0
         TemplateError: The pattern is malformed, or could take too long on a text of this length.
     """
     try:
-        power = exponent(pattern)
+        steps = most_steps(pattern, len(text))
     except (re.error, OverflowError, RecursionError) as exc:
         message = f"the chat template's regular expression {pattern[:80]!r} is malformed: {exc}"
         raise TemplateError(message) from exc
-    if power is None or max(len(text), 2) ** power > _MAX_STEPS:
+    if steps is None or steps > _MAX_STEPS:
         message = (
             f"the chat template's regular expression {pattern[:80]!r} could take too long to run"
         )
