@@ -29,6 +29,7 @@ pytestmark = pytest.mark.skipif(not (ROOT / "README.md").exists(), reason="the g
 # The examples run unchanged. But their names stand for a tiny model, which never ends an answer by
 # itself and would fill the context with the first one of a chat.
 BEGIN = """
+import logging
 import sys
 import llmlocal
 import llmlocal._embedder
@@ -49,6 +50,8 @@ class Embedder(llmlocal.Embedder):
         assert model in [card.name for card in llmlocal.models.catalog()]
         super().__init__(sys.argv[3], allow_download=False)
 
+# What the tiny ones warn of, such as a text beyond their 64 tokens, the real ones do not.
+logging.getLogger("llmlocal").setLevel(logging.ERROR)
 llmlocal.LLM = llmlocal._llm.LLM = LLM
 llmlocal.Embedder = llmlocal._embedder.Embedder = Embedder
 gpt4all.DEFAULT_MODEL_DIRECTORY = sys.argv[2]

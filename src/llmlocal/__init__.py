@@ -9,7 +9,6 @@ Names are looked up when they are first used, so that importing the package stay
 
 from __future__ import annotations
 
-import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -125,9 +124,6 @@ _HOMES = {
 
 __version__ = "0.1.0"
 __all__ = sorted([*_HOMES, "__version__"], key=str.casefold)  # noqa: PLE0605
-
-# A library is silent unless the program sets up logging.
-logging.getLogger("llmlocal").addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> object:

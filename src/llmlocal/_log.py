@@ -39,6 +39,13 @@ def follow_log_level(*, verbose: bool) -> None:
 
 
 def pass_on_log() -> None:
-    """Hand the native lines that have come since the last call to the logger."""
-    for level, text in _core.drain_log():
+    """Hand the native lines that have come since the last call to the logger.
+
+    Where nobody has set up logging they are dropped: llama.cpp warns of much that is as it should be.
+    The package's own warnings are shown then, as Python does it.
+    """
+    lines = _core.drain_log()
+    if not _logger.hasHandlers():
+        return
+    for level, text in lines:
         _logger.log(_LEVELS[level], "%s", text)

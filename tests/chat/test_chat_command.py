@@ -294,3 +294,17 @@ def test_lines_can_be_edited_and_called_back(start: Start) -> None:
     person.expect(">>> ")
     person.type("\x1b[A\n")
     person.expect(r"system: yes")
+
+
+def test_a_pasted_text_is_one_message(start: Start, tmp_path: Path) -> None:
+    readline = pytest.importorskip("readline")
+    if "GNU" not in readline.__doc__:
+        pytest.skip("this readline takes a pasted text line by line")
+    person = start("--max-tokens", "2")
+    person.expect(r"\x1b\[\?2004h>>> ")  # So a terminal knows that it may say what is pasted.
+    person.type("\x1b[200~one\ntwo\n\n  three\x1b[201~\n")
+    person.expect(r"three[\s\S]*>>> ")
+    person.type(f"/save {tmp_path / 'chat.json'}\n")
+    person.expect("saved 2 messages")
+    saved = (tmp_path / "chat.json").read_text(encoding="utf-8")
+    assert '"one\\ntwo\\n\\n  three"' in saved

@@ -15,7 +15,8 @@ from llmlocal._devices._plugins import Skipped
 from llmlocal._doctor import CpuKernels, cpu_features, cpu_kernels
 from llmlocal._threads import default_threads
 from llmlocal.cli import main
-from llmlocal.cli.devices import device_lines
+from llmlocal.cli._table import aligned
+from llmlocal.cli.devices import device_cells
 from llmlocal.cli.doctor import kernel_lines
 
 from ..conftest import TinyPath
@@ -37,7 +38,7 @@ def test_the_devices_command_asks_servers(
 
 
 def test_a_table_of_devices_has_what_device_takes() -> None:
-    header, *rows = device_lines(MACHINES["two NVIDIA cards"])
+    header, *rows = aligned(device_cells(MACHINES["two NVIDIA cards"]))
     assert header.split()[:3] == ["NAME", "DEVICE=", "TYPE"]
     assert rows[1].split()[:7] == ["CUDA1", "cuda:1", "gpu", "24.0", "GB", "24.0", "GB"]
     assert (

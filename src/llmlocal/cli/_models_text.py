@@ -11,8 +11,12 @@ from ..models import InstalledModel, MemoryEstimate, ModelCard, ModelInfo
 from ..models._disk._files import readable_size
 from ..models._gguf._reader import LongArray
 from ..models._names._filenames import quantisations
+from ._table import aligned
 
-__all__ = ["Row", "info_as_json", "info_lines", "rows", "table"]
+__all__ = ["SPARE", "Row", "info_as_json", "info_lines", "rows", "table"]
+
+SPARE = ("LICENCE", "TASK", "PARAMETERS", "QUANT")
+"""Columns of :func:`table` that a narrow terminal does without."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,8 @@ def rows(
     return listed + [_disk_row(model, memory) for model in left]
 
 
-def table(listed: Sequence[Row]) -> Iterator[str]:
-    """The rows as aligned text, under a heading."""
+def table(listed: Sequence[Row]) -> list[tuple[str, ...]]:
+    """The rows as cells, under their headings."""
     cells = [("NAME", "SIZE", "QUANT", "PARAMETERS", "TASK", "LICENCE", "FITS HERE", "ON DISK")]
     cells += [
         (
@@ -74,7 +78,7 @@ def table(listed: Sequence[Row]) -> Iterator[str]:
         )
         for row in listed
     ]
-    return _aligned(cells)
+    return cells
 
 
 def info_lines(
@@ -99,7 +103,7 @@ def info_lines(
         ("  work space", f"{readable_size(memory.compute)} (estimate)"),
         ("fits here now", _fits_now(memory.total, free)),
     ]
-    yield from _aligned(facts)
+    yield from aligned(facts)
     if info.chat_template is None:
         yield "chat template   none"
     else:
@@ -108,13 +112,13 @@ def info_lines(
     if metadata:
         yield "settings"
         settings = [(f"  {key}", _value(value)) for key, value in info.metadata.items()]
-        yield from _aligned(settings)
+        yield from aligned(settings)
     if tensors:
         listed = [
             (f"  {t.name}", t.type, "x".join(map(str, t.shape)), readable_size(t.size_bytes))
             for t in info.tensors
         ]
-        yield from _aligned(listed)
+        yield from aligned(listed)
 
 
 def info_as_json(
@@ -185,13 +189,6 @@ def _is_of(card: ModelCard, model: InstalledModel) -> bool:
     if card.sha256 is not None and model.sha256 == card.sha256:
         return True
     return model.path.name == card.filename and card.size_bytes in {None, model.size_bytes}
-
-
-def _aligned(cells: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
-    for line in cells:
-        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        yield "  ".join(padded).rstrip()
 
 
 def _count(number: int) -> str:

@@ -26,6 +26,17 @@ def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
+def _edit_lines() -> None:
+    """Have ``input()`` edit lines, and take a pasted text of several lines as one."""
+    # Windows has no such module, and its console edits lines by itself.
+    with contextlib.suppress(ImportError):
+        import readline
+
+        # Python turns it off, as its own prompt reads line by line. Others than GNU's ignore it.
+        if "GNU" in (readline.__doc__ or ""):
+            readline.parse_and_bind("set enable-bracketed-paste on")
+
+
 class Terminal:
     """Standard input, output and error.
 
@@ -39,15 +50,13 @@ class Terminal:
         has_colour = self._shows_output and not os.environ.get("NO_COLOR")
         self._has_colour = has_colour and os.environ.get("TERM") != "dumb"
         if self.is_interactive and self._shows_output:
-            # With it input() edits lines; Windows has no such module, its console does the same.
-            with contextlib.suppress(ImportError):
-                import readline  # noqa: F401
+            _edit_lines()
 
     def read_message(self) -> str | None:
         """The next message; None at the end of the input.
 
         A backslash at a line's end continues it on the next; three double quotes begin and end a block
-        of lines.
+        of lines; a pasted text is one message.
         """
         line = self._read_line(">>> ")
         if line is None:

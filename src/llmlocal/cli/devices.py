@@ -7,11 +7,13 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from llmlocal.cli._table import print_table
+
 if TYPE_CHECKING:
     from llmlocal import Device
     from llmlocal.cli.models import SubParsers
 
-__all__ = ["device_lines", "register"]
+__all__ = ["device_cells", "register"]
 
 
 def register(subparsers: SubParsers) -> None:
@@ -36,13 +38,12 @@ def _devices(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([asdict(device) for device in found], indent=1, ensure_ascii=False))
         return 0
-    for line in device_lines(found):
-        print(line)
+    print_table(device_cells(found), spare=("PCI", "TYPE"))
     return 0
 
 
-def device_lines(devices: list[Device]) -> list[str]:
-    """A table, the columns as wide as their widest entry."""
+def device_cells(devices: list[Device]) -> list[tuple[str, ...]]:
+    """The cells of a table, under their headings."""
     rows = [("NAME", "DEVICE=", "TYPE", "FREE", "TOTAL", "PCI", "DESCRIPTION")]
     rows += [
         (
@@ -58,11 +59,7 @@ def device_lines(devices: list[Device]) -> list[str]:
         )
         for device in devices
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    return rows
 
 
 def _gigabytes(size: int) -> str:

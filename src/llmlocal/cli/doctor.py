@@ -6,7 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from llmlocal.cli.devices import device_lines
+from llmlocal.cli._table import aligned
+from llmlocal.cli.devices import device_cells
 from llmlocal.errors import LLMLocalError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 def _lines(facts: Diagnosis) -> list[str]:
     lines = _section("versions", [f"{name:10}{value}" for name, value in facts.versions.items()])
     lines += _section("cpu", [*kernel_lines(facts.cpu_kernels), " ".join(facts.cpu_features)])
-    lines += _section("devices", device_lines(list(facts.devices)))
+    lines += _section("devices", aligned(device_cells(list(facts.devices))))
     lines += _section("not loaded", [str(each) for each in facts.skipped] or ["none was skipped"])
     lines += _section("threads", [f"{facts.threads}, of {facts.logical_cpus} logical CPUs"])
     lines += _section("folders", [f"{name:10}{value}" for name, value in facts.folders.items()])

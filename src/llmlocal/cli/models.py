@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .. import models
 from ..errors import LLMLocalError
 from ._errors import report_error
+from ._table import print_table
 
 if TYPE_CHECKING:
     from .._progress import ProgressOption
@@ -100,8 +101,7 @@ def _models(arguments: argparse.Namespace) -> int:
         return _print_json([row.as_json() for row in rows])
     if not rows:
         return _remark("no model is on disk" if arguments.installed else "no model matches")
-    for line in text.table(rows):
-        print(line)
+    print_table(text.table(rows), spare=text.SPARE)
     return 0
 
 
