@@ -15,6 +15,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/fuzz", description=__doc__)
     parser.add_argument("count", type=int, nargs="?", default=20_000, help="files to try")
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--start", type=int, default=0, help="number of the seed's first file")
     parser.add_argument("--keep", type=Path, default=Path("build/fuzz"), help="files that failed")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)  # The writer of the originals tells of each.
@@ -26,9 +27,13 @@ def main() -> int:
 
     def tell(done: int, report: Report) -> None:
         if done % 500 == 0:
-            say(f"{done} files: {dict(report.verdicts)}, {len(report.failures)} failed")
+            say(
+                f"{options.start + done} files: {dict(report.verdicts)}, {len(report.failures)} failed"
+            )
 
-    report = fuzz(options.count, seed=options.seed, folder=options.keep, tell=tell)
+    report = fuzz(
+        options.count, seed=options.seed, start=options.start, folder=options.keep, tell=tell
+    )
     for path, how in report.failures.items():
         say(f"{path}: {how}")
     say(

@@ -91,6 +91,7 @@ def fuzz(
     *,
     seed: int,
     folder: Path,
+    start: int = 0,
     tell: Callable[[int, Report], None] | None = None,
 ) -> Report:
     """Try so many files.
@@ -98,6 +99,7 @@ def fuzz(
     Args:
         count: How many.
         seed: Of the random numbers; file ``i`` of a seed is always the same.
+        start: The number of the first.
         folder: Where files lie meanwhile, and those that failed stay.
         tell: Called after each file.
     """
@@ -105,7 +107,7 @@ def fuzz(
     bases = originals(folder)
     worker = Worker()
     try:
-        for i in range(count):
+        for i in range(start, start + count):
             random = Random(f"{seed}-{i}")
             data, layout = random.choice(bases)
             path = folder / f"{seed}-{i}.gguf"
@@ -121,7 +123,7 @@ def fuzz(
                 worker.close()
                 worker = Worker()
             if tell is not None:
-                tell(i + 1, report)
+                tell(i + 1 - start, report)
     finally:
         worker.close()
     return report
