@@ -19,9 +19,7 @@ import numpy.typing as npt
 from .tiny_vocab import Vocab, bpe_vocab, spm_vocab
 
 Array = npt.NDArray[np.float32]
-Setting = (
-    bool | int | float | str | list[int] | list[str] | list[bool] | np.uint16 | np.int32
-)
+Setting = bool | int | float | str | list[int] | list[str] | list[bool] | np.uint16 | np.int32
 
 WIDTH = 64
 HEADS = 4

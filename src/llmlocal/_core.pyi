@@ -116,7 +116,13 @@ class Model:
 
 class Tokenizer:
     def __init__(self, model: Model) -> None: ...
-    def encode(self, segments: Sequence[tuple[str, bool]], *, add_special: bool) -> list[int]: ...
+    def encode(
+        self,
+        segments: Sequence[tuple[str, bool]],
+        *,
+        add_special: bool,
+        timeout: float | None = None,
+    ) -> list[int]: ...
     def encode_as_llama_cpp(
         self, text: str, *, add_special: bool, parse_special: bool
     ) -> list[int]: ...

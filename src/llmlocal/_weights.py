@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from llmlocal import _core
 from llmlocal._checks import check_bool, listed
+from llmlocal._deadline import seconds_left
 from llmlocal._log import pass_on_log
 from llmlocal._memory_use import MemoryUse, memory_by_device
 from llmlocal._quote import quote
@@ -80,7 +81,7 @@ class LoadedModel:
                 raise ParameterError(f"segments must hold (text, trusted), got {quote(each)}")
             check_text(each[0])
             check_bool("trusted", each[1])
-        return self._open_tokenizer().encode(given, add_special=add_special)
+        return self._open_tokenizer().encode(given, add_special=add_special, timeout=seconds_left())
 
     def detokenize(self, tokens: Sequence[int] | TokenArray, *, special: bool = False) -> str:
         """The text that tokens stand for; incomplete characters become U+FFFD.

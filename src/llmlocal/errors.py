@@ -137,7 +137,10 @@ class RequestCancelledError(RequestError):
 
 
 class RequestTimeoutError(RequestError, TimeoutError):
-    """Embedding or ranking was not done within its ``timeout``."""
+    """The ``timeout`` passed: before embedding or ranking was done, or a long prompt was tokenized.
+
+    An answer that has begun ends as it is, and its ``finish_reason`` is ``"timeout"``.
+    """
 
 
 class TemplateError(RequestError):

@@ -61,7 +61,9 @@ print(model_says("the quick"))
 )
 
 CUT = "the model's file FILE was cut short while in use, from {size} to {left} bytes; close this model and load it again"
-OVERWRITTEN = "the model's file FILE was overwritten while in use; close this model and load it again"
+OVERWRITTEN = (
+    "the model's file FILE was overwritten while in use; close this model and load it again"
+)
 
 
 def said(model: Path, changed: Path, how: str) -> str:

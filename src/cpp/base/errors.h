@@ -32,6 +32,11 @@ struct ConstraintError : Error {
   using Error::Error;
 };
 
+// The time limit passed before there was anything to answer with.
+struct RequestTimeoutError : Error {
+  using Error::Error;
+};
+
 // The prompt is longer than the context.
 struct ContextOverflowError : Error {
   ContextOverflowError(const std::string& what, std::size_t prompt_tokens, std::size_t context)

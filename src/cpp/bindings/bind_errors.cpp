@@ -19,6 +19,7 @@ std::array error_classes{
     ErrorClass{"ModelLoadError"},
     ErrorClass{"ContextOverflowError"},
     ErrorClass{"ConstraintError"},
+    ErrorClass{"RequestTimeoutError"},
     ErrorClass{"ParameterError"},
     ErrorClass{"DeviceError"},
     ErrorClass{"EngineClosedError"},
@@ -73,6 +74,8 @@ void bind_errors(py::module_& /*module*/) {
       raise_overflow(error);
     } catch (const ConstraintError& error) {
       raise("ConstraintError", error);
+    } catch (const RequestTimeoutError& error) {
+      raise("RequestTimeoutError", error);
     } catch (const ParameterError& error) {
       raise("ParameterError", error);
     } catch (const DeviceError& error) {

@@ -37,11 +37,16 @@ void bind_tokenizer(py::module_& module) {
            py::arg("model"))
       .def(
           "encode",
-          [](std::shared_ptr<Tokenizer> self, Segments segments, bool add_special) {
+          [](std::shared_ptr<Tokenizer> self,
+             Segments segments,
+             bool add_special,
+             std::optional<double> timeout) {
             if (is_long(segments)) {
-              return interruptible([self = std::move(self),
-                                    segments = std::move(segments),
-                                    add_special] { return encode(*self, segments, add_special); });
+              return interruptible(
+                  [self = std::move(self), segments = std::move(segments), add_special] {
+                    return encode(*self, segments, add_special);
+                  },
+                  {timeout, "the time limit passed before the text was tokenized"});
             }
             const WithoutGil no_gil;
             return encode(*self, segments, add_special);
@@ -49,7 +54,9 @@ void bind_tokenizer(py::module_& module) {
           py::arg("segments"),
           py::kw_only(),
           py::arg("add_special"),
-          "Tokens of the joined text of (text, trusted) pairs.")
+          py::arg("timeout") = py::none(),
+          "Tokens of the joined text of (text, trusted) pairs; a long one may take so many "
+          "seconds.")
       .def(
           "encode_as_llama_cpp",
           [](const Tokenizer& self, const std::string& text, bool add_special, bool parse_special) {

@@ -11,6 +11,7 @@ from llmlocal._chat._options import AnswerOptions
 from llmlocal._chat._tools import as_tools
 from llmlocal._chat._turn import Prompt
 from llmlocal._checks import mapped
+from llmlocal._deadline import seconds_left, within
 from llmlocal._generation._constraint import CONSTRAINTS
 from llmlocal._generation._options import Options, RequestOptions, merged_options
 from llmlocal.errors import ParameterError
@@ -59,8 +60,12 @@ def ask(
         has_budget=checked.reasoning_budget is not None,
         constraint=checked.constraint,
     )
-    sent = compose(messages, setting)
-    return _request(request, sent), sent
+    with within(checked.timeout):
+        sent = compose(messages, setting)
+        request = _request(request, sent)
+        if checked.timeout is not None:
+            request["timeout"] = seconds_left()
+    return request, sent
 
 
 def _request(options: Options, sent: Prompt) -> Options:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llmlocal._deadline import seconds_left
 from llmlocal._encoding._encoder import Encoder, EncoderOptions
 from llmlocal._encoding._wordpiece import Encode, word_piece
 from llmlocal._loading import Loaded, LoadOptions, load
@@ -53,7 +54,7 @@ class Reader(LoadedModel):
         tokenizer = self._open_tokenizer()
 
         def encode(text: str) -> list[int]:
-            return tokenizer.encode([(text, False)], add_special=False)
+            return tokenizer.encode([(text, False)], add_special=False, timeout=seconds_left())
 
         return word_piece(encode, self.metadata)
 

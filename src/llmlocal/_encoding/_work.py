@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from llmlocal import _core
 from llmlocal._checks import check_seconds
+from llmlocal._deadline import seconds_left, within
 from llmlocal._log import pass_on_log
 from llmlocal.errors import RequestCancelledError, RequestTimeoutError
 
@@ -128,7 +129,9 @@ class Work:
         left = None if self._end is None else self._end - time.monotonic()
         if left is not None and left <= 0:
             raise self._late()
-        prepared = [self._prepare(text) for text in texts]
+        with within(left):
+            prepared = [self._prepare(text) for text in texts]
+            left = seconds_left()
         parts = [[len(part) for part in each] for each in prepared]
         job = self._encoder.submit([part for each in prepared for part in each], timeout=left)
         return _Pending(job, parts)

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from typing import Literal, cast, overload
 
 from llmlocal._checks import check_bool, check_whole
+from llmlocal._deadline import within
 from llmlocal._generation._async import AsyncStream
 from llmlocal._generation._completion import Completion
 from llmlocal._generation._generator import Ask, Generator, GeneratorOptions
@@ -356,11 +357,12 @@ class Completer(LoadedModel):
         check_callback(callback)
         checked = RequestOptions(self._defaults, **options)
         self._open_model()
-        asked = [
-            Ask(prompt_tokens(prompt, self.tokenize), checked, callback, answers)
-            for prompt in prompts
-        ]
-        return self._generator.submit(asked, model=self)
+        with within(checked.timeout):
+            asked = [
+                Ask(prompt_tokens(prompt, self.tokenize), checked, callback, answers)
+                for prompt in prompts
+            ]
+            return self._generator.submit(asked, model=self)
 
     def _answers(
         self,

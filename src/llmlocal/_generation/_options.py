@@ -16,6 +16,7 @@ from typing import Any, Literal, TypedDict, cast
 
 from llmlocal import _core
 from llmlocal._checks import listed
+from llmlocal._deadline import seconds_left
 from llmlocal._generation._constraint import CONSTRAINTS, Constraint, constraint_of
 from llmlocal._generation._reasoning import Reasoning
 from llmlocal._generation._reply import PromptCallback, check_callback
@@ -244,7 +245,7 @@ class RequestOptions:
             sampling=self._sampling,
             max_tokens=self.max_tokens,
             stops=self._stop_strings,
-            timeout=self.timeout,
+            timeout=self.timeout if (left := seconds_left()) is None else left,
             mask=mask,
             logprobs=self.logprobs,
             tells_prompt_done=self.on_prompt is not None,
