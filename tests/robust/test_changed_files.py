@@ -15,7 +15,7 @@ import pytest
 from ..api.child import OPEN, run_python
 from ..conftest import TinyPath
 from ..embeddings.tiny_bert import embedder
-from ..tiny_models import llama
+from ..tiny_models import Setting, llama
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="Windows lets nobody change a mapped file"
@@ -77,7 +77,9 @@ def said(model: Path, changed: Path, how: str) -> str:
 
 @pytest.fixture
 def model(tiny_path: TinyPath, tmp_path: Path) -> Path:
-    return shutil.copy(tiny_path("llama"), tmp_path / "model.gguf")
+    path = tmp_path / "model.gguf"
+    shutil.copy(tiny_path("llama"), path)
+    return path
 
 
 def test_a_file_that_is_cut_short_is_an_error(model: Path) -> None:
@@ -120,7 +122,7 @@ def split(folder: Path) -> list[Path]:
     paths = []
     for number, half in enumerate(halves):
         path = folder / f"model-{number + 1:05}-of-{len(halves):05}.gguf"
-        settings = {
+        settings: dict[str, Setting] = {
             "split.no": np.uint16(number),
             "split.count": np.uint16(len(halves)),
             "split.tensors.count": np.int32(len(names)),

@@ -62,7 +62,7 @@ def rows(
     return listed + [_disk_row(model, memory) for model in left]
 
 
-def table(listed: Sequence[Row]) -> list[tuple[str, ...]]:
+def table(listed: Sequence[Row]) -> Sequence[Sequence[str]]:
     """The rows as cells, under their headings."""
     cells = [("NAME", "SIZE", "QUANT", "PARAMETERS", "TASK", "LICENCE", "FITS HERE", "ON DISK")]
     cells += [

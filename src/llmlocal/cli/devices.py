@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ def _devices(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def device_cells(devices: list[Device]) -> list[tuple[str, ...]]:
+def device_cells(devices: list[Device]) -> Sequence[Sequence[str]]:
     """The cells of a table, under their headings."""
     rows = [("NAME", "DEVICE=", "TYPE", "FREE", "TOTAL", "PCI", "DESCRIPTION")]
     rows += [
