@@ -95,6 +95,16 @@ def commands() -> set[str]:
 EXAMPLES = dict(examples())
 
 
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
+def test_whole_programs_stand_where_they_are_run(guide: Path) -> None:
+    """Between ```python and ```; ```py is for those that need Ray."""
+    text = guide.read_text(encoding="utf-8")
+    others = re.findall(r"```py\n(.*?)```", text, re.DOTALL)
+    assert all("import ray" in code for code in others)
+    rest = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    assert re.findall(r"^ {4}(?:from \w+ )?import .*$", rest, re.MULTILINE) == []
+
+
 def test_there_are_examples() -> None:
     assert {name.rpartition("-")[0] for name in EXAMPLES} >= {"README.md", "chat.md"}
     assert len(shown_commands()) > 5
