@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from llmlocal import LLM, ParameterError
 
 from ..conftest import OpenTiny, TinyPath
+from .child import OPEN, run_python
 
 
 @pytest.mark.parametrize(
@@ -86,3 +88,12 @@ print(logging.getLevelName(logger.level))
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout == f"{after}\n"
+
+
+def test_warnings_reach_a_program_that_has_set_up_no_logging(tiny_path: TinyPath) -> None:
+    """And nothing else does: llama.cpp warns of much that is as it should be."""
+    done = run_python(OPEN + "tiny().close(); tiny(n_ctx=9000).close()", tiny_path("llama"))
+    assert done.returncode == 0
+    assert re.fullmatch(
+        r"n_ctx=9000 is more than the 8192 tokens that .* trained for: .*\n", done.stderr
+    )
