@@ -34,10 +34,11 @@ struct Result {
 
 inline Result read_to_end(Request& request) {
   Result result;
-  const auto deadline = std::chrono::steady_clock::now() + kPatience;
-  while (std::chrono::steady_clock::now() < deadline) {
-    const TokenChannel::Read read =
-        request.channel().read(std::chrono::seconds(1), TokenChannel::Until::kNews);
+  // Counted in waits, so that a process that is stopped for a while has lost one of them at most.
+  constexpr auto kSlice = std::chrono::seconds(1);
+  for (auto waited = kSlice * 0; waited < kPatience; waited += kSlice) {
+    const TokenChannel::Read read = request.channel().read(kSlice, TokenChannel::Until::kNews);
+    if (!read.events.empty()) waited = kSlice * 0;
     for (const TokenEvent& event : read.events) {
       if (event.token != TokenEvent::kNoToken) result.tokens.push_back(event.token);
       result.text += event.text;
