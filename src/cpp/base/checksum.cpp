@@ -1,6 +1,5 @@
 #include "base/checksum.h"
 
-#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -18,13 +17,16 @@ constexpr std::uint64_t mix(std::uint64_t lane, std::uint64_t word) {
 
 void Checksum::add(std::span<const std::byte> bytes) {
   length_ += bytes.size();
-  while (!bytes.empty()) {
-    std::array<std::uint64_t, 4> words{};  // What is missing of the last block counts as zeros.
-    const std::size_t count = std::min(bytes.size(), kBlock);
-    std::memcpy(words.data(), bytes.data(), count);
-    for (std::size_t i = 0; i < lanes_.size(); ++i) lanes_[i] = mix(lanes_[i], words[i]);
-    bytes = bytes.subspan(count);
-  }
+  Words lanes = lanes_;  // A copy stays in registers: no byte that is read can be a part of it.
+  const auto add_block = [&](const std::byte* block, std::size_t count) {
+    Words words{};  // What is missing of the last block counts as zeros.
+    std::memcpy(words.data(), block, count);
+    for (std::size_t i = 0; i < lanes.size(); ++i) lanes[i] = mix(lanes[i], words[i]);
+  };
+  // Of a length that is known, so that each is a few loads and no call.
+  for (; bytes.size() >= kBlock; bytes = bytes.subspan(kBlock)) add_block(bytes.data(), kBlock);
+  if (!bytes.empty()) add_block(bytes.data(), bytes.size());
+  lanes_ = lanes;
 }
 
 std::uint64_t Checksum::value() const {

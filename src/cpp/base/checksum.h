@@ -17,8 +17,8 @@ class Checksum {
   std::uint64_t value() const;
 
  private:
-  std::array<std::uint64_t, 4> lanes_{
-      0x243f6a8885a308d3, 0x13198a2e03707344, 0xa4093822299f31d0, 0x082efa98ec4e6c89};
+  using Words = std::array<std::uint64_t, 4>;
+  Words lanes_{0x243f6a8885a308d3, 0x13198a2e03707344, 0xa4093822299f31d0, 0x082efa98ec4e6c89};
   std::uint64_t length_ = 0;
 };
 
