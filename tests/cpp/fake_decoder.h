@@ -197,8 +197,9 @@ class FakeDecoder : public Decoder {
     if (options_.save_works && !options_.save_works()) return std::nullopt;
     StateBlob blob;
     blob.size = tokens.size() * kStateBytesPerToken;
-    blob.data = std::make_unique<std::byte[]>(blob.size);
-    std::memcpy(blob.data.get(), tokens.data(), tokens.size() * sizeof(Token));
+    auto bytes = std::make_unique<std::byte[]>(blob.size);
+    std::memcpy(bytes.get(), tokens.data(), tokens.size() * sizeof(Token));
+    blob.data = std::move(bytes);
     blob.length = length_of(at(stream));
     blob.floor = copy_floor(stream);
     return blob;

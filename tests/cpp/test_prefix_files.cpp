@@ -6,8 +6,10 @@
 #include <fstream>
 #include <numeric>
 #include <random>
+#include <utility>
 
 #ifndef _WIN32
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,11 +39,11 @@ Tokens counting(Token first, std::size_t count) {
 StateBlob state_of(const Tokens& tokens, Position floor = 0) {
   StateBlob blob;
   blob.size = tokens.size() * kBytesPerToken;
-  blob.data = std::make_unique<std::byte[]>(blob.size);
+  auto bytes = std::make_unique<std::byte[]>(blob.size);
   for (std::size_t i = 0; i < blob.size; ++i) {
-    blob.data[static_cast<std::ptrdiff_t>(i)] =
-        static_cast<std::byte>(tokens[i / kBytesPerToken] * 31 + static_cast<Token>(i));
+    bytes[i] = static_cast<std::byte>(tokens[i / kBytesPerToken] * 31 + static_cast<Token>(i));
   }
+  blob.data = std::move(bytes);
   blob.length = static_cast<Position>(tokens.size());
   blob.floor = floor;
   return blob;
@@ -140,6 +142,22 @@ TEST_CASE("prefix files: the least recently used goes first, whoever used it") {
   CHECK(adopted(files, b, b) == 0);
   CHECK(adopted(files, c, c) == 100);
   CHECK(shelf.log.empty());
+}
+
+TEST_CASE("prefix files: the one that was used last is known, and the longest of several") {
+  Shelf shelf;
+  PrefixFiles files = shelf.open();
+  CHECK(files.latest().length == 0);
+  const Tokens first = counting(1, 200);
+  const Tokens second = counting(5000, 100);
+  CHECK(files.write(first, state_of(first)));
+  CHECK(files.write(second, state_of(second)));
+  CHECK(files.latest().length == 200);
+  ++shelf.disk->now_s;
+  CHECK(adopted(files, second, second) == 100);
+  CHECK(files.latest().length == 100);
+  CHECK(files.latest().bytes > 100 * kBytesPerToken);
+  CHECK(shelf.open("model b").latest().length == 0);
 }
 
 TEST_CASE("prefix files: what is too old goes, and what is not ours stays") {
@@ -331,6 +349,33 @@ TEST_CASE("private folder: only its user can look into it, and links are not fol
   open_private_folder(real.path() / "cache");
   CHECK(mode_of(real.path() / "cache") == 0700);
 }
+
+#ifdef __linux__
+TEST_CASE("private folder: what is mapped can't be cut short while it is held") {
+  const RealFolder real;
+  PrefixFiles files = real.open();
+  const Tokens text = counting(1, 1000);
+  REQUIRE(files.write(text, state_of(text)));
+  const auto path = std::filesystem::directory_iterator(real.path() / "cache")->path();
+  const std::string name = path.filename();
+  const auto can_cut = [&] {
+    const int file = ::open(path.c_str(), O_WRONLY | O_TRUNC | O_NONBLOCK);
+    if (file >= 0) ::close(file);
+    return file >= 0;
+  };
+  std::shared_ptr<const std::byte[]> mapped =
+      open_private_folder(real.path() / "cache")->open(name)->map();
+  if (!mapped) return;  // This file system has no leases: files are read then.
+  std::optional<StateBlob> blob = files.load({name, 1000}, text);
+  REQUIRE(blob);
+  mapped.reset();
+  CHECK_FALSE(can_cut());
+  CHECK(is_state_of(*blob, text));
+  blob.reset();
+  CHECK(can_cut());
+  CHECK_FALSE(files.load({name, 1000}, text));
+}
+#endif
 
 // Writes and adopts until it is killed; 1 if anything was wrong.
 [[noreturn]] void work_until_killed(const RealFolder& real, int seed) {

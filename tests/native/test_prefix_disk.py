@@ -74,6 +74,14 @@ def test_another_context_batch_and_thread_count_adopt_it(
     reference.check("llama", [*turn, *TAIL], answer.tokens)
 
 
+def test_there_is_room_at_once_for_what_was_kept_last(open_tiny: OpenTiny, folder: Path) -> None:
+    ask_once(open_tiny, folder, tokens(1500, seed=4), n_ctx=4096)
+    assert open_tiny(prefix_cache_path=folder, n_ctx=4096).stats().sequence_tokens == 2048
+    assert open_tiny(prefix_cache_path=folder, n_ctx=1600).stats().sequence_tokens == 1600
+    assert open_tiny("mamba", prefix_cache_path=folder, n_ctx=4096).stats().disk_entries == 0
+    assert open_tiny(n_ctx=4096).stats().sequence_tokens == 1024
+
+
 @pytest.mark.parametrize("options", [{"kv_type": "f32"}, {"flash_attention": True}])
 def test_another_kind_of_state_does_not(
     options: dict[str, object], open_tiny: OpenTiny, folder: Path

@@ -5,6 +5,8 @@
 #include <system_error>
 #include <utility>
 
+#include "base/mapped_file.h"
+
 #ifndef _WIN32
 #include <dirent.h>
 #include <fcntl.h>
@@ -76,6 +78,7 @@ class PosixReadable final : public ReadableFile {
     }
     return done;
   }
+  std::shared_ptr<const std::byte[]> map() override { return map_leased(file_.get(), size()); }
 
  private:
   Descriptor file_;

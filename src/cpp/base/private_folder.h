@@ -42,6 +42,8 @@ class ReadableFile {
   virtual std::uint64_t size() = 0;
   // The next bytes; as many as fit, or fewer at the end.
   virtual std::size_t read(std::span<std::byte> into) = 0;
+  // All of it as memory, which nobody changes while it is held.  Nothing: it must be read.
+  virtual std::shared_ptr<const std::byte[]> map() { return nullptr; }
 };
 
 // Everything throws FileError.

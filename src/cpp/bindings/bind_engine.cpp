@@ -28,34 +28,30 @@ std::string identity_with(const std::string& state, const std::string& model) {
   return state + ", model " + model;
 }
 
-CacheOptions with_files(CacheOptions options,
-                        const std::optional<PrefixFolder>& folder,
-                        const LlamaDecoder& decoder) {
-  if (!folder) return options;
+std::shared_ptr<PrefixFiles> open_files(const PrefixFolder& folder, const std::string& state) {
+  const WithoutGil no_gil;
   try {
-    options.files = std::make_shared<PrefixFiles>(
-        open_private_folder(folder->folder),
+    return std::make_shared<PrefixFiles>(
+        open_private_folder(folder.folder),
         PrefixFilesOptions{
-            identity_with(decoder.state_identity(), folder->model),
-            folder->most_bytes,
-            folder->most_age,
+            identity_with(state, folder.model),
+            folder.most_bytes,
+            folder.most_age,
             [](const std::string& line) { add_log_line(LogLevel::kWarning, line); }});
   } catch (const FileError& error) {
     throw ParameterError(std::string("prefix_cache_path: ") + error.what());
   }
-  return options;
 }
 
 // The engine with its destructor off the GIL: it joins a thread.
 class PyEngine {
  public:
   PyEngine(std::unique_ptr<LlamaDecoder> decoder,
-           const CacheOptions& cache_options,
-           const std::optional<PrefixFolder>& folder)
+           std::string state_identity,
+           const CacheOptions& cache_options)
       : context_sizes_(decoder->context_sizes()),
-        state_identity_(decoder->state_identity()),
-        engine_(std::make_unique<Engine>(std::move(decoder),
-                                         with_files(cache_options, folder, *decoder))) {}
+        state_identity_(std::move(state_identity)),
+        engine_(std::make_unique<Engine>(std::move(decoder), cache_options)) {}
   ~PyEngine() {  // NOLINT(bugprone-exception-escape): get() throws away from home only
     const WithoutGil no_gil;
     if (engine_.is_home()) engine_.get().close();
@@ -115,14 +111,21 @@ std::unique_ptr<PyEngine> make_engine(std::shared_ptr<Model> model,
   decoder_options.kv_type = std::move(kv_type);
   decoder_options.offload = offload;
   decoder_options.flash_attention = flash_attention;
-  const CacheOptions cache_options{max_streams, kv_bytes, store_bytes, !offload, nullptr};
+  CacheOptions cache_options{max_streams, kv_bytes, store_bytes, !offload, nullptr};
+  std::string state = LlamaDecoder::state_identity(decoder_options);
+  if (prefix_files) {
+    cache_options.files = open_files(*prefix_files, state);
+    const PrefixFiles::Latest latest = cache_options.files->latest();
+    decoder_options.likely_length = latest.length;
+    decoder_options.likely_bytes = latest.bytes;
+  }
   // A large context takes long to make: its memory is cleared.
   auto decoder =
       interruptible([model = std::move(model), tokenizer = std::move(tokenizer), decoder_options] {
         return std::make_unique<LlamaDecoder>(model, tokenizer, decoder_options);
       });
   const WithoutGil no_gil;
-  return std::make_unique<PyEngine>(std::move(decoder), cache_options, prefix_files);
+  return std::make_unique<PyEngine>(std::move(decoder), std::move(state), cache_options);
 }
 
 }  // namespace

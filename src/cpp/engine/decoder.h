@@ -25,7 +25,7 @@ namespace llmlocal {
 // The evaluated state of a sequence, kept outside the KV cache.  Copies share the bytes, which
 // nobody changes once they are there.
 struct StateBlob {
-  std::shared_ptr<std::byte[]> data;
+  std::shared_ptr<const std::byte[]> data;
   std::size_t size = 0;
   Position length = 0;  // Tokens that it covers.
   Position floor = 0;   // After a restore it can be trimmed to `floor` or more tokens, or to none.
@@ -47,6 +47,8 @@ class Decoder {
   virtual std::size_t output_capacity() const = 0;
   virtual StreamId streams() const = 0;
   virtual Position room() const = 0;  // Tokens that each stream can hold now; see restart().
+  // The least that it is worth while to make it shorter to.
+  virtual Position shortest_room() const { return room(); }
   // Memory that one stream takes if it has room for so many tokens.
   virtual std::size_t stream_bytes(Position room) const = 0;
   virtual std::int32_t vocab_size() const = 0;

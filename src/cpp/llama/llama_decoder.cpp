@@ -21,6 +21,18 @@ std::uint32_t outputs_of(StreamId streams) {
   return static_cast<std::uint32_t>(std::max(streams, kFewestOutputs));
 }
 
+Attention attention_of(const DecoderOptions& options) {
+  return {options.kv_type, options.flash_attention, options.offload};
+}
+
+// To grow later would mean to make all of it twice.  A question follows the text.  Where that may
+// be much of the memory, it is left until it is known what a token takes.
+Position likely_room(Position shortest, Position whole, const DecoderOptions& options) {
+  constexpr Position kQuestion = 64;
+  if (options.likely_length == 0 || options.likely_bytes > free_memory() / 16) return shortest;
+  return doubled(shortest, std::min(options.likely_length, whole - kQuestion) + kQuestion, whole);
+}
+
 }  // namespace
 
 LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model,
@@ -29,7 +41,8 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model,
     : model_(std::move(model)),
       tokenizer_(std::move(tokenizer)),
       options_(std::move(options)),
-      attention_(options_.kv_type, options_.flash_attention, options_.offload),
+      attention_(attention_of(options_)),
+      shortest_room_(options_.context_length),
       contexts_(model_, options_.threads, options_.offload),
       samplers_(std::make_shared<SamplerChainFactory>(model_)) {
   if (!model_->why_no_text().empty()) {
@@ -39,23 +52,26 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model,
   // Devices keep what they are given: others may want their memory later.
   const Position whole = options_.context_length;
   const bool is_flat = model_->is_recurrent() && !model_->is_hybrid();
-  sequences_ = make_sequences(1, options_.offload || is_flat ? whole : std::min(kShortRoom, whole));
+  shortest_room_ = options_.offload || is_flat ? whole : std::min(kShortRoom, whole);
+  sequences_ = make_sequences(1, likely_room(shortest_room_, whole, options_));
   const SequenceBytes each = contexts_.sequence_bytes();
   state_bytes_ = static_cast<std::size_t>(each.state);
   token_bytes_ = static_cast<std::size_t>(each.token);
   if (options_.offload) return;
   const Position room = first_room(whole, token_bytes_, free_memory());
+  if (room <= shortest_room_) return;
+  shortest_room_ = room;
   if (room <= sequences_->room()) return;
   sequences_.reset();
   sequences_ = make_sequences(1, room);
 }
 
-std::string LlamaDecoder::state_identity() const {
+std::string LlamaDecoder::state_identity(const DecoderOptions& options) {
   std::string text = "llama.cpp " LLMLOCAL_LLAMA_CPP_COMMIT ", sequence state ";
   text += std::to_string(LLAMA_STATE_SEQ_VERSION);
-  text += ", keys and values " + options_.kv_type + ", attention kernel ";
-  text += std::to_string(static_cast<int>(attention_.kernel()));
-  text += options_.offload ? ", on devices" : ", on the CPU";
+  text += ", keys and values " + options.kv_type + ", attention kernel ";
+  text += std::to_string(static_cast<int>(attention_of(options).kernel()));
+  text += options.offload ? ", on devices" : ", on the CPU";
   return text + ", whole windows, no adapters";
 }
 

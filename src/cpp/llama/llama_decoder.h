@@ -30,6 +30,10 @@ struct DecoderOptions {
   bool offload = false;         // Keep the KV cache on the model's devices.
   // Fuse the steps of attention; quantized KV types need it.  Nothing = what suits the device.
   std::optional<bool> flash_attention;
+  // A text that is likely asked for, and the bytes that its state has; there is room for it at
+  // once.
+  Position likely_length = 0;
+  std::uint64_t likely_bytes = 0;
 };
 
 class LlamaDecoder final : public Decoder {
@@ -39,8 +43,8 @@ class LlamaDecoder final : public Decoder {
                std::shared_ptr<const Tokenizer> tokenizer,
                DecoderOptions options);
 
-  // All that a saved state depends on but for the model and the tokens.
-  std::string state_identity() const;
+  // All that a saved state depends on but for the model and the tokens.  Throws ParameterError.
+  static std::string state_identity(const DecoderOptions& options);
   // Grows with the streams; outlives the decoder.
   std::shared_ptr<const ContextSizes> context_sizes() const { return contexts_.sizes(); }
 
@@ -49,6 +53,7 @@ class LlamaDecoder final : public Decoder {
   std::size_t output_capacity() const override;
   StreamId streams() const override { return sequences_ ? sequences_->streams() : 1; }
   Position room() const override { return sequences_ ? sequences_->room() : 0; }
+  Position shortest_room() const override { return shortest_room_; }
   std::size_t stream_bytes(Position room) const override {
     return state_bytes_ + token_bytes_ * static_cast<std::size_t>(room);
   }
@@ -89,6 +94,7 @@ class LlamaDecoder final : public Decoder {
   std::shared_ptr<const Tokenizer> tokenizer_;
   DecoderOptions options_;
   Attention attention_;
+  Position shortest_room_;
   std::size_t state_bytes_ = 0;  // Of a stream, whatever its length.
   std::size_t token_bytes_ = 0;  // Of a stream, for each token.
   ContextMaker contexts_;

@@ -80,9 +80,10 @@ std::optional<StateBlob> Sequences::save(StreamId stream) {
     const StateLayout layout = layout_of(stream, size);
     StateBlob blob;
     blob.size = sizeof(layout) + size;
-    blob.data = make_big_block(blob.size);
-    std::memcpy(blob.data.get(), &layout, sizeof(layout));
-    auto* state = reinterpret_cast<std::uint8_t*>(blob.data.get() + sizeof(layout));  // NOLINT
+    const std::shared_ptr<std::byte[]> block = make_big_block(blob.size);
+    blob.data = block;
+    std::memcpy(block.get(), &layout, sizeof(layout));
+    auto* state = reinterpret_cast<std::uint8_t*>(block.get() + sizeof(layout));  // NOLINT
     if (llama_state_seq_get_data(context_.get(), state, size, stream) != size) return std::nullopt;
     blob.length = length(stream);
     blob.floor = copy_floor(stream);

@@ -143,8 +143,9 @@ std::optional<PrefixStore::Entry> decode_entry(const std::string& identity,
     return std::nullopt;
   }
   StateBlob blob;
-  blob.data = make_big_block(state.size());
-  std::memcpy(blob.data.get(), state.data(), state.size());
+  const std::shared_ptr<std::byte[]> block = make_big_block(state.size());
+  std::memcpy(block.get(), state.data(), state.size());
+  blob.data = block;
   blob.size = state.size();
   blob.length = static_cast<Position>(front->key.size());
   blob.floor = header->floor;

@@ -41,15 +41,22 @@ std::optional<StateBlob> read_state(ReadableFile& file, const PrefixHeader& head
   blob.size = header.state_bytes;
   blob.length = static_cast<Position>(header.tokens);
   blob.floor = header.floor;
-  blob.data = make_big_block(blob.size);
-  // In pieces, each summed while it is in the processor's cache.  Not mapped: a file that somebody
-  // cuts short meanwhile would end the process.
   Checksum sum;
-  for (std::size_t done = 0; done < blob.size;) {
-    const std::span<std::byte> piece(blob.data.get() + done, std::min(kPiece, blob.size - done));
-    if (file.read(piece) != piece.size()) return std::nullopt;
-    sum.add(piece);
-    done += piece.size();
+  // Mapped, where that can be had: memory to read it into would have to be cleared first, which
+  // takes longer than all the rest.
+  if (const std::shared_ptr<const std::byte[]> mapped = file.map()) {
+    blob.data = {mapped, mapped.get() + header.front_bytes()};
+    sum.add({blob.data.get(), blob.size});
+  } else {
+    const std::shared_ptr<std::byte[]> block = make_big_block(blob.size);
+    blob.data = block;
+    // In pieces, each summed while it is in the processor's cache.
+    for (std::size_t done = 0; done < blob.size;) {
+      const std::span<std::byte> piece(block.get() + done, std::min(kPiece, blob.size - done));
+      if (file.read(piece) != piece.size()) return std::nullopt;
+      sum.add(piece);
+      done += piece.size();
+    }
   }
   if (sum.value() != header.state_sum) return std::nullopt;
   return blob;
@@ -126,6 +133,27 @@ PrefixFiles::Match PrefixFiles::find(const PrefixView& prompt, Position limit) c
 
 Position PrefixFiles::covered(const PrefixView& key) const {
   return find(key, static_cast<Position>(key.size())).length;
+}
+
+PrefixFiles::Latest PrefixFiles::latest() const {
+  std::vector<FileFacts> files;
+  try {
+    files = folder_->list();
+  } catch (const FileError&) {
+    return {};  // refresh() has said so.
+  }
+  const std::lock_guard lock(mutex_);
+  Latest latest;
+  std::int64_t used_s = 0;
+  for (const FileFacts& file : files) {
+    const auto known = entries_.find(file.name);
+    if (known == entries_.end() || !known->second) continue;
+    const auto length = static_cast<Position>(known->second->key.size());
+    if (std::pair(file.used_s, length) <= std::pair(used_s, latest.length)) continue;
+    latest = {length, file.bytes};
+    used_s = file.used_s;
+  }
+  return latest;
 }
 
 std::optional<StateBlob> PrefixFiles::load(const Match& match, const PrefixView& prompt) {

@@ -56,6 +56,13 @@ class PrefixFiles {
   // How many of these cells an entry can serve already, as find() sees it.
   Position covered(const PrefixView& key) const;
 
+  struct Latest {
+    Position length = 0;
+    std::uint64_t bytes = 0;  // Of its file.
+  };
+  // The entry that was used last, by any process; of length 0: there is none.
+  Latest latest() const;
+
   // Keeps the state, and removes what it covers and what is too old or too much.  What fails is
   // logged and leaves no trace; false then.
   bool write(const PrefixView& key, const StateBlob& blob);

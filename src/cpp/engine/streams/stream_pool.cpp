@@ -32,7 +32,7 @@ bool works(Call&& call) {
 
 StreamPool::StreamPool(Decoder& decoder, const CacheOptions& options)
     : decoder_(decoder),
-      shortest_room_(decoder.room()),
+      shortest_room_(decoder.shortest_room()),
       budget_(decoder, options),
       store_(options.store_bytes),
       files_(options.files),
