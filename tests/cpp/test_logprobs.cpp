@@ -40,6 +40,16 @@ TEST_CASE("logprobs: the sum is that of doubles, over any vocabulary") {
   });
 }
 
+TEST_CASE("logprobs: what is no number, or has no chance, does not count") {
+  constexpr float kNoNumber = std::numeric_limits<float>::quiet_NaN();
+  for (const float nothing : {kNoNumber, -kNoNumber, kNoChance, -1e30F, -200.0F}) {
+    CAPTURE(nothing);
+    std::vector<float> logits(1000, nothing);  // More than are summed at once, and a rest.
+    logits[3] = logits[990] = 5;
+    CHECK(log_sum_exp(logits) == doctest::Approx(5 + std::log(2.0)).epsilon(1e-12));
+  }
+}
+
 TEST_CASE("logprobs: of the chosen token and of the best, in their order") {
   for_random_cases(200, [](Random& random) {
     const std::vector<float> logits = some_logits(random, random.between(1, 300), 10);
