@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +16,9 @@ from llmlocal._generation import _guide
 from llmlocal._generation._constraint import constraint_of
 from llmlocal.errors import ConstraintError, ParameterError, SchemaError
 
+from .. import tiny_models
 from ..conftest import OpenTiny
+from ..vocab_kinds import rwkv_vocab
 from .matching import Matcher
 
 # Its random weights like nothing better than to go on: what must end is bounded.
@@ -152,6 +155,23 @@ def test_one_token_is_told_as_all_are(options: dict[str, Any], matcher: Matcher)
             if mask.must_stop() or not allowed:
                 break
             assert mask.accept(int(random.choice(sorted(allowed))))
+
+
+def test_a_model_without_an_end_token_still_ends(open_tiny: OpenTiny, tmp_path: Path) -> None:
+    vocab = replace(rwkv_vocab(), special={"bos": 0})
+    llm = open_tiny(tiny_models.llama(vocab=vocab).write(tmp_path / "endless.gguf"))
+    tokenizer = llm._open_tokenizer()
+    assert not any(tokenizer.is_end(token) for token in range(tokenizer.vocab_size))
+    assert llm.generate("A:", max_tokens=20).finish_reason == "length"
+    constraints: list[dict[str, Any]] = [
+        {"regex": "[a-z]{3}"},
+        {"choices": ["yes", "no"]},
+        {"schema": SCHEMA},
+    ]
+    for options in constraints:
+        reply = llm.generate("A:", **options)
+        assert reply.finish_reason == "stop"
+        assert reply.parsed is not None
 
 
 def test_requests_at_once_obey_each_their_own(vocabulary_llm: LLM) -> None:
