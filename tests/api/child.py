@@ -16,9 +16,11 @@ from .waiting import PATIENCE_S
 _ENVIRONMENT = {"GGML_NO_BACKTRACE": "1", "PYTHONUNBUFFERED": "1"}
 
 OPEN = """
-import os, sys, threading
+import logging, os, sys, threading
 from llmlocal import *
 PATIENCE_S = 60
+# Long answers need more room than a tiny model was trained for; all other warnings would be seen.
+logging.getLogger("llmlocal").addFilter(lambda record: "was trained for" not in record.msg)
 def tiny(**options):
     return LLM(sys.argv[1], device="cpu", n_threads=1, progress=False, **options)
 def wait_until(fact):

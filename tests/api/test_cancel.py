@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -139,9 +140,10 @@ def test_dropping_a_stream(place: Place, open_tiny: OpenTiny) -> None:
 
 @EVERYWHERE
 def test_a_time_limit(place: Place, open_tiny: OpenTiny) -> None:
+    start = time.monotonic()
     scene = place(open_tiny, timeout=0.3)
     assert scene.result.finish_reason == "timeout"
-    assert scene.result.timings.total >= 0.3
+    assert time.monotonic() - start >= 0.3
     scene.check()
 
 

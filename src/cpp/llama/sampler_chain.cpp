@@ -86,7 +86,7 @@ void SamplerChain::add(llama_sampler* sampler) {
 Token SamplerChain::choose(std::span<float> logits, Constraint* constraint) {
   for (const auto& [token, bias] : bias_) logits[static_cast<std::size_t>(token)] += bias;
   penalties_.apply(logits);
-  const bool is_picked = constraint && pick_legal(logits, *constraint);
+  const bool is_picked = constraint != nullptr && pick_legal(logits, *constraint);
   if (constraint && !is_picked) constraint->apply(logits);
   Token token = -1;
   if (way_ == Way::kGreedy) {

@@ -337,7 +337,12 @@ def _count(name: str, value: int | None, most: int = _INT32_MAX) -> int | None:
 
 
 def _timeout(value: float | None) -> float | None:
-    return None if value is None else _number("timeout", value)
+    if value is None:
+        return None
+    seconds = _number("timeout", value)
+    if not seconds > 0:
+        raise ParameterError(f"timeout must be > 0 seconds, got {quote(value)}")
+    return seconds
 
 
 def _seed(value: int | None) -> int | None:

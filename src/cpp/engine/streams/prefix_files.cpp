@@ -147,8 +147,10 @@ PrefixFiles::Latest PrefixFiles::latest() const {
   std::int64_t used_s = 0;
   for (const FileFacts& file : files) {
     const auto known = entries_.find(file.name);
-    if (known == entries_.end() || !known->second) continue;
-    const auto length = static_cast<Position>(known->second->key.size());
+    if (known == entries_.end()) continue;
+    const auto& entry = known->second;
+    if (!entry) continue;
+    const auto length = static_cast<Position>(entry->key.size());
     if (std::pair(file.used_s, length) <= std::pair(used_s, latest.length)) continue;
     latest = {length, file.bytes};
     used_s = file.used_s;
