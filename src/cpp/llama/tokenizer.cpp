@@ -153,7 +153,8 @@ void Tokenizer::read_characters() {
   const llama_vocab* vocab = model_->vocab();
   known_.emplace();
   known_->add(" ");  // The vocabulary spells it in another way.
-  for (Token token = 0; token < vocab_size(); ++token) {
+  const auto count = static_cast<Token>(pieces_.size());
+  for (Token token = 0; token < count; ++token) {
     known_->add(llama_vocab_get_text(vocab, token));
     constexpr int kStrips = LLAMA_TOKEN_ATTR_LSTRIP | LLAMA_TOKEN_ATTR_RSTRIP;
     const bool swallows_space = (llama_vocab_get_attr(vocab, token) & kStrips) != 0;
