@@ -11,8 +11,7 @@
 
 namespace llmlocal::kernels {
 
-// How many rows of a matrix a block holds.
-constexpr int kPackedRows = 8;
+constexpr int kPackedRows = 8;  // of a matrix, in one block
 template <class Weights>
 constexpr bool kIsPacked = false;
 

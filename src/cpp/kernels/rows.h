@@ -180,7 +180,8 @@ LLMLOCAL_INLINE void add_stretch(const typename Weights::Block* row,
           _mm256_fmadd_ps(of.mins, _mm256_loadu_ps(columns[c].sums + first), totals[c].mins);
     }
   }
-  for (int part = 0; part < count; part += kTogether) {
+  for (int part = 0; part < kStretch; part += kTogether) {
+    if (part >= count) break;  // A length that is known, so that the sums stay in registers.
     const typename Weights::Block* blocks[kTogether];
     for (int i = 0; i < kTogether; ++i) {  // The last one stands for those that there are not.
       blocks[i] = row + first + std::min(part + i, count - 1);
