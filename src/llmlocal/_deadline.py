@@ -13,9 +13,8 @@ from contextvars import ContextVar
 
 __all__ = ["seconds_left", "within"]
 
-_LEAST_S = (
-    1e-9  # The engine takes no limit of 0: with this it ends a request before its first step.
-)
+# The engine takes no limit of 0: with this it ends a request before its first step.
+_LEAST_S = 1e-9
 
 _end: ContextVar[float | None] = ContextVar("llmlocal_deadline", default=None)
 

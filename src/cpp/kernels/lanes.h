@@ -16,6 +16,16 @@
 
 namespace llmlocal::kernels {
 
+// Each of 32 bits as a byte that is 16 or 0.
+inline __m256i sixteens(std::uint32_t bits) {
+  const __m256i bytes = _mm256_shuffle_epi8(
+      _mm256_set1_epi32(static_cast<std::int32_t>(bits)),
+      _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303));
+  const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
+  const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, bit), bit);
+  return _mm256_and_si256(set, _mm256_set1_epi8(16));
+}
+
 #if defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #define LLMLOCAL_AVX512 1
 constexpr int kLanes = 16;
@@ -142,13 +152,7 @@ inline Ints flipped(Ints bytes, int mask) {
 }
 // Bytes below 16, with 16 added where a bit is set.
 inline Ints with_sixteens(Ints bytes, std::uint64_t set) {
-  const __m256i order =
-      _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
-  const __m256i each =
-      _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<std::int32_t>(set)), order);
-  const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
-  const __m256i is_set = _mm256_cmpeq_epi8(_mm256_and_si256(each, bit), bit);
-  return _mm256_or_si256(bytes, _mm256_and_si256(is_set, _mm256_set1_epi8(16)));
+  return _mm256_or_si256(bytes, sixteens(static_cast<std::uint32_t>(set)));
 }
 inline Ints with_signs(Ints bytes, Ints of) {
   return _mm256_sign_epi8(bytes, of);

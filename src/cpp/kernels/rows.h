@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 #include "kernels/bytes.h"
 #include "kernels/lanes.h"
@@ -94,8 +93,7 @@ LLMLOCAL_INLINE Codes codes_of(const typename Weights::Block* const (&blocks)[kT
     if constexpr (Weights::kType == GGML_TYPE_Q5_0 || Weights::kType == GGML_TYPE_Q5_1) {
       std::uint64_t low = 0, high = 0;
       for (int i = 0; i < kTogether; ++i) {
-        std::uint32_t fifths;
-        std::memcpy(&fifths, blocks[i]->qh, sizeof(fifths));
+        const std::uint32_t fifths = fifth_bits(*blocks[i]);
         low |= static_cast<std::uint64_t>(fifths & 0xffff) << 16 * i;
         high |= static_cast<std::uint64_t>(fifths >> 16) << 16 * i;
       }

@@ -38,16 +38,12 @@ inline __m256i nibbles(__m128i bytes) {
   const __m256i shifts = _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4);
   return _mm256_and_si256(_mm256_srlv_epi32(both, shifts), _mm256_set1_epi8(15));
 }
-// Each of 32 bits as a byte that is 16 or 0.
-inline __m256i sixteens(const std::uint8_t* from) {
-  std::int32_t bits;
-  std::memcpy(&bits, from, sizeof(bits));
-  const __m256i bytes = _mm256_shuffle_epi8(
-      _mm256_set1_epi32(bits),
-      _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303));
-  const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
-  const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, bit), bit);
-  return _mm256_and_si256(set, _mm256_set1_epi8(16));
+// Of the 32 codes of a block of five-bit ones.
+template <class Block>
+inline std::uint32_t fifth_bits(const Block& block) {
+  std::uint32_t bits;
+  std::memcpy(&bits, block.qh, sizeof(bits));
+  return bits;
 }
 
 struct Scales {
@@ -78,7 +74,7 @@ struct Q5_0 {
   static constexpr int kParts = 1, kSpan = 32, kZero = 16, kMostSummed = 4;
   static constexpr bool kHasMin = false;
   static __m256i codes(const Block& block, int) {
-    return _mm256_or_si256(nibbles(load_16(block.qs)), sixteens(block.qh));
+    return _mm256_or_si256(nibbles(load_16(block.qs)), sixteens(fifth_bits(block)));
   }
   static Scales scales(const Block& block) { return {to_float(block.d), 0}; }
 };
@@ -89,7 +85,7 @@ struct Q5_1 {
   static constexpr int kParts = 1, kSpan = 32, kZero = 0, kMostSummed = 4;
   static constexpr bool kHasMin = true;
   static __m256i codes(const Block& block, int) {
-    return _mm256_or_si256(nibbles(load_16(block.qs)), sixteens(block.qh));
+    return _mm256_or_si256(nibbles(load_16(block.qs)), sixteens(fifth_bits(block)));
   }
   static Scales scales(const Block& block) { return {to_float(block.d), to_float(block.m)}; }
 };
