@@ -14,7 +14,7 @@ import pytest
 from llmlocal import LLM, ParameterError
 
 from ..conftest import OpenTiny, TinyPath
-from .child import OPEN, run_python
+from .child import run_python
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,13 @@ print(logging.getLevelName(logger.level))
 
 def test_warnings_reach_a_program_that_has_set_up_no_logging(tiny_path: TinyPath) -> None:
     """And nothing else does: llama.cpp warns of much that is as it should be."""
-    done = run_python(OPEN + "tiny().close(); tiny(n_ctx=9000).close()", tiny_path("llama"))
+    program = """
+import sys
+from llmlocal import LLM
+for n_ctx in (100, 9000):
+    LLM(sys.argv[1], device="cpu", n_ctx=n_ctx, progress=False).close()
+"""
+    done = run_python(program, tiny_path("llama"))
     assert done.returncode == 0
     assert re.fullmatch(
         r"n_ctx=9000 is more than the 8192 tokens that .* trained for: .*\n", done.stderr
