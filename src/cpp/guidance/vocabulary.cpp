@@ -11,6 +11,12 @@
 namespace llmlocal {
 namespace {
 
+// The insides of strings, short tokens and longer ones: where any of them may come, the library
+// need not look at each.  Its own choice has a third set, of what is longer still: a few tokens,
+// for which everything takes a third longer and half as much memory again, and no mask is faster.
+constexpr const char* kShort = R"([^"\\\x00-\x1F\x7F]{1,10})";
+constexpr const char* kLonger = R"([^"\\\x00-\x1F\x7F]{1,30})";
+
 llg::Tokenizer* make_tokenizer(const llg::Functions& functions,
                                std::span<const TokenText> texts,
                                std::span<const Token> ends) {
@@ -24,6 +30,7 @@ llg::Tokenizer* make_tokenizer(const llg::Functions& functions,
     lengths.push_back(static_cast<std::uint32_t>(bytes.size() - before));
   }
   const std::vector<std::uint32_t> end_ids(ends.begin(), ends.end());
+  const std::array<const char*, 3> slices{kShort, kLonger, nullptr};
 
   llg::TokenizerInit init{};
   init.struct_size = sizeof init;
@@ -32,6 +39,7 @@ llg::Tokenizer* make_tokenizer(const llg::Functions& functions,
   init.token_lens = lengths.data();
   init.token_bytes = bytes.data();
   init.use_approximate_greedy_tokenize_fn = true;  // Nothing here asks it for a text's tokens.
+  init.slices = slices.data();
   if (end_ids.size() > 1) {
     init.tok_eos_extra = end_ids.data() + 1;
     init.tok_eos_extra_count = static_cast<std::uint32_t>(end_ids.size() - 1);
