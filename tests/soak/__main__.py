@@ -17,6 +17,7 @@ from ..tiny_models import MODELS
 from .load import busy, open_and_close, resident_bytes
 
 MEGABYTE = 1 << 20
+_STORE = 32 * MEGABYTE  # of prefixes: full before memory is looked at
 
 
 def main() -> int:
@@ -37,7 +38,7 @@ def main() -> int:
 
 
 def _threads(path: Path, seconds: float, threads: int, seed: int) -> int:
-    with LLM(path, device="cpu", n_ctx=2048, progress=False) as llm:
+    with LLM(path, device="cpu", n_ctx=2048, prefix_cache_bytes=_STORE, progress=False) as llm:
         # What grows to its bounds does so at first: streams, prefixes, the allocator's arenas.
         busy(llm, threads, seconds / 5, seed)
         before = _settled()
