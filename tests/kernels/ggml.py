@@ -66,7 +66,10 @@ class Ggml:
         self._base = ctypes.CDLL(str(next(_LIB.glob("*ggml-base-llmlocal.*"))), ctypes.RTLD_GLOBAL)
         self._cpu = ctypes.CDLL(str(path))
         for library, names in (
-            (self._base, "init new_tensor_4d mul_mat flash_attn_ext new_graph view_4d permute"),
+            (
+                self._base,
+                "init new_tensor_4d mul_mat mul_mat_id flash_attn_ext new_graph view_4d permute",
+            ),
             (self._base, "backend_buft_name backend_buft_alloc_buffer backend_buffer_get_base"),
             (self._cpu, "backend_cpu_init backend_cpu_reg"),
         ):
@@ -121,14 +124,33 @@ class Ggml:
     ) -> Array:
         """Each row of `inputs` times each of `weights`, which ggml may have repacked."""
         with self._context() as context:
-            if repacked:
-                kind = self._extra_buffer_types()["CPU_REPACK"]
-                tensors = [context.tensor_of_buffer(weights, kind), context.tensor(inputs)]
-            else:
-                tensors = [context.tensor(weights), context.tensor(inputs)]
+            tensors = [self._weights(context, weights, repacked), context.tensor(inputs)]
             result = self._base.ggml_mul_mat(context.pointer, *tensors)
             shape = (*inputs.shape[:0:-1], weights.shape[1])
             return context.compute(ctypes.c_void_p(result), shape, **how)
+
+    def mul_mat_id(
+        self,
+        weights: Operand,
+        inputs: Operand,
+        experts: Array,
+        *,
+        repacked: bool = False,
+        **how: Any,
+    ) -> Array:
+        """Each token's inputs times the weights of its experts: (tokens, slots, rows)."""
+        chosen = np.ascontiguousarray(experts, np.int32)
+        ids = Operand(gguf.GGMLQuantizationType.I32, chosen.shape[::-1], chosen.tobytes())
+        with self._context() as context:
+            tensors = [self._weights(context, weights, repacked), context.tensor(inputs)]
+            result = self._base.ggml_mul_mat_id(context.pointer, *tensors, context.tensor(ids))
+            shape = (*chosen.shape, weights.shape[1])
+            return context.compute(ctypes.c_void_p(result), shape, **how)
+
+    def _weights(self, context: _Context, weights: Operand, repacked: bool) -> ctypes.c_void_p:
+        if not repacked:
+            return context.tensor(weights)
+        return context.tensor_of_buffer(weights, self._extra_buffer_types()["CPU_REPACK"])
 
     def attention(
         self,

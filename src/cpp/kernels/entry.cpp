@@ -6,6 +6,7 @@
 #include <string>
 
 #include "kernels/attention.h"
+#include "kernels/experts.h"
 #include "kernels/ggml_internals.h"
 #include "kernels/products.h"
 
@@ -24,6 +25,8 @@ class Kernels final : public ggml::cpu::extra_buffer_type {
     switch (op->op) {
       case GGML_OP_MUL_MAT:
         return products_for(op);
+      case GGML_OP_MUL_MAT_ID:
+        return experts_for(op);
       case GGML_OP_FLASH_ATTN_EXT:
         return attention_for(op);
       default:

@@ -8,32 +8,19 @@
 
 #include "kernels/lanes.h"
 #include "kernels/packed.h"
+#include "kernels/panel_products.h"
 #include "kernels/panels.h"
+#include "kernels/places.h"
 #include "kernels/rows.h"
 #include "kernels/weights.h"
 
 namespace llmlocal::kernels {
 namespace {
 
-constexpr std::int64_t kSeveral = 4;  // items a thread, so that none waits long for another
-
 // An item of few columns is some rows, with all columns; one of many is a panel of rows, with so
 // many columns, whose sums are in scratch memory.
 constexpr std::int64_t kMostItemRows = 64;
 constexpr std::int64_t kFewestItemColumns = 16;
-constexpr std::int64_t kMostItemColumns = 512;
-
-// Rows of K-quants, whose blocks are long, and rows that ggml has repacked are read by panels
-// alone; ggml's own products with one column are faster than these.
-template <class Weights>
-constexpr bool kHasRows = Weights::kParts == 1 && !kIsPacked<Weights>;
-
-constexpr std::size_t aligned(std::size_t bytes) {
-  return (bytes + 63) / 64 * 64;
-}
-constexpr std::int64_t over(std::int64_t amount, std::int64_t each) {
-  return (amount + each - 1) / each;
-}
 
 // How the work of one product is laid out: depends on its shape and on nothing else, but for what
 // is in one item.
@@ -50,11 +37,6 @@ struct Plan {
   }
 
   std::int64_t rows, columns, parts, padded_columns, panels;
-};
-
-struct Scratch {
-  alignas(64) float sums[kMostItemColumns][kPanelRows];
-  alignas(64) std::uint8_t panel[kMostPanelBytes];
 };
 
 template <class Weights>
@@ -106,19 +88,6 @@ class Product final : public ggml::cpu::tensor_traits {
   }
 
  private:
-  // Calls `compute` with each of so many items; threads take the next one when they are done.
-  template <class Compute>
-  static void for_items(const ggml_compute_params& params,
-                        std::int64_t items,
-                        const Compute& compute) {
-    if (params.ith == 0) ggml_threadpool_chunk_set(params.threadpool, params.nth);
-    ggml_barrier(params.threadpool);
-    for (std::int64_t item = params.ith; item < items;
-         item = ggml_threadpool_chunk_add(params.threadpool, 1)) {
-      compute(item);
-    }
-  }
-
   template <int Columns>
   static void few_columns(const ggml_compute_params& params,
                           ggml_tensor* op,
@@ -165,13 +134,13 @@ class Product final : public ggml::cpu::tensor_traits {
     const std::int64_t items = plan.panels * over(plan.padded_columns, wide);
     for_items(params, items, [&](std::int64_t item) {
       const std::int64_t first = item / plan.panels * wide;
-      multiply_panel(op,
-                     plan,
-                     item % plan.panels * kPanelRows,
-                     first,
-                     std::min(wide, plan.padded_columns - first),
-                     activations,
-                     *scratch);
+      multiply_panel<Weights>(
+          {static_cast<const char*>(op->src[0]->data), op->src[0]->nb[1], plan.rows, plan.parts},
+          item % plan.panels * kPanelRows,
+          activations + first * plan.parts,
+          std::min(wide, plan.columns - first),
+          [&](std::int64_t c) { return reinterpret_cast<float*>(column(op, first + c)); },
+          *scratch);
     });
   }
 
@@ -191,46 +160,6 @@ class Product final : public ggml::cpu::tensor_traits {
     const std::int64_t shares = over(kSeveral * threads, plan.panels);
     const std::int64_t wide = over(over(plan.padded_columns, shares), kTileColumns) * kTileColumns;
     return std::clamp(wide, std::min(kFewestItemColumns, plan.padded_columns), kMostItemColumns);
-  }
-
-  static void multiply_panel(ggml_tensor* op,
-                             const Plan& plan,
-                             std::int64_t first_row,
-                             std::int64_t first_column,
-                             std::int64_t columns,
-                             const Activations* activations,
-                             Scratch& scratch) {
-    const ggml_tensor* weights = op->src[0];
-    const int rows = static_cast<int>(std::min<std::int64_t>(kPanelRows, plan.rows - first_row));
-    const char* from = static_cast<const char*>(weights->data) +
-                       first_row * static_cast<std::int64_t>(weights->nb[1]);
-    for (std::int64_t part = 0; part < plan.parts; part += kPanelParts) {
-      const int parts = static_cast<int>(std::min<std::int64_t>(kPanelParts, plan.parts - part));
-      auto* panel = reinterpret_cast<PanelPart<Weights>*>(scratch.panel);
-      prefetch_panel<Weights>(from, weights->nb[1], rows, part, parts);
-      if constexpr (kIsPacked<Weights>) {
-        fill_panel_from_packed<Weights>(from, weights->nb[1], rows, part, parts, panel);
-      } else {
-        fill_panel<Weights>(from, weights->nb[1], rows, part, parts, panel);
-      }
-      const Activations* in = activations + first_column * plan.parts + part;
-      for (std::int64_t c = 0; c < columns; c += kTileColumns) {
-        for (int g = 0; g < kGroups; g += kGroupsAtOnce) {
-          multiply<Weights, kGroupsAtOnce>(panel + g * parts,
-                                           parts,
-                                           in + c * plan.parts,
-                                           plan.parts,
-                                           scratch.sums[c] + g * kLanes,
-                                           part == 0);
-        }
-      }
-    }
-    const std::int64_t last = std::min(columns, plan.columns - first_column);
-    for (std::int64_t c = 0; c < last; ++c) {
-      std::copy_n(scratch.sums[c],
-                  rows,
-                  reinterpret_cast<float*>(column(op, first_column + c)) + first_row);
-    }
   }
 };
 
@@ -254,27 +183,6 @@ ggml::cpu::tensor_traits* product_of(const ggml_tensor* weights, std::int64_t co
       }(),
       ...);
   return found;
-}
-
-ggml_backend_buffer_t buffer_of(const ggml_tensor* tensor) {
-  return tensor->view_src != nullptr ? tensor->view_src->buffer : tensor->buffer;
-}
-
-// Memory in ggml's own layout that we may read: not packed weights, nor those of another device.
-bool is_plain(const ggml_tensor* tensor) {
-  ggml_backend_buffer_t buffer = buffer_of(tensor);
-  return buffer == nullptr || ggml_backend_buffer_is_host(buffer);
-}
-
-// Weights that ggml has repacked.
-bool is_packed([[maybe_unused]] const ggml_tensor* tensor) {
-#ifdef GGML_USE_CPU_REPACK
-  ggml_backend_buffer_t buffer = buffer_of(tensor);
-  return buffer != nullptr && tensor->extra != nullptr &&
-         buffer->buft == ggml_backend_cpu_repack_buffer_type();
-#else
-  return false;
-#endif
 }
 
 }  // namespace

@@ -35,8 +35,15 @@ constexpr std::size_t column_bytes(std::int64_t parts) {
   return static_cast<std::size_t>(padded_parts(parts)) * (kPartLength + 2 * sizeof(float));
 }
 
-// A column of `parts` parts in memory of column_bytes(); those from `first` to `last` are filled
-// in.
+// The column of `parts` parts in memory of column_bytes().
+inline Column column_at(const char* memory, std::int64_t parts) {
+  const std::int64_t padded = padded_parts(parts);
+  const auto* scales = reinterpret_cast<const float*>(memory + padded * kPartLength);
+  return {reinterpret_cast<const std::int8_t*>(memory), scales, scales + padded};
+}
+
+// Makes the column of `parts` parts in memory of column_bytes(); those from `first` to `last` are
+// filled in.
 inline Column fill_column(
     const float* from, std::int64_t parts, std::int64_t first, std::int64_t last, char* memory) {
   const std::int64_t padded = padded_parts(parts);
@@ -56,7 +63,7 @@ inline Column fill_column(
   if (last == parts) {
     for (std::int64_t part = parts; part < padded; ++part) place(part, Bytes{});
   }
-  return {codes, scales, sums};
+  return column_at(memory, parts);
 }
 
 // The codes of kTogether parts: the first 16 of each, and the others.

@@ -1,0 +1,89 @@
+// Rows of weights times columns by panels, and how threads share such work out.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/ggml_internals.h"
+#include "kernels/packed.h"
+#include "kernels/panels.h"
+
+namespace llmlocal::kernels {
+
+constexpr std::int64_t kSeveral = 4;  // items a thread, so that none waits long for another
+constexpr std::int64_t kMostItemColumns = 512;
+
+// Rows of K-quants, whose blocks are long, and rows that ggml has repacked are read by panels
+// alone; ggml's own products with one column are faster than these.
+template <class Weights>
+constexpr bool kHasRows = Weights::kParts == 1 && !kIsPacked<Weights>;
+
+constexpr std::size_t aligned(std::size_t bytes) {
+  return (bytes + 63) / 64 * 64;
+}
+constexpr std::int64_t over(std::int64_t amount, std::int64_t each) {
+  return (amount + each - 1) / each;
+}
+
+// Calls `compute` with each of so many items; threads take the next one when they are done.
+template <class Compute>
+void for_items(const ggml_compute_params& params, std::int64_t items, const Compute& compute) {
+  if (params.ith == 0) ggml_threadpool_chunk_set(params.threadpool, params.nth);
+  ggml_barrier(params.threadpool);
+  for (std::int64_t item = params.ith; item < items;
+       item = ggml_threadpool_chunk_add(params.threadpool, 1)) {
+    compute(item);
+  }
+}
+
+// What a thread needs for a panel.
+struct Scratch {
+  alignas(64) float sums[kMostItemColumns][kPanelRows];
+  alignas(64) std::uint8_t panel[kMostPanelBytes];
+};
+
+struct Matrix {
+  const char* data;
+  std::size_t row_bytes;
+  std::int64_t rows, parts;
+};
+
+// The panel of rows that begins with `first_row` times so many columns, at most kMostItemColumns,
+// which lie one after the other, with others or zeros after them to a whole tile.  `result` tells
+// where a column's results begin, those of all rows.
+template <class Weights, class Result>
+void multiply_panel(const Matrix& weights,
+                    std::int64_t first_row,
+                    const Activations* activations,
+                    std::int64_t columns,
+                    const Result& result,
+                    Scratch& scratch) {
+  const int rows = static_cast<int>(std::min<std::int64_t>(kPanelRows, weights.rows - first_row));
+  const char* from = weights.data + static_cast<std::size_t>(first_row) * weights.row_bytes;
+  for (std::int64_t part = 0; part < weights.parts; part += kPanelParts) {
+    const int parts = static_cast<int>(std::min<std::int64_t>(kPanelParts, weights.parts - part));
+    auto* panel = reinterpret_cast<PanelPart<Weights>*>(scratch.panel);
+    prefetch_panel<Weights>(from, weights.row_bytes, rows, part, parts);
+    if constexpr (kIsPacked<Weights>) {
+      fill_panel_from_packed<Weights>(from, weights.row_bytes, rows, part, parts, panel);
+    } else {
+      fill_panel<Weights>(from, weights.row_bytes, rows, part, parts, panel);
+    }
+    for (std::int64_t c = 0; c < columns; c += kTileColumns) {
+      for (int g = 0; g < kGroups; g += kGroupsAtOnce) {
+        multiply<Weights, kGroupsAtOnce>(panel + g * parts,
+                                         parts,
+                                         activations + c * weights.parts + part,
+                                         weights.parts,
+                                         scratch.sums[c] + g * kLanes,
+                                         part == 0);
+      }
+    }
+  }
+  for (std::int64_t c = 0; c < columns; ++c) {
+    std::copy_n(scratch.sums[c], rows, result(c) + first_row);
+  }
+}
+
+}  // namespace llmlocal::kernels
