@@ -49,6 +49,16 @@ TEST_CASE("store: stands for no more than the limit") {
   CHECK(store.find(Tokens{1}, 0).entry == nullptr);
 }
 
+TEST_CASE("store: keeps a bounded number of entries, the most recently used") {
+  PrefixStore store(std::size_t{1} << 30);
+  const auto most = static_cast<Token>(PrefixStore::kMostEntries);
+  for (Token token = 0; token < most + 10; ++token) put(store, {token, 1});
+  CHECK(store.size() == PrefixStore::kMostEntries);
+  CHECK(store.find(Tokens{9, 1, 2}, 2).entry == nullptr);
+  CHECK(store.find(Tokens{10, 1, 2}, 2).length == 2);
+  CHECK(store.find(Tokens{most + 9, 1, 2}, 2).length == 2);
+}
+
 TEST_CASE("store: an entry that can't be cut back far enough stands for nothing") {
   PrefixStore store(10000);
   put(store, {1, 2, 3, 4}, 3);

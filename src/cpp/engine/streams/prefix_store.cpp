@@ -47,7 +47,9 @@ void PrefixStore::insert(PrefixKey key, StateBlob blob, bool serves_others) {
     }
     old = next;
   }
-  while (bytes_ + entry.bytes() > budget_) erase(std::prev(entries_.end()));
+  while (bytes_ + entry.bytes() > budget_ || entries_.size() >= kMostEntries) {
+    erase(std::prev(entries_.end()));
+  }
   bytes_ += entry.bytes();
   entries_.splice(entries_.begin(), inserted);
 }

@@ -1,7 +1,8 @@
 // Evaluated prefixes kept in RAM, for any later request to adopt.
 //
-// Least recently used entries go first when the byte budget is full.  An entry that is a prefix of
-// another and could not serve anything that the other can't is dropped.
+// Least recently used entries go first when the byte budget is full, or when there are
+// kMostEntries: all of them are looked through for each request, on the engine's thread.  An entry
+// that is a prefix of another and could not serve anything that the other can't is dropped.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +17,8 @@ namespace llmlocal {
 
 class PrefixStore {
  public:
+  static constexpr std::size_t kMostEntries = 4096;
+
   struct Entry {
     PrefixKey key;
     StateBlob blob;
