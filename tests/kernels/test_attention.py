@@ -9,17 +9,9 @@ import gguf
 import numpy as np
 import pytest
 
-from .ggml import Array, Ggml, Operand, f32, variant, variants
+from .ggml import Array, Ggml, Operand, f32
 
 Kind = gguf.GGMLQuantizationType
-
-
-@pytest.fixture(scope="module", params=variants())
-def ggml(request: pytest.FixtureRequest) -> Ggml:
-    found = variant(request.param)
-    if found.kernels() is None:
-        pytest.skip("built without our kernels")
-    return found
 
 
 @dataclass(frozen=True)

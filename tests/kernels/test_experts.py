@@ -6,21 +6,13 @@ import gguf
 import numpy as np
 import pytest
 
-from .ggml import Array, Ggml, Operand, f32, variant, variants
+from .ggml import Array, Ggml, Operand, f32
 from .test_products import KINDS, REPACKED, error
 
 # Experts, slots, tokens, rows, and length in blocks: few columns of an expert, and many.
 ANSWERS = [(8, 2, 1, 70, 8), (16, 4, 1, 33, 9), (8, 4, 3, 130, 16), (64, 8, 10, 17, 8)]
 PROMPTS = [(4, 2, 9, 40, 1), (8, 2, 31, 65, 3), (5, 3, 600, 33, 2), (3, 1, 1100, 9, 1)]
 SHAPES = [*ANSWERS, *PROMPTS]
-
-
-@pytest.fixture(scope="module", params=variants())
-def ggml(request: pytest.FixtureRequest) -> Ggml:
-    found = variant(request.param)
-    if found.kernels() is None:
-        pytest.skip("built without our kernels")
-    return found
 
 
 def operands(

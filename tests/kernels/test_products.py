@@ -11,7 +11,7 @@ import gguf
 import numpy as np
 import pytest
 
-from .ggml import Array, Ggml, Operand, f32, variant, variants
+from .ggml import Array, Ggml, Operand, f32, variants
 
 Kind = gguf.GGMLQuantizationType
 KINDS = [
@@ -33,14 +33,6 @@ SHAPES = [
 ]
 # Of a few columns: the last eight parts of a row overlap with others, more or less.
 FEW = [(1, 1, 8), (131, 1, 18), (61, 2, 9), (300, 2, 31), (7, 3, 15), (64, 3, 16)]
-
-
-@pytest.fixture(scope="module", params=variants())
-def ggml(request: pytest.FixtureRequest) -> Ggml:
-    found = variant(request.param)
-    if found.kernels() is None:
-        pytest.skip("built without our kernels")
-    return found
 
 
 def exact(weights: Operand, inputs: Array) -> Array:

@@ -361,12 +361,4 @@ ggml::cpu::tensor_traits* attention_for(const ggml_tensor* op) {
 
 }  // namespace llmlocal::kernels
 
-#else
-
-namespace llmlocal::kernels {
-ggml::cpu::tensor_traits* attention_for(const ggml_tensor*) {
-  return nullptr;
-}
-}  // namespace llmlocal::kernels
-
 #endif

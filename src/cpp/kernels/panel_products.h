@@ -14,11 +14,6 @@ namespace llmlocal::kernels {
 constexpr std::int64_t kSeveral = 4;  // items a thread, so that none waits long for another
 constexpr std::int64_t kMostItemColumns = 512;
 
-// Rows of K-quants, whose blocks are long, and rows that ggml has repacked are read by panels
-// alone; ggml's own products with one column are faster than these.
-template <class Weights>
-constexpr bool kHasRows = Weights::kParts == 1 && !kIsPacked<Weights>;
-
 constexpr std::size_t aligned(std::size_t bytes) {
   return (bytes + 63) / 64 * 64;
 }

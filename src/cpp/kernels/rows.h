@@ -13,6 +13,7 @@
 
 #include "kernels/bytes.h"
 #include "kernels/lanes.h"
+#include "kernels/packed.h"
 #include "kernels/scales.h"
 #include "kernels/weights.h"
 
@@ -20,6 +21,11 @@ namespace llmlocal::kernels {
 
 constexpr int kMostRowColumns = 2;     // beyond these, panels are faster
 constexpr int kTogether = kLanes / 4;  // parts
+
+// Rows of K-quants, whose blocks are long, and rows that ggml has repacked are read by panels
+// alone; ggml's own products with one column are faster than these.
+template <class Weights>
+constexpr bool kHasRows = Weights::kParts == 1 && !kIsPacked<Weights>;
 
 // A column of activations, with zeros up to a whole stretch.
 struct Column {
