@@ -59,6 +59,16 @@ TEST_CASE("file keys: a changed byte of a piece or of the adapters is noticed") 
   }
 }
 
+TEST_CASE("file keys: pieces that no text can have are not read, whatever their checksum") {
+  const std::vector<std::vector<Piece>> wrong = {
+      {{60, 9, 5}}, {{-1, 8, 5}}, {{60, 0, 5}}, {{60, 5, 5}, {64, 4, 5}}, {{64, 4, 5}, {60, 4, 5}}};
+  for (const std::vector<Piece>& pieces : wrong) {
+    PrefixKey key = with_image(5, 7);
+    key.pieces = pieces;
+    CHECK_FALSE(decode_entry("a model", encode_entry("a model", {key, state_of(key)})));
+  }
+}
+
 TEST_CASE("file keys: texts that differ in an image or an adapter have files of their own") {
   const auto disk = std::make_shared<FakeDisk>();
   PrefixFiles files = open(disk);

@@ -49,16 +49,6 @@ TEST_CASE("store: stands for no more than the limit") {
   CHECK(store.find(Tokens{1}, 0).entry == nullptr);
 }
 
-TEST_CASE("store: keeps a bounded number of entries, the most recently used") {
-  PrefixStore store(std::size_t{1} << 30);
-  const auto most = static_cast<Token>(PrefixStore::kMostEntries);
-  for (Token token = 0; token < most + 10; ++token) put(store, {token, 1});
-  CHECK(store.size() == PrefixStore::kMostEntries);
-  CHECK(store.find(Tokens{9, 1, 2}, 2).entry == nullptr);
-  CHECK(store.find(Tokens{10, 1, 2}, 2).length == 2);
-  CHECK(store.find(Tokens{most + 9, 1, 2}, 2).length == 2);
-}
-
 TEST_CASE("store: an entry that can't be cut back far enough stands for nothing") {
   PrefixStore store(10000);
   put(store, {1, 2, 3, 4}, 3);
@@ -143,6 +133,27 @@ TEST_CASE("store: covers what an entry could be cut back to") {
   CHECK_FALSE(store.covers(Tokens{1, 2}));
   CHECK_FALSE(store.covers(Tokens{1, 2, 3, 4, 5}));
   CHECK_FALSE(store.covers(Tokens{1, 2, 4}));
+}
+
+TEST_CASE("store: offers the disk each entry that may serve others, once") {
+  PrefixStore store(10000);
+  put(store, {1, 1});
+  put(store, {2, 2});
+  put(store, {3, 3});
+  CHECK(store.next_for_disk() == nullptr);
+  const auto offered_is = [&](const Tokens& tokens) {
+    const PrefixStore::Entry* const entry = store.next_for_disk();
+    return entry != nullptr && entry->key.tokens == tokens;
+  };
+  store.touch(store.find(Tokens{3, 3}, 2).entry);
+  store.touch(store.find(Tokens{1, 1}, 2).entry);
+  CHECK(offered_is({3, 3}));
+  CHECK(offered_is({1, 1}));
+  CHECK(store.next_for_disk() == nullptr);
+  store.touch(store.find(Tokens{3, 3}, 2).entry);
+  CHECK(store.next_for_disk() == nullptr);
+  store.insert(Tokens{4, 4}, blob_of({4, 4}, 2), true);
+  CHECK(offered_is({4, 4}));
 }
 
 // The same rules over a plain list, the most recently used first.

@@ -45,6 +45,16 @@ std::string name_of_identity(const std::string& identity) {
   return hex(checksum(std::as_bytes(std::span(identity))) + kVersion) + "-";
 }
 
+// As PrefixView has them: each somewhere in the text, and behind the one before.
+bool are_in_place(const std::vector<Piece>& pieces, std::size_t cells) {
+  std::int64_t end = 0;
+  for (const Piece& piece : pieces) {
+    if (piece.first < end || piece.cells < 1) return false;
+    end = std::int64_t{piece.first} + piece.cells;
+  }
+  return end <= static_cast<std::int64_t>(cells);
+}
+
 std::uint64_t front_sum(std::span<const std::byte> front) {
   std::vector<std::byte> bytes(front.begin(), front.end());
   constexpr std::uint64_t kNone = 0;
@@ -123,6 +133,7 @@ std::optional<PrefixFront> decode_front(const PrefixHeader& header,
   take(front.identity.data(), front.identity.size());
   take(front.key.tokens.data(), header.tokens * sizeof(Token));
   take(front.key.pieces.data(), header.pieces * sizeof(Piece));
+  if (!are_in_place(front.key.pieces, front.key.size())) return std::nullopt;
   return front;
 }
 

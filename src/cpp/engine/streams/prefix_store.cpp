@@ -1,67 +1,44 @@
 #include "engine/streams/prefix_store.h"
 
-#include <algorithm>
 #include <iterator>
 #include <utility>
 
-#include "engine/streams/stream_choice.h"
-
 namespace llmlocal {
-
-PrefixStore::Match PrefixStore::find(const PrefixView& prompt, Position limit) const {
-  Match best;
-  for (const Entry& entry : entries_) {
-    const Position length = usable_prefix(entry.key, entry.blob.floor, prompt, limit);
-    if (length > best.length) best = {&entry, length};
-  }
-  return best;
-}
-
-Position PrefixStore::parting(const PrefixView& prompt) const {
-  Position longest = 0;
-  for (const Entry& entry : entries_) {
-    longest = std::max(longest, common_prefix(entry.key, prompt));
-  }
-  return longest;
-}
 
 bool PrefixStore::covers(const PrefixView& key) const {
   const auto length = static_cast<Position>(key.size());
-  return std::ranges::any_of(entries_, [&](const Entry& entry) {
-    return entry.blob.floor <= length && common_prefix(entry.key, key) == length;
-  });
+  return find(key, length).length == length;
 }
 
 void PrefixStore::insert(PrefixKey key, StateBlob blob, bool serves_others) {
   // First of all its place in memory: from then on nothing can fail.
-  std::list<Entry> inserted;
-  inserted.push_back({std::move(key), std::move(blob), serves_others});
-  const Entry& entry = inserted.front();
+  Entries inserted;
+  const std::uint64_t now = clock_ + 1;
+  const Entry& entry =
+      inserted.emplace(now, Entry{std::move(key), std::move(blob), serves_others, false, now})
+          .first->second;
   if (entry.bytes() > budget_) return;
+  if (const Entry* const same = tree_.insert(entry)) forget(*same);
   // What the new entry covers is no longer needed.
-  for (auto old = entries_.begin(); old != entries_.end();) {
-    const auto next = std::next(old);
-    const auto length = static_cast<Position>(old->key.size());
-    if (entry.blob.floor <= length && common_prefix(old->key, entry.key) == length) {
-      erase(old);
-    }
-    old = next;
-  }
-  while (bytes_ + entry.bytes() > budget_ || entries_.size() >= kMostEntries) {
-    erase(std::prev(entries_.end()));
-  }
+  while (const Entry* const old = tree_.longest_within(entry, entry.blob.floor)) erase(*old);
+  while (bytes_ + entry.bytes() > budget_) erase(entries_.begin()->second);
+  clock_ = now;
   bytes_ += entry.bytes();
-  entries_.splice(entries_.begin(), inserted);
+  entries_.insert(inserted.extract(now));
 }
 
 void PrefixStore::touch(const Entry* entry) {
-  const auto place = position_of(entry);
-  place->serves_others = true;
-  entries_.splice(entries_.begin(), entries_, place);
+  Entries::node_type node = entries_.extract(entry->last_used);
+  node.key() = ++clock_;
+  node.mapped().last_used = clock_;
+  node.mapped().serves_others = true;
+  entries_.insert(std::move(node));
 }
 
 const PrefixStore::Entry* PrefixStore::next_for_disk() {
-  for (Entry& entry : entries_) {
+  for (auto each = entries_.upper_bound(looked_at_); each != entries_.end(); ++each) {
+    Entry& entry = each->second;
+    looked_at_ = entry.last_used;
     if (entry.serves_others && !entry.was_offered) {
       entry.was_offered = true;
       return &entry;
@@ -70,22 +47,19 @@ const PrefixStore::Entry* PrefixStore::next_for_disk() {
   return nullptr;
 }
 
-void PrefixStore::remove(const Entry* entry) {
-  erase(position_of(entry));
+// One by one: to destroy a deep tree at once would take as deep a stack.
+void PrefixStore::clear() noexcept {
+  while (!entries_.empty()) erase(entries_.begin()->second);
 }
 
-void PrefixStore::clear() {
-  entries_.clear();
-  bytes_ = 0;
+void PrefixStore::erase(const Entry& entry) noexcept {
+  tree_.erase(entry);
+  forget(entry);
 }
 
-std::list<PrefixStore::Entry>::iterator PrefixStore::position_of(const Entry* entry) {
-  return std::ranges::find_if(entries_, [&](const Entry& each) { return &each == entry; });
-}
-
-void PrefixStore::erase(std::list<Entry>::iterator entry) {
-  bytes_ -= entry->bytes();
-  entries_.erase(entry);
+void PrefixStore::forget(const Entry& entry) noexcept {
+  bytes_ -= entry.bytes();
+  entries_.erase(entries_.find(entry.last_used));
 }
 
 }  // namespace llmlocal

@@ -1,44 +1,36 @@
 // Evaluated prefixes kept in RAM, for any later request to adopt.
 //
-// Least recently used entries go first when the byte budget is full, or when there are
-// kMostEntries: all of them are looked through for each request, on the engine's thread.  An entry
-// that is a prefix of another and could not serve anything that the other can't is dropped.
+// Least recently used entries go first when the byte budget is full.  An entry that is a prefix of
+// another and could not serve anything that the other can't is dropped.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <list>
+#include <map>
 
 #include "base/prefix_key.h"
 #include "base/token.h"
 #include "engine/decoder.h"
+#include "engine/streams/prefix_entry.h"
+#include "engine/streams/prefix_tree.h"
 
 namespace llmlocal {
 
 class PrefixStore {
  public:
-  static constexpr std::size_t kMostEntries = 4096;
-
-  struct Entry {
-    PrefixKey key;
-    StateBlob blob;
-    bool serves_others = false;  // It was adopted, or is a checkpoint that others may adopt.
-    bool was_offered = false;    // To the disk.
-    std::size_t bytes() const { return blob.size + key.bytes(); }
-  };
-
-  struct Match {
-    const Entry* entry = nullptr;
-    Position length = 0;  // Tokens of the prompt that it can stand for.
-  };
+  using Entry = PrefixEntry;
+  using Match = PrefixTree::Match;
 
   explicit PrefixStore(std::size_t budget_bytes) : budget_(budget_bytes) {}
+  ~PrefixStore() { clear(); }
+  PrefixStore(const PrefixStore&) = delete;
+  PrefixStore& operator=(const PrefixStore&) = delete;
 
   // The longest usable prefix of `prompt`, at most `limit` tokens.
-  Match find(const PrefixView& prompt, Position limit) const;
+  Match find(const PrefixView& prompt, Position limit) const { return tree_.find(prompt, limit); }
 
   // The longest beginning that `prompt` has in common with an entry, usable or not.
-  Position parting(const PrefixView& prompt) const;
+  Position parting(const PrefixView& prompt) const { return tree_.common(prompt); }
 
   // Whether an entry can already serve all that one with this key could.
   bool covers(const PrefixView& key) const;
@@ -50,21 +42,28 @@ class PrefixStore {
   void insert(PrefixKey key, StateBlob blob, bool serves_others = false);
   void touch(const Entry* entry);  // It was adopted now.
   // One that is worth a place on the disk and was not offered one yet; it counts as offered then.
+  // The least recently used first.
   const Entry* next_for_disk();
-  void remove(const Entry* entry);
-  void clear();
+  void remove(const Entry* entry) { erase(*entry); }
+  void clear() noexcept;
 
   std::size_t bytes() const { return bytes_; }
   std::size_t budget() const { return budget_; }
   std::size_t size() const { return entries_.size(); }
 
  private:
-  std::list<Entry>::iterator position_of(const Entry* entry);
-  void erase(std::list<Entry>::iterator entry);
+  // By when they were last used.
+  using Entries = std::map<std::uint64_t, Entry>;
+
+  void erase(const Entry& entry) noexcept;
+  void forget(const Entry& entry) noexcept;
 
   std::size_t budget_;
   std::size_t bytes_ = 0;
-  std::list<Entry> entries_;  // The most recently used first.
+  std::uint64_t clock_ = 0;
+  std::uint64_t looked_at_ = 0;  // What was used before, next_for_disk() has seen.
+  Entries entries_;
+  PrefixTree tree_;  // Of all entries.
 };
 
 }  // namespace llmlocal
