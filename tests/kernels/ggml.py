@@ -68,7 +68,7 @@ class Ggml:
         for library, names in (
             (
                 self._base,
-                "init new_tensor_4d mul_mat mul_mat_id flash_attn_ext new_graph view_4d permute",
+                "init new_tensor_4d mul_mat mul_mat_id flash_attn_ext new_graph view_4d permute gelu",
             ),
             (self._base, "backend_buft_name backend_buft_alloc_buffer backend_buffer_get_base"),
             (self._cpu, "backend_cpu_init backend_cpu_reg"),
@@ -159,6 +159,12 @@ class Ggml:
             result = self._base.ggml_mul_mat_id(context.pointer, *tensors, context.tensor(ids))
             shape = (*chosen.shape, weights.shape[1])
             return context.compute(ctypes.c_void_p(result), shape, **how)
+
+    def gelu(self, numbers: Operand, **how: Any) -> Array:
+        """GELU of each number."""
+        with self._context() as context:
+            result = self._base.ggml_gelu(context.pointer, context.tensor(numbers))
+            return context.compute(ctypes.c_void_p(result), numbers.shape[::-1], **how)
 
     def _weights(self, context: _Context, weights: Operand, repacked: bool) -> ctypes.c_void_p:
         if not repacked:

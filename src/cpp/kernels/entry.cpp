@@ -8,6 +8,7 @@
 #include "kernels/attention.h"
 #include "kernels/experts.h"
 #include "kernels/float_products.h"
+#include "kernels/gelu.h"
 #include "kernels/ggml_internals.h"
 #include "kernels/products.h"
 
@@ -30,6 +31,8 @@ class Kernels final : public ggml::cpu::extra_buffer_type {
         return experts_for(op);
       case GGML_OP_FLASH_ATTN_EXT:
         return attention_for(op);
+      case GGML_OP_UNARY:
+        return gelu_for(op);
       default:
         return nullptr;
     }

@@ -11,7 +11,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <utility>
 
 #include "kernels/lanes.h"
@@ -25,15 +24,6 @@ constexpr int kFloatRows = kRowVectors * kLanes;         // of a panel
 constexpr int kFloatColumns = LLMLOCAL_AVX512 ? 12 : 6;  // of a tile, at most
 constexpr std::int64_t kDepth = 128;  // numbers of each row: a panel stays in the L1 cache
 constexpr std::int64_t kBeyond = 8;   // floats that interleave() may write beyond its last
-
-// The last numbers of a row, and zeros: nothing is read beyond it.
-template <class Reader>
-__m256 load_last(const char* row, std::int64_t from, std::int64_t end) {
-  char last[8 * Reader::kBytes] = {};
-  const auto first = static_cast<std::size_t>(from) * Reader::kBytes;
-  std::memcpy(last, row + first, static_cast<std::size_t>(end) * Reader::kBytes - first);
-  return Reader::load(last, 0);
-}
 
 // Writes numbers of eight rows side by side, `width` floats apart; rows from `count` on are zeros.
 template <class Reader>

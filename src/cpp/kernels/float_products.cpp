@@ -111,8 +111,11 @@ class FloatProduct final : public ggml::cpu::tensor_traits {
     for (std::int64_t k = 0; k < plan.width; k += kDepth) {
       const std::int64_t depth = std::min(kDepth, plan.width - k);
       const char* numbers = from + static_cast<std::size_t>(k) * Reader::kBytes;
-      prefetch_rows<Reader>(numbers, weights->nb[1], rows, depth);
+      if (k == 0) prefetch_rows<Reader>(numbers, weights->nb[1], rows, depth);
       interleave<Reader>(numbers, weights->nb[1], rows, depth, scratch.panel[0], kFloatRows);
+      if (const std::int64_t left = std::min(kDepth, plan.width - k - depth); left > 0) {
+        prefetch_rows<Reader>(numbers + depth * Reader::kBytes, weights->nb[1], rows, left);
+      }
       const bool is_last = k + depth == plan.width;
       float (*own)[kFloatRows] = scratch.sums;
       for (std::int64_t tile = first_tile; tile < end_tile; ++tile) {

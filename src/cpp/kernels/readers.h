@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "kernels/lanes.h"
 #include "kernels/weights.h"
@@ -36,6 +37,15 @@ struct ByteRow {
                          _mm256_set1_ps(to_float(block.d)));
   }
 };
+
+// The last numbers of a row, and zeros: nothing is read beyond it.
+template <class Reader>
+__m256 load_last(const char* row, std::int64_t from, std::int64_t end) {
+  char last[8 * Reader::kBytes] = {};
+  const auto first = static_cast<std::size_t>(from) * Reader::kBytes;
+  std::memcpy(last, row + first, static_cast<std::size_t>(end) * Reader::kBytes - first);
+  return Reader::load(last, 0);
+}
 
 inline bool is_readable(ggml_type type) {
   return type == GGML_TYPE_F16 || type == GGML_TYPE_F32 || type == GGML_TYPE_BF16 ||
