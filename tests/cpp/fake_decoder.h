@@ -37,9 +37,12 @@ inline constexpr std::size_t kStreamBytes = 1000;  // With room for the whole co
 class GreedySampler : public Sampler {
  public:
   Token choose(std::span<float> logits, Constraint* constraint) override {
-    if (constraint) constraint->apply(logits);
+    std::span<const Token> few;
+    if (constraint) few = constraint->apply(logits);
     if (std::isnan(logits[0])) throw EngineError("the model's output is not a number");
-    const auto best = std::ranges::max_element(logits) - logits.begin();
+    const auto logit_of = [&](Token token) { return logits[static_cast<std::size_t>(token)]; };
+    const auto best = few.empty() ? std::ranges::max_element(logits) - logits.begin()
+                                  : *std::ranges::max_element(few, {}, logit_of);
     std::ranges::fill(logits, 1.0F);
     return static_cast<Token>(best);
   }

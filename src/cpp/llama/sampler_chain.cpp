@@ -86,20 +86,7 @@ void SamplerChain::add(llama_sampler* sampler) {
 Token SamplerChain::choose(std::span<float> logits, Constraint* constraint) {
   for (const auto& [token, bias] : bias_) logits[static_cast<std::size_t>(token)] += bias;
   penalties_.apply(logits);
-  const bool is_picked = constraint != nullptr && pick_legal(logits, *constraint);
-  if (constraint && !is_picked) constraint->apply(logits);
-  Token token = -1;
-  if (way_ == Way::kGreedy) {
-    token = is_picked ? picked_.front().token : best_token(logits);
-    if (token >= 0 && logits[static_cast<std::size_t>(token)] == kInfinity) token = -1;
-  } else {
-    if (is_picked) {
-      take_picked();
-    } else {
-      collect(logits);
-    }
-    token = draw();
-  }
+  const Token token = constraint ? choose_legal(logits, *constraint) : choose_among(logits, {});
   if (token < 0) {
     throw EngineError(
         "the model's output gives no probabilities: its file may be damaged, or "
@@ -108,38 +95,86 @@ Token SamplerChain::choose(std::span<float> logits, Constraint* constraint) {
   return token;
 }
 
+Token SamplerChain::choose_legal(std::span<float> logits, Constraint& constraint) {
+  if (pick_legal(logits, constraint)) return choose_picked();
+  const std::span<const Token> few = constraint.apply(logits);
+  if (few.empty()) return choose_among(logits, {});
+  few_logits_.clear();
+  for (const Token token : few) few_logits_.push_back(logits[static_cast<std::size_t>(token)]);
+  return choose_among(few_logits_, few);
+}
+
 // So many of the likeliest tokens are enough; 0: all are needed.
 std::size_t SamplerChain::few() const {
   if (way_ == Way::kGreedy) return 1;
   return way_ == Way::kTopK ? static_cast<std::size_t>(top_k_) : 0;
 }
 
-// Picks the likeliest legal tokens, as many as are enough, by asking about one after the other.
-// False: too many are not legal, or it would take longer than to find out all that are.
+// Picks the likeliest legal tokens, as many as are enough, by asking about one after the other: a
+// few more than that, and four times as many where these do not suffice.  False: at the rate at
+// which legal ones come, to find out all that are legal takes less time.
 bool SamplerChain::pick_legal(std::span<const float> logits, Constraint& constraint) {
   constexpr std::size_t kSurelyFew = 4;
+  constexpr std::size_t kMany = 64;
   const std::size_t wanted = few();
-  const std::size_t asked = wanted + std::max<std::size_t>(wanted / 2, kSurelyFew - 1);
-  if (wanted == 0 || (asked > kSurelyFew && !constraint.is_cheaper_for(asked))) return false;
-  pick_top_k(logits, asked, picked_);
-  std::size_t legal = 0;
-  for (std::size_t i = 0; i < picked_.size() && legal < wanted; ++i) {
-    if (i - legal > asked - wanted) return false;
-    if (constraint.allows(picked_[i].token)) picked_[legal++] = picked_[i];
+  if (wanted == 0) return false;
+  const std::size_t few_more = wanted + std::max<std::size_t>(wanted / 2, kSurelyFew - 1);
+  std::size_t expected = few_more;
+  std::size_t asked = 0;
+  legal_.clear();
+  for (const std::size_t most : {few_more, std::max(4 * few_more, kMany)}) {
+    const bool is_dear = most > kSurelyFew;
+    if (is_dear && !constraint.is_cheaper_for(std::max(most, expected))) return false;
+    pick_top_k(logits, most, picked_);
+    for (; asked < picked_.size() && legal_.size() < wanted; ++asked) {
+      if (constraint.allows(picked_[asked].token)) legal_.push_back(picked_[asked]);
+    }
+    if (legal_.size() == wanted) {
+      picked_.swap(legal_);
+      return true;
+    }
+    expected = most * (wanted + 1) / (legal_.size() + 1);
   }
-  picked_.resize(legal);
-  return legal == wanted;
+  return false;
 }
 
+// `tokens`: whose logits these are; empty for those of the whole vocabulary.
+Token SamplerChain::choose_among(std::span<const float> logits, std::span<const Token> tokens) {
+  const auto token_of = [tokens](Token place) {
+    return tokens.empty() ? place : tokens[static_cast<std::size_t>(place)];
+  };
+  if (way_ == Way::kWhole) {
+    collect(logits);
+    for (llama_token_data& each : candidates_) each.id = token_of(each.id);
+    return draw();
+  }
+  pick(logits);
+  for (Candidate& each : picked_) each.token = token_of(each.token);
+  return choose_picked();
+}
+
+void SamplerChain::pick(std::span<const float> logits) {
+  if (way_ == Way::kTopK) pick_top_k(logits, static_cast<std::size_t>(top_k_), picked_);
+  if (way_ == Way::kTopP) pick_top_p(logits, top_p_, min_p_, picked_);
+  if (way_ != Way::kGreedy) return;
+  picked_.clear();
+  const Token best = best_token(logits);
+  if (best >= 0) picked_.push_back({best, logits[static_cast<std::size_t>(best)]});
+}
+
+Token SamplerChain::choose_picked() {
+  if (picked_.empty() || picked_.front().logit == kInfinity) return -1;
+  if (way_ == Way::kGreedy) return picked_.front().token;
+  candidates_.clear();
+  sorted_ = true;
+  for (const Candidate& each : picked_) candidates_.push_back({each.token, each.logit, 0});
+  return draw();
+}
+
+// The long way: all that have a chance.
 void SamplerChain::collect(std::span<const float> logits) {
   sorted_ = false;
   candidates_.clear();
-  if (way_ == Way::kTopK) pick_top_k(logits, static_cast<std::size_t>(top_k_), picked_);
-  if (way_ == Way::kTopP) pick_top_p(logits, top_p_, min_p_, picked_);
-  if (way_ != Way::kWhole) {
-    take_picked();
-    return;
-  }
   candidates_.reserve(logits.size());
   for (std::size_t i = 0; i < logits.size(); ++i) {
     // Sorting something that is not a number is undefined, and a banned token can't be drawn.
@@ -149,13 +184,6 @@ void SamplerChain::collect(std::span<const float> logits) {
       return;
     }
   }
-}
-
-void SamplerChain::take_picked() {
-  candidates_.clear();
-  sorted_ = true;
-  if (!picked_.empty() && picked_.front().logit == kInfinity) return;
-  for (const Candidate& each : picked_) candidates_.push_back({each.token, each.logit, 0});
 }
 
 Token SamplerChain::draw() {

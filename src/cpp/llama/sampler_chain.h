@@ -45,9 +45,12 @@ class SamplerChain : public Sampler {
   void build_chain(DrySamplers& dry, const SamplingParams& params);
   void add(llama_sampler* sampler);
   std::size_t few() const;
+  Token choose_legal(std::span<float> logits, Constraint& constraint);
   bool pick_legal(std::span<const float> logits, Constraint& constraint);
+  Token choose_among(std::span<const float> logits, std::span<const Token> tokens);
+  void pick(std::span<const float> logits);
+  Token choose_picked();
   void collect(std::span<const float> logits);
-  void take_picked();
   Token draw();
 
   Way way_;
@@ -63,6 +66,8 @@ class SamplerChain : public Sampler {
 
   // Reused from token to token.
   std::vector<Candidate> picked_;
+  std::vector<Candidate> legal_;
+  std::vector<float> few_logits_;
   std::vector<llama_token_data> candidates_;
   bool sorted_ = false;
 };
