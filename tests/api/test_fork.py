@@ -87,6 +87,17 @@ def test_what_a_child_may_do(work: str, tiny_path: TinyPath) -> None:
     assert_prints(["parent done 0"], program, tiny_path("llama"))
 
 
+def test_a_child_waits_for_no_vocabulary(tiny_path: TinyPath) -> None:
+    """The thread that prepares it may be at work when the process forks."""
+    program = f"""{FORK}
+from llmlocal._generation._constraint import Constraint
+llm.chat_session(choices=["a"])
+in_a_child(lambda: llm._generator._guide.compile(Constraint.lark('start: "a"')))
+assert llm.generate("hello", choices=["a"]) == "a"
+{PARENT_GOES_ON}"""
+    assert_prints([REFUSED, "parent done 0"], program, tiny_path("llama"))
+
+
 def test_a_lock_that_nobody_will_release(tiny_path: TinyPath) -> None:
     """As if another thread had just begun to wait for its first answer."""
     program = f"{FORK}\nwith llm._generator.waker._lock:\n    in_a_child(llm.close){PARENT_GOES_ON}"

@@ -81,6 +81,9 @@ class FakeModel:
     def is_end_token(self, token: int) -> bool:
         return token >= FIRST_CONTROL and self.control[token - FIRST_CONTROL] == self.eos_token
 
+    def _expect_constraints(self) -> None:
+        pass
+
     def detokenize(self, tokens: Sequence[int], *, special: bool = False) -> str:
         return "".join(
             chr(token)

@@ -226,6 +226,7 @@ def test_without_llguidance(open_tiny: OpenTiny, monkeypatch: pytest.MonkeyPatch
     _guide._library.cache_clear()
     llm = open_tiny()
     try:
+        llm.chat_session(regex="a")
         with pytest.raises(ConstraintError, match="need the package llguidance"):
             llm.generate("A:", regex="a")
         assert llm.generate("A:", max_tokens=2).usage.completion_tokens == 2

@@ -1,5 +1,6 @@
 #include "base/errors.h"
 #include "bindings/bindings.h"
+#include "bindings/process_bound.h"
 #include "bindings/text.h"
 #include "guidance/grammar.h"
 #include "guidance/vocabulary.h"
@@ -8,8 +9,11 @@
 namespace llmlocal::python {
 namespace {
 
-std::shared_ptr<Vocabulary> make_vocabulary(std::shared_ptr<GuidanceLibrary> library,
-                                            const Tokenizer& tokenizer) {
+// A thread of this process makes it: a forked child would wait for it in vain.
+using BoundVocabulary = ProcessBound<std::shared_ptr<const Vocabulary>>;
+
+std::unique_ptr<BoundVocabulary> make_vocabulary(std::shared_ptr<GuidanceLibrary> library,
+                                                 const Tokenizer& tokenizer) {
   const std::int32_t size = tokenizer.vocab_size();
   std::vector<std::string> names;  // Of the tokens that are no text.
   std::vector<TokenText> texts;
@@ -23,7 +27,8 @@ std::shared_ptr<Vocabulary> make_vocabulary(std::shared_ptr<GuidanceLibrary> lib
     texts.push_back({is_text ? tokenizer.piece(token) : names.back(), is_text});
     if (is_end) ends.push_back(token);
   }
-  return std::make_shared<Vocabulary>(std::move(library), texts, ends);
+  return std::make_unique<BoundVocabulary>(std::make_unique<std::shared_ptr<const Vocabulary>>(
+      std::make_shared<const Vocabulary>(std::move(library), texts, ends)));
 }
 
 std::vector<std::uint32_t> fill(GrammarMask& mask, std::size_t vocabulary_size) {
@@ -43,8 +48,12 @@ void bind_guidance(py::module_& module) {
            ReleaseGil())
       .def_property_readonly("version", &GuidanceLibrary::version);
 
-  py::class_<Vocabulary, std::shared_ptr<Vocabulary>>(module, "Vocabulary")
-      .def(py::init(&make_vocabulary), py::arg("library"), py::arg("tokenizer"), ReleaseGil());
+  py::class_<BoundVocabulary>(module, "Vocabulary")
+      .def(py::init(&make_vocabulary),
+           py::arg("library"),
+           py::arg("tokenizer"),
+           ReleaseGil(),
+           "Begins to prepare it, on a thread of its own; whoever needs it waits.");
 
   py::class_<GrammarMask, TokenMask, std::shared_ptr<GrammarMask>>(
       module, "GrammarMask", "What one answer is held to; the methods are for tests.")
@@ -60,10 +69,10 @@ void bind_guidance(py::module_& module) {
       .def("error", [](const GrammarMask& mask) { return text_of(mask.error()); });
 
   py::class_<Grammar, std::shared_ptr<Grammar>>(module, "Grammar")
-      .def(py::init([](std::shared_ptr<Vocabulary> vocabulary,
+      .def(py::init([](const BoundVocabulary& vocabulary,
                        const std::string& kind,
                        const std::string& text) {
-             return std::make_shared<Grammar>(std::move(vocabulary), kind, text);
+             return std::make_shared<Grammar>(vocabulary.get(), kind, text);
            }),
            py::arg("vocabulary"),
            py::arg("kind"),

@@ -99,6 +99,7 @@ GrammarMask::Matcher make_matcher(const std::shared_ptr<const Vocabulary>& vocab
                                   const std::string& kind,
                                   const std::string& text) {
   check_size(text);
+  vocabulary->tokenizer();  // Waits for it: that is no time of the constraint's.
   struct Made {
     GrammarMask::Matcher matcher;
   };

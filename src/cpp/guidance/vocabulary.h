@@ -1,9 +1,12 @@
 // A model's vocabulary as llguidance knows it: the bytes of its tokens, in a tree.
 //
-// Making one takes 0.1 s for 49,000 tokens and 0.9 s for 262,000, so a model has one.  Immutable,
-// and used by any number of threads.
+// Making one takes 0.1 s for 49,000 tokens and 0.9 s for 262,000, so a model has one, and it is
+// made in the background from the moment that constraints are to be expected.  Immutable, and used
+// by any number of threads.
 #pragma once
 
+#include <cstddef>
+#include <future>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -20,19 +23,24 @@ struct TokenText {
 
 class Vocabulary {
  public:
-  // `texts`: one for each token.  `ends`: the tokens that end a text, if there are any.
+  // Begins to make it.  `texts`: one for each token; they are copied.  `ends`: the tokens that end
+  // a text, if there are any.
   Vocabulary(std::shared_ptr<const GuidanceLibrary> library,
              std::span<const TokenText> texts,
              std::span<const Token> ends);
 
   const llg::Functions& functions() const { return library_->functions(); }
-  const llg::Tokenizer* tokenizer() const { return tokenizer_.get(); }
+  // Waits until it is made.  Throws ConstraintError where the library refuses the vocabulary.
+  const llg::Tokenizer* tokenizer() const;
   std::size_t size() const { return size_; }
 
  private:
+  struct Made;
+
   std::shared_ptr<const GuidanceLibrary> library_;
-  std::unique_ptr<llg::Tokenizer, void (*)(llg::Tokenizer*)> tokenizer_;
   std::size_t size_;
+  std::shared_ptr<const Made> made_;  // The thread's until the end; whoever is last frees it.
+  std::shared_future<void> end_;
 };
 
 }  // namespace llmlocal

@@ -67,6 +67,8 @@ def compose(model: ChatModel, messages: Sequence[Message], setting: Setting) -> 
         ParameterError: They are no messages, or an option makes no sense.
         TemplateError: The template is missing, broken, or refuses them.
     """
+    if setting.tools or setting.constraint:
+        model._expect_constraints()  # While the prompt is written.
     checked_messages(messages)  # somebody may have edited them
     template = find_template(model, setting.template, with_tools=bool(setting.tools))
     use = tool_use(

@@ -95,6 +95,8 @@ class ChatModel(SegmentEncoder, Protocol):
 
     def is_end_token(self, token: int) -> bool: ...
 
+    def _expect_constraints(self) -> None: ...
+
     @overload
     def generate(
         self,

@@ -32,9 +32,9 @@ from llmlocal._chat._stream import AsyncChatStream, ChatStream
 from llmlocal._chat._tools import Tool, ToolChoice, ToolLike, as_tools, tool_dicts
 from llmlocal._chat._turn import Busy, Prompt, Turn
 from llmlocal._checks import check_bool, check_choice, check_type, check_whole, mapped
+from llmlocal._generation._constraint import CONSTRAINTS
 from llmlocal._generation._options import MOST_ANSWERS, Options, RequestOptions, check_names
 from llmlocal._generation._reply import TokenCallback
-from llmlocal._in_thread import in_thread
 from llmlocal._templates import ChatTemplate, Message
 from llmlocal._typing import Unpack
 from llmlocal.errors import ParameterError
@@ -129,6 +129,8 @@ class ChatSession:
         self.options: Options = options
         self.first = 0
         self._busy = Busy()
+        if tools or any(options.get(name) is not None for name in CONSTRAINTS):
+            model._expect_constraints()
 
     def __repr__(self) -> str:
         return f"<ChatSession {len(self.history)} messages>"
@@ -230,9 +232,11 @@ class ChatSession:
 
         Cancelling the task stops the model, and leaves the history as it was.
         """
+        import asyncio
+
         turn = self._turn(prompt)
         try:
-            request, sent = await in_thread(self._prepare, prompt, variables, options)
+            request, sent = await asyncio.to_thread(self._prepare, prompt, variables, options)
             turn.start(sent)
             completion = await self._model.agenerate(
                 sent.tokens, callback=turn.callback(callback), **request

@@ -382,6 +382,10 @@ class Completer(LoadedModel):
     ) -> AbstractContextManager[Callable[[int], None]]:
         return counting_answers(progress, total, self.path.name)
 
+    def _expect_constraints(self) -> None:
+        """Begin in the background what the first constraint would have to wait for."""
+        self._generator.expect_constraints()
+
     # --- What was evaluated ----------------------------------------------------------------------
 
     def save_state(self, prompt: Prompt) -> bytes:

@@ -155,6 +155,10 @@ class Generator:
         if doubt is not None:
             _logger.warning("%s", doubt)
 
+    def expect_constraints(self) -> None:
+        """Prepare for the first of them in the background, if that was not begun."""
+        self._guide.expect()
+
     def submit(self, asked: Sequence[Ask], *, model: object) -> list[Reply]:
         """Have prompts evaluated together, those with a common beginning one after the other.
 
