@@ -193,7 +193,12 @@ BARS: tuple[Bar, ...] = (
     Bar(f"the server: {SHARED}", "1.3 of llama-server",
         ratio_to("serve", _TPS, f"llama-server, {SHARED}", f"{SERVED}, {SHARED}"), 1.3,
         "at least"),
-    Bar("the server: CPU of a stream", "40 µs a token more than in process",
+    *(
+        Bar(f"the server's thread: CPU, {at_once(count)}", "40 µs a token",
+            value_of("serve", "serving_us", f"{SERVED}, {at_once(count)}"), 40, "at most", "µs")
+        for count in (1, 8, 64)
+    ),
+    Bar("the server: CPU of a stream, a tiny model", "40 µs a token more than in process",
         difference_to("overhead", "cpu_us", WHOLE, STREAMED_OVER_HTTP), 40, "at most", "µs"),
     Bar("1,000 load/close cycles", "resident memory flat: 1.02 of the start",
         growth_of("memory", "rss_bytes", CYCLES), 1.02, "at most"),

@@ -128,16 +128,21 @@ def _run(options: argparse.Namespace) -> int:
     old = load(options.compare) if options.compare else None
     start = time.monotonic()
     output = options.output or RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}.json"
-    results = run(
-        [SCENARIOS[name] for name in names],
-        model=_find_model(options.model),
-        n_threads=options.threads or _physical_cores(),
-        systems=_chosen_systems(options),
-        is_quick=options.quick,
-        rounds=options.rounds,
-        output=output,
-        say=lambda text: print(f"{time.monotonic() - start:6.0f} s  {text}", file=sys.stderr),
-    )
+    try:
+        results = run(
+            [SCENARIOS[name] for name in names],
+            model=_find_model(options.model),
+            n_threads=options.threads or _physical_cores(),
+            systems=_chosen_systems(options),
+            is_quick=options.quick,
+            rounds=options.rounds,
+            output=output,
+            say=lambda text: print(f"{time.monotonic() - start:6.0f} s  {text}", file=sys.stderr),
+        )
+    except KeyboardInterrupt:
+        if output.exists():
+            print(f"interrupted; what was measured is in {output}", file=sys.stderr)
+        raise
     print(render([results]))
     if old is not None:
         from benchmarks.compare import render_changes

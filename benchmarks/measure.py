@@ -76,28 +76,45 @@ def measure_in_turn(
     rounds: int,
     warmups: int = 1,
     say: Callable[[str], object] = lambda _: None,
+    keep: Callable[[list[Row]], object] = lambda _: None,
 ) -> list[Row]:
-    """Measure all of them in turn; one that fails drops out, and its row says why."""
+    """Measure all of them in turn; one that fails drops out, and its row says why.
+
+    Args:
+        contestants: Who takes part.
+        rounds: Samples of each.
+        warmups: Rounds before these that are not counted.
+        say: Told how far it is.
+        keep: Given the rows after each round, and when an interruption ends the last one early.
+
+    Returns:
+        A row for each contestant.
+    """
     rows = [Row(each.label, each.system, at=getattr(each, "at", None)) for each in contestants]
     active = list(zip(contestants, rows, strict=True))
     with ExitStack() as stack:
         for contestant, row in _who_manage(active, lambda each, _: _open(each, stack)):
             row.version = contestant.version
-        for turn in range(warmups + rounds):
-            say(f"round {turn + 1 - warmups} of {rounds}" if turn >= warmups else "warm-up")
-            still = [(each, row) for each, row in active if not row.error]
-            # Each second round goes the other way, or the last would always follow the same one.
-            order = still if turn % 2 == 0 else still[::-1]
+        try:
+            for turn in range(warmups + rounds):
+                say(f"round {turn + 1 - warmups} of {rounds}" if turn >= warmups else "warm-up")
+                still = [(each, row) for each, row in active if not row.error]
+                # Each second round goes the other way, or the last would always follow the same one.
+                order = still if turn % 2 == 0 else still[::-1]
 
-            def take_part(each: Contestant, row: Row, turn: int = turn) -> None:
-                sample = each.measure(turn)
-                each.pause()
-                if turn >= warmups:
-                    row.text = row.text or str(sample.get("text", ""))
-                    numbers = {name: value for name, value in sample.items() if name != "text"}
-                    row.samples.append(numbers)
+                def take_part(each: Contestant, row: Row, turn: int = turn) -> None:
+                    sample = each.measure(turn)
+                    each.pause()
+                    if turn >= warmups:
+                        row.text = row.text or str(sample.get("text", ""))
+                        numbers = {name: value for name, value in sample.items() if name != "text"}
+                        row.samples.append(numbers)
 
-            list(_who_manage(order, take_part))
+                list(_who_manage(order, take_part))
+                keep(rows)
+        except BaseException:
+            keep(rows)
+            raise
     for contestant, row in active:
         row.version = row.version or contestant.version
     return rows

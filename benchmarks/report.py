@@ -49,6 +49,8 @@ def _cell(text: str) -> str:
 
 def _render_run(results: Results) -> str:
     parts = [f"### {results.model['name']}, {_threads(results)}", _facts(results)]
+    if results.unfinished:
+        parts.append(f"**Partial**: the run ended before it was done with {_listed(results)}.")
     judged = [verdict for verdict in judge(results) if verdict.figure is not None]
     if judged:
         parts.append(_bars(judged))
@@ -56,6 +58,10 @@ def _render_run(results: Results) -> str:
         if scenario := SCENARIOS.get(name):
             parts.append(_scenario(scenario, rows))
     return "\n\n".join(parts)
+
+
+def _listed(results: Results) -> str:
+    return ", ".join(f"`{name}`" for name in results.unfinished)
 
 
 def _threads(results: Results) -> str:

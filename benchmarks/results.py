@@ -29,6 +29,7 @@ class Results:
         settings: Threads, and whether it was a quick run.
         when: ISO 8601, UTC.
         rows: By scenario.
+        unfinished: The scenarios that were to be run and are not done: they lack rounds, or rows.
     """
 
     machine: Mapping[str, Any]
@@ -37,6 +38,7 @@ class Results:
     settings: Mapping[str, Any]
     when: str
     rows: dict[str, list[Row]] = field(default_factory=dict)
+    unfinished: list[str] = field(default_factory=list)
 
     def row(self, scenario: str, label: str) -> Row | None:
         """A scenario's row of this name, if it has one."""
@@ -85,6 +87,8 @@ def merge(runs: Sequence[Results]) -> list[Results]:
         load = max(same.machine["load"], run.machine["load"])
         same.machine = {**same.machine, "load": load}
         same.rows.update(run.rows)
+        left = [name for name in same.unfinished if name not in run.rows]
+        same.unfinished = list(dict.fromkeys([*left, *run.unfinished]))
     return merged
 
 

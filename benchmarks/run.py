@@ -26,13 +26,14 @@ def run(
     output: Path,
     say: Callable[[str], object],
 ) -> Results:
-    """Run all of them; the results so far are on disk after each."""
+    """Run all of them; the results so far are on disk after each round, and say what they lack."""
     results = Results(
         machine=describe().as_dict(),
         source=source_facts(),
         model=model_facts(model),
         settings={"n_threads": n_threads, "is_quick": is_quick},
         when=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+        unfinished=[scenario.name for scenario in scenarios],
     )
     for scenario in scenarios:
         context = Context(
@@ -42,8 +43,14 @@ def run(
             folder=SYNTHETIC,
             is_quick=is_quick,
         )
-        results.rows[scenario.name] = run_scenario(scenario, context, rounds=rounds, say=say)
-        save(results, output)
+
+        def keep(rows: list[Row], name: str = scenario.name) -> None:
+            results.rows[name] = rows
+            save(results, output)
+
+        rows = run_scenario(scenario, context, rounds=rounds, say=say, keep=keep)
+        results.unfinished.remove(scenario.name)
+        keep(rows)
     return results
 
 
@@ -53,8 +60,20 @@ def run_scenario(
     *,
     rounds: int | None = None,
     say: Callable[[str], object] = lambda _: None,
+    keep: Callable[[list[Row]], object] = lambda _: None,
 ) -> list[Row]:
-    """Run one; a scenario that can't even begin is one row that says why."""
+    """Run one; a scenario that can't even begin is one row that says why.
+
+    Args:
+        scenario: What is measured.
+        context: With what.
+        rounds: Samples of each contestant; None: as the scenario has it.
+        say: Told how far it is.
+        keep: Given the rows so far, as by :func:`benchmarks.measure.measure_in_turn`.
+
+    Returns:
+        A row for each contestant.
+    """
     full, quick = scenario.rounds
     count = rounds or (quick if context.is_quick else full)
     try:
@@ -66,4 +85,5 @@ def run_scenario(
         rounds=count,
         warmups=scenario.warmups,
         say=lambda text: say(f"{scenario.name}: {text}"),
+        keep=keep,
     )

@@ -43,6 +43,10 @@ class HttpServer(Adapter):
         """How many tokens its reply, or a stream's last event, says that it has."""
         raise NotImplementedError
 
+    def serving_seconds(self) -> float | None:
+        """CPU time so far of the thread that serves; None where that one evaluates as well."""
+        return None
+
     def open(self, settings: Settings) -> None:
         self._port = _free_port()
         self.process = subprocess.Popen(
@@ -81,17 +85,22 @@ class HttpServer(Adapter):
 
     def measure_streams(self, prompts: Sequence[str], tokens: int) -> dict[str, Any]:
         """As for the others, but for the client: it shares the server's CPUs, so it does little."""
+        before = self.serving_seconds()
         start = time.perf_counter()
         readings = self._read_streams(prompts, tokens)
         seconds = time.perf_counter() - start
+        after = self.serving_seconds()
         count = sum(self.tokens_in(reading.last_event()) for reading in readings)
         firsts = sorted(reading.times[0] - start for reading in readings)
-        return {
+        sample = {
             "tokens_per_s": count / seconds,
             "first_token_s": firsts[len(firsts) // 2],
             "longest_gap_s": max(reading.longest_gap() for reading in readings),
             "tokens": count,
         }
+        if before is not None and after is not None:
+            sample["serving_us"] = (after - before) / count * 1e6
+        return sample
 
     def measure_cpu(self, prompt: str, tokens: int, *, streaming: bool) -> dict[str, Any]:
         """CPU time of the server's process for each token, in microseconds."""

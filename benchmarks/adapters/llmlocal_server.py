@@ -11,6 +11,7 @@ import llmlocal
 from benchmarks.adapters.adapter import GREEDY, Sampling, Settings
 from benchmarks.adapters.http_server import HttpServer
 from benchmarks.adapters.serve import serve
+from benchmarks.adapters.stream_reader import thread_cpu_seconds
 
 _NAMES = {"temp": "temperature"}
 
@@ -32,6 +33,10 @@ class LlmlocalServer(HttpServer):
             *("--n-parallel", str(settings.n_parallel)),
             *("--n-ctx", str(settings.n_ctx)),
         ]
+
+    def serving_seconds(self) -> float | None:
+        """The event loop runs in the main thread, and the engine in others."""
+        return thread_cpu_seconds(self.process.pid, self.process.pid)
 
     def completion(self, prompt: str, max_tokens: int, sampling: Sampling) -> dict[str, Any]:
         renamed = {_NAMES.get(name, name): value for name, value in sampling.items()}

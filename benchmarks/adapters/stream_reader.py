@@ -10,9 +10,10 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-__all__ = ["Reading", "cpu_seconds", "read_streams"]
+__all__ = ["Reading", "cpu_seconds", "read_streams", "thread_cpu_seconds"]
 
 _EVENT = b"data: {"
 
@@ -83,3 +84,12 @@ def cpu_seconds(pid: int) -> float:
     if ctypes.CDLL(None).clock_getcpuclockid(pid, ctypes.byref(clock)) != 0:
         raise RuntimeError(f"the CPU time of process {pid} can't be read")
     return time.clock_gettime(clock.value)
+
+
+def thread_cpu_seconds(pid: int, thread: int) -> float | None:
+    """CPU time of one thread of another process so far; None where the system does not tell."""
+    try:
+        text = Path(f"/proc/{pid}/task/{thread}/schedstat").read_text(encoding="ascii")
+    except OSError:
+        return None
+    return int(text.split()[0]) / 1e9

@@ -58,6 +58,7 @@ SERVE = Scenario(
         Metric("tokens_per_s", "tokens/s", "higher"),
         Metric("first_token_s", "s", "lower"),
         Metric("longest_gap_s", "s", "lower"),
+        Metric("serving_us", "µs/token", "lower"),
     ),
     _serve,
     rounds=(7, 5),

@@ -111,7 +111,7 @@ def all_rows(run: Results) -> Results:
         *(
             f"{system}, {count} at once"
             for system in ("llmlocal", "llmlocal-server")
-            for count in (1, 8)
+            for count in (1, 8, 64)
         ),
         *("llmlocal-server, 16 after one text", "llama-server, 16 after one text"),
         *("in order", "shuffled"),
@@ -145,6 +145,7 @@ def test_a_quick_run_has_what_the_bars_on_speed_need() -> None:
         ),
         "72 prompts over 12 texts, shuffled",
         "the server",
+        "the server's thread",
     }
 
 

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import itertools
 import json
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -12,6 +16,8 @@ from benchmarks.plot import lines
 from benchmarks.report import BEGIN, END
 from benchmarks.results import load, save
 from benchmarks.scenarios import QUICK, SCENARIOS, memory
+from benchmarks.scenarios.scenario import Context, Scenario, Task
+from benchmarks.session import Session
 from benchmarks.synthetic import SHAPES, ensure_model
 
 from .made_up import results, row
@@ -32,11 +38,40 @@ def test_a_run_measures_writes_and_reports(
     assert main(["run", *wish, *limits]) == 0
     run = load(output)
     assert list(run.rows) == ["decode", "prefill", "concurrent"]
+    assert run.unfinished == []
     for rows in run.rows.values():
         (ours,) = rows
         assert (ours.label, ours.error) == ("llmlocal", "")
         assert ours.values("tokens_per_s")[0] > 0
     assert "**prefill**" in capsys.readouterr().out
+
+
+def test_an_interrupted_run_leaves_what_it_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turns = itertools.count()
+
+    def interrupted(_: Session, turn: int) -> Mapping[str, float]:
+        if next(turns) == 3:  # A warm-up and two rounds are done.
+            raise KeyboardInterrupt
+        return {"tokens_per_s": float(turn)}
+
+    def contestants(context: Context) -> list[Task]:
+        return [Task(each.label, each, interrupted) for each in context.entrants()]
+
+    decode = replace(SCENARIOS["decode"], contestants=contestants)
+    monkeypatch.setitem(cast("dict[str, Scenario]", SCENARIOS), "decode", decode)
+    model, output = ensure_model(SHAPES["tiny"], tmp_path), tmp_path / "run.json"
+    wish = ["decode", "memory", "--model", str(model), "--systems", "llmlocal"]
+    assert main(["run", *wish, "--rounds", "5", "--output", str(output)]) == 130
+    assert str(output) in capsys.readouterr().err
+    run = load(output)
+    assert run.values("decode", "llmlocal", "tokens_per_s") == [1.0, 2.0]
+    assert run.unfinished == ["decode", "memory"]
+    assert main(["report", str(output)]) == 0
+    assert "**Partial**: the run ended before it was done with `decode`, `memory`." in (
+        capsys.readouterr().out
+    )
 
 
 def test_a_system_that_is_not_there_is_a_row_that_says_so(

@@ -107,6 +107,25 @@ def test_all_are_closed_whatever_happens() -> None:
     assert {"close a", "close b"} <= set(log)
 
 
+def test_rows_are_kept_after_each_round_and_when_one_is_interrupted() -> None:
+    kept: list[list[int]] = []
+
+    def interrupt(turn: int) -> dict[str, Any]:
+        if turn == 3:
+            raise KeyboardInterrupt
+        return {"value": 1.0}
+
+    contestants = [Scripted("a", [], sample=interrupt), Scripted("b", [])]
+    with pytest.raises(KeyboardInterrupt):
+        measure_in_turn(
+            contestants,
+            rounds=5,
+            keep=lambda rows: kept.append([len(row.samples) for row in rows]),
+        )
+    # After the warm-up and two rounds; the third goes the other way, so b was before a.
+    assert kept == [[0, 0], [1, 1], [2, 2], [2, 3]]
+
+
 def test_texts_are_kept_once_and_are_no_samples() -> None:
     contestant = Scripted("a", [], sample=lambda turn: {"value": 1.0, "text": f"answer {turn}"})
     (row,) = measure_in_turn([contestant], rounds=2, warmups=1)

@@ -47,6 +47,15 @@ def test_runs_of_the_same_setup_are_told_as_one() -> None:
     assert first.values("chat", "ours", "rate") == [2]
 
 
+def test_what_a_run_lacks_is_done_by_a_later_one() -> None:
+    first, second = results(chat=[row("ours", rate=[1])]), results(chat=[row("ours", rate=[2])])
+    first.unfinished = ["chat", "memory"]
+    second.unfinished = ["decode"]
+    (merged,) = merge([first, second])
+    assert merged.unfinished == ["memory", "decode"]
+    assert first.unfinished == ["chat", "memory"]
+
+
 @pytest.mark.parametrize(
     ("fact", "other"),
     [

@@ -68,7 +68,7 @@ class Ggml:
         for library, names in (
             (
                 self._base,
-                "init new_tensor_4d mul_mat mul_mat_id flash_attn_ext new_graph view_4d permute",
+                "init new_tensor_4d mul_mat mul_mat_id flash_attn_ext new_graph view_4d permute gelu",
             ),
             (self._base, "backend_buft_name backend_buft_alloc_buffer backend_buffer_get_base"),
             (self._cpu, "backend_cpu_init backend_cpu_reg"),
@@ -120,13 +120,26 @@ class Ggml:
         return Operand(kind, data.shape[::-1], out.raw)
 
     def mul_mat(
-        self, weights: Operand, inputs: Operand, *, repacked: bool = False, **how: Any
+        self,
+        weights: Operand,
+        inputs: Operand,
+        *,
+        repacked: bool = False,
+        rows_from: int = 0,
+        **how: Any,
     ) -> Array:
-        """Each row of `inputs` times each of `weights`, which ggml may have repacked."""
+        """Each row of `inputs` times each of `weights`, which ggml may have repacked.
+
+        With ``rows_from``, a view of the inputs that leaves out so many rows of each matrix.
+        """
         with self._context() as context:
             tensors = [self._weights(context, weights, repacked), context.tensor(inputs)]
+            if rows_from:
+                tensors[1] = context.rows_from(tensors[1], inputs, rows_from)
             result = self._base.ggml_mul_mat(context.pointer, *tensors)
-            shape = (*inputs.shape[:0:-1], weights.shape[1])
+            outer = list(inputs.shape[:0:-1])
+            outer[-1] -= rows_from
+            shape = (*outer, weights.shape[1])
             return context.compute(ctypes.c_void_p(result), shape, **how)
 
     def mul_mat_id(
@@ -146,6 +159,12 @@ class Ggml:
             result = self._base.ggml_mul_mat_id(context.pointer, *tensors, context.tensor(ids))
             shape = (*chosen.shape, weights.shape[1])
             return context.compute(ctypes.c_void_p(result), shape, **how)
+
+    def gelu(self, numbers: Operand, **how: Any) -> Array:
+        """GELU of each number."""
+        with self._context() as context:
+            result = self._base.ggml_gelu(context.pointer, context.tensor(numbers))
+            return context.compute(ctypes.c_void_p(result), numbers.shape[::-1], **how)
 
     def _weights(self, context: _Context, weights: Operand, repacked: bool) -> ctypes.c_void_p:
         if not repacked:
@@ -221,6 +240,14 @@ class _Context:
         )
         assert self._base.ggml_nbytes(tensor) == len(operand.data)
         return tensor
+
+    def rows_from(self, tensor: ctypes.c_void_p, operand: Operand, first: int) -> ctypes.c_void_p:
+        """A view that leaves out the first rows of each matrix of floats."""
+        width, rows, *outer = [*operand.shape, 1, 1][:4]
+        sizes = [ctypes.c_int64(each) for each in (width, rows - first, *outer)]
+        steps = [width * 4, width * rows * 4, width * rows * outer[0] * 4, first * width * 4]
+        places = [ctypes.c_size_t(each) for each in steps]
+        return ctypes.c_void_p(self._base.ggml_view_4d(self.pointer, tensor, *sizes, *places))
 
     def heads_side_by_side(self, operand: Operand) -> ctypes.c_void_p:
         size, rows, heads, streams = operand.shape

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -89,3 +91,24 @@ def test_a_node_dies_in_mid_job(cluster: Any, tiny_path: TinyPath, tmp_path: Pat
         sample = rows[:: ROWS // 25]
         alone = llm.generate([f"Say {row['id']}" for row in sample], temp=0, max_tokens=6)
     assert [row["generated_text"] for row in sample] == [str(text) for text in alone]
+
+
+def test_the_example_of_the_guide_runs(
+    tiny_path: TinyPath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = Path(__file__).parents[2] / "docs/scale.md"
+    if not guide.exists():
+        pytest.skip("the guides are not here")
+    (example,) = re.findall(r"```py\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
+    questions = [{"question": f"Who is number {n}?"} for n in range(6)]
+    (tmp_path / "questions.json").write_text("\n".join(map(json.dumps, questions)))
+    monkeypatch.chdir(tmp_path)
+    ray.init(num_cpus=34, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    try:
+        names: dict[str, Any] = {}
+        exec(example.replace("smollm2-135m-instruct", str(tiny_path("llama"))), names)  # noqa: S102
+        rows = names["answers"].take_all()
+    finally:
+        ray.shutdown()
+    assert sorted(row["question"] for row in rows) == [each["question"] for each in questions]
+    assert all(row["answer"] for row in rows)

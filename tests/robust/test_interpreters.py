@@ -80,6 +80,56 @@ wait_until(lambda: llm.stats().sequences_active)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+REPEATING = {
+    "generate": 'llm.generate("hello", max_tokens=1)',
+    "tokenize": 'llm.tokenize("hello")',
+    "asyncio": 'await llm.agenerate("hello", max_tokens=1)',
+    "chat": 'await llm.achat("hello", max_tokens=1)',
+    "stream": '[piece async for piece in llm.astream_chat("hello", max_tokens=1)]',
+}
+
+
+@pytest.mark.parametrize("what", REPEATING)
+def test_a_daemon_thread_that_asks_again_and_again_says_nothing(
+    what: str, tiny_path: TinyPath
+) -> None:
+    """At the end it finds its model closed, or no thread of its event loop."""
+    program = (
+        OPEN
+        + f"""
+import asyncio
+llm = tiny()
+async def work():
+    while True:
+        {REPEATING[what]}
+        answered.set()
+answered = threading.Event()
+threading.Thread(target=lambda: asyncio.run(work()), daemon=True).start()
+answered.wait()
+"""
+    )
+    done = run_python(program, tiny_path("llama"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_nothing_of_ours_delays_the_exit(tiny_path: TinyPath) -> None:
+    """Only threads of others are held up; the thread that wakes tasks is one of ours."""
+    program = """
+import atexit, time
+atexit.register(lambda: print(time.monotonic() - began < 1))
+""" + (
+        OPEN
+        + """
+import asyncio
+llm = tiny()
+asyncio.run(llm.agenerate("hello", max_tokens=1))
+began = time.monotonic()
+"""
+    )
+    done = run_python(program, tiny_path("llama"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+
+
 def test_a_thread_that_an_exit_handler_waits_for_comes_back(tiny_path: TinyPath) -> None:
     program = """
 import atexit

@@ -209,3 +209,15 @@ def test_requests_with_random_disconnects_leave_nothing(
         assert not [each for each in caplog.records if "socket.send() raised" in each.message]
         assert left.resident[-1] < left.resident[0] * 1.1 + 20e6
         assert served.post("/v1/chat/completions", {"messages": MESSAGES}).status_code == 200
+
+
+def test_an_offer_of_http_2_is_passed_over(server: Served) -> None:
+    # Java's client makes one with every request; a parser that believes it drops the body.
+    body = b'{"prompt": "x", "max_tokens": 1}'
+    head = (
+        b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nUpgrade: h2c\r\n"
+        b"Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n\r\n"
+    ) % len(body)
+    with socket.create_connection(address_of(server), timeout=20) as connection:
+        connection.sendall(head + body)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200")

@@ -158,6 +158,92 @@ def test_what_a_model_writes_is_never_html(page: Any) -> None:
 
 
 @needs_browser
+def test_columns_of_a_table_are_aligned_as_they_ask(page: Any) -> None:
+    sides = page.evaluate(
+        """async () => {
+            const { markdown } = await import("/page/markdown.js");
+            const table = markdown("| a | b | c |\\n|:--|--:|:-:|\\n| 1 | 2 | 3 |").firstChild;
+            document.querySelector("#messages").append(table);
+            return [...table.querySelectorAll("td")].map(each => getComputedStyle(each).textAlign);
+        }"""
+    )
+    assert sides == ["start", "right", "center"]
+
+
+def focus(page: Any) -> str:
+    """The id of what has the focus, or the name of what kind of thing it is."""
+    active = "document.activeElement"
+    return str(page.evaluate(f"{active}.id || {active}.localName"))
+
+
+@needs_browser
+def test_escape_closes_what_is_open_and_the_focus_stays_near(page: Any) -> None:
+    page.set_viewport_size({"width": 400, "height": 800})
+    page.click("#settings summary")
+    page.focus("#top_k")
+    page.press("#top_k", "Escape")
+    assert not page.is_visible("#top_k")
+    assert focus(page) == "summary"
+
+    page.click("#toggle-nav")
+    assert page.get_attribute("#toggle-nav", "aria-expanded") == "true"
+    assert focus(page) == "new"
+    page.press("#new", "Escape")
+    assert page.get_attribute("#toggle-nav", "aria-expanded") == "false"
+    assert not page.is_visible("#new")
+    assert focus(page) == "toggle-nav"
+
+    for opened, inside in (("#settings summary", "#top_k"), ("#toggle-nav", "#new")):
+        page.click(opened)
+        assert page.is_visible(inside)
+        page.mouse.click(390, 500)
+        assert not page.is_visible(inside)
+
+
+@needs_browser
+def test_a_screen_reader_is_told_the_answer_once_and_keeps_its_place(page: Any) -> None:
+    first = ask(page, "hello there")
+    assert " ".join(page.text_content("#spoken").split()) == " ".join(first.split())
+    page.focus(".message.assistant button[aria-label='Answer again']")
+    page.keyboard.press("Enter")
+    wait(page, "document.querySelectorAll('.message.assistant .tools span').length === 1")
+    assert focus(page) == "messages"
+
+
+@needs_browser
+def test_a_conversation_is_deleted_only_by_who_means_it(page: Any) -> None:
+    ask(page, "hello there")
+    for answer, left in (("dismiss", 2), ("accept", 0)):
+        page.once("dialog", lambda dialog, answer=answer: getattr(dialog, answer)())
+        page.click("#settings summary")
+        page.click("#delete")
+        assert page.locator(".message").count() == left
+        page.press("body", "Escape")
+
+
+@needs_browser
+def test_nothing_is_wider_than_a_phone(page: Any) -> None:
+    page.set_viewport_size({"width": 360, "height": 640})
+    wide = "w" * 300
+    page.evaluate(
+        """async text => {
+            const { messageItem } = await import("/page/view.js");
+            const acts = { edit() {}, retry() {}, fork() {} };
+            for (const role of ["user", "assistant"]) {
+                document.querySelector("#messages").append(messageItem({ role, content: text }, acts));
+            }
+        }""",
+        f"{wide}\n\n```\n{wide}\n```\n\n| {wide} | b |\n|---|---|\n| 1 | 2 |\n",
+    )
+    for box in ("html", "#messages"):
+        widths = page.evaluate(
+            "box => [document.querySelector(box).scrollWidth, document.querySelector(box).clientWidth]",
+            box,
+        )
+        assert widths[0] <= widths[1], box
+
+
+@needs_browser
 def test_a_key_is_asked_for(browser: Any, tiny_path: TinyPath) -> None:
     pool = ModelPool([tiny_path("llama")], n_ctx=256)
     with pool, serving(create_app(pool, api_key="sesame")) as served:

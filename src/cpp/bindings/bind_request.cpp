@@ -97,6 +97,8 @@ void bind_request(py::module_& module) {
       .def(
           "raise_error",
           [](const Outcome& outcome) {
+            // A task of a daemon thread learns here that its model was closed by the exit.
+            const WithoutGil no_gil;
             if (outcome.error) std::rethrow_exception(outcome.error);
           },
           "Raise what the request failed with, if it did.");
@@ -127,10 +129,10 @@ void bind_request(py::module_& module) {
       .def(
           "wait",
           [](ReadyQueue& queue, std::int32_t timeout_ms) {
+            const WithoutGil no_gil(ThreadOf::kOurs);
             return queue.wait(std::chrono::milliseconds(timeout_ms));
           },
           py::arg("timeout_ms"),
-          ReleaseGil(),
           "The ids of the requests with news; empty after the timeout.");
 
   py::class_<Request, std::shared_ptr<Request>>(module, "Request")

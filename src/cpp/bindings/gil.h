@@ -48,19 +48,26 @@ class Exit {
   static inline std::thread::id leaver;  // Written before has_begun.
 };
 
+// Whether the thread is a caller's, or one of ours, which the end of the interpreter waits for.
+enum class ThreadOf { kCaller, kOurs };
+
 // While one lives, this thread does not hold the lock.
 class WithoutGil {
  public:
-  WithoutGil() : thread_(PyEval_SaveThread()) {}
+  explicit WithoutGil(ThreadOf whose = ThreadOf::kCaller)
+      : whose_(whose), thread_(PyEval_SaveThread()) {}
   ~WithoutGil() {
     // Not for good: some program's own exit handler may wait for this thread.
-    if (Exit::is_over_us()) std::this_thread::sleep_for(std::chrono::seconds(2));
+    if (whose_ == ThreadOf::kCaller && Exit::is_over_us()) {
+      std::this_thread::sleep_for(std::chrono::seconds(2));
+    }
     call_python([this] { PyEval_RestoreThread(thread_); });
   }
   WithoutGil(const WithoutGil&) = delete;
   WithoutGil& operator=(const WithoutGil&) = delete;
 
  private:
+  ThreadOf whose_;
   PyThreadState* thread_;
 };
 

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "kernels/attention_tile.h"
+#include "kernels/work_items.h"
 
 namespace llmlocal::kernels {
 namespace {
@@ -15,13 +16,6 @@ namespace {
 constexpr std::int64_t kItems = 128;  // that the work is cut into, where the keys suffice
 // Of the keys and values of a tile that are read together: they stay in any CPU's L2 cache.
 constexpr std::int64_t kTogetherBytes = 128 * 1024;
-
-constexpr std::size_t aligned(std::size_t bytes) {
-  return (bytes + 63) / 64 * 64;
-}
-constexpr std::int64_t over(std::int64_t amount, std::int64_t each) {
-  return (amount + each - 1) / each;
-}
 
 template <class T = char>
 T* at(const ggml_tensor* tensor, std::int64_t i1, std::int64_t i2 = 0, std::int64_t i3 = 0) {
@@ -294,8 +288,7 @@ class FewRows final : public ggml::cpu::tensor_traits {
   bool compute_forward(ggml_compute_params* params, ggml_tensor* op) override {
     const Work work(op);
     if (params->use_ref || params->wsize < work.bytes(params->nth)) return false;
-    auto* memory =
-        reinterpret_cast<char*>(aligned(reinterpret_cast<std::uintptr_t>(params->wdata)));
+    char* memory = work_of(*params);
     auto* partials = reinterpret_cast<float*>(memory);
     const auto own = static_cast<std::size_t>(params->ith) * work.scratch_bytes();
     auto* scratch = reinterpret_cast<float*>(memory + work.partials_bytes() + own);

@@ -8,7 +8,9 @@
 #include <cstring>
 #include <limits>
 
+#include "kernels/exponentials.h"
 #include "kernels/lanes.h"
+#include "kernels/readers.h"
 #include "kernels/weights.h"
 
 namespace llmlocal::kernels {
@@ -30,51 +32,6 @@ inline void read_lines(const char* from, std::size_t bytes) {
   constexpr std::size_t kLine = 64;
   for (std::size_t i = 0; i < bytes; i += kLine) {
     static_cast<void>(*static_cast<const volatile char*>(from + i));
-  }
-}
-
-// How each type of numbers in a KV cache is read, eight at a time.
-struct HalfRow {
-  static __m256 load(const char* row, std::int64_t i) {
-    return _mm256_cvtph_ps(load_16(row + 2 * i));
-  }
-};
-struct FloatRow {
-  static __m256 load(const char* row, std::int64_t i) {
-    return _mm256_loadu_ps(reinterpret_cast<const float*>(row) + i);
-  }
-};
-struct BrainRow {
-  static __m256 load(const char* row, std::int64_t i) {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load_16(row + 2 * i)), 16));
-  }
-};
-struct ByteRow {
-  static __m256 load(const char* row, std::int64_t i) {
-    const auto& block = reinterpret_cast<const block_q8_0*>(row)[i / QK8_0];
-    const __m128i codes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(block.qs + i % QK8_0));
-    return _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes)),
-                         _mm256_set1_ps(to_float(block.d)));
-  }
-};
-
-inline bool is_readable(ggml_type type) {
-  return type == GGML_TYPE_F16 || type == GGML_TYPE_F32 || type == GGML_TYPE_BF16 ||
-         type == GGML_TYPE_Q8_0;
-}
-
-// Calls `use` with the reader of a type that is_readable().
-template <class Use>
-void with_reader(ggml_type type, const Use& use) {
-  switch (type) {
-    case GGML_TYPE_F16:
-      return use(HalfRow{});
-    case GGML_TYPE_BF16:
-      return use(BrainRow{});
-    case GGML_TYPE_Q8_0:
-      return use(ByteRow{});
-    default:
-      return use(FloatRow{});
   }
 }
 
@@ -250,32 +207,6 @@ inline void add_values(const Rows& values,
       }
     }
   });
-}
-
-// e to the power of x <= 88; nothing below -87.
-inline __m256 exp_of(__m256 x) {
-  const __m256 least = _mm256_set1_ps(-87.0f);
-  const __m256 vanishes = _mm256_cmp_ps(x, least, _CMP_LT_OQ);
-  x = _mm256_max_ps(x, least);
-  const __m256 n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504f)),
-                                   _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693359375f), x);
-  r = _mm256_fnmadd_ps(n, _mm256_set1_ps(-2.12194440e-4f), r);
-  // Taylor's series, enough for |r| <= ln(2) / 2
-  __m256 y = _mm256_set1_ps(1.0f / 5040);
-  for (const float term : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f}) {
-    y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(term));
-  }
-  const __m256i power = _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23);
-  y = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(y), power));
-  return _mm256_andnot_ps(vanishes, y);
-}
-
-inline __m256 tanh_of(__m256 x) {
-  const __m256 one = _mm256_set1_ps(1.0f), bound = _mm256_set1_ps(20.0f);
-  x = _mm256_max_ps(_mm256_min_ps(x, bound), _mm256_sub_ps(_mm256_setzero_ps(), bound));
-  const __m256 e = exp_of(_mm256_add_ps(x, x));
-  return _mm256_div_ps(_mm256_sub_ps(e, one), _mm256_add_ps(e, one));
 }
 
 inline void multiply_all(float* values, std::int64_t size, float factor) {

@@ -7,6 +7,8 @@
 
 #include "kernels/attention.h"
 #include "kernels/experts.h"
+#include "kernels/float_products.h"
+#include "kernels/gelu.h"
 #include "kernels/ggml_internals.h"
 #include "kernels/products.h"
 
@@ -24,11 +26,13 @@ class Kernels final : public ggml::cpu::extra_buffer_type {
   ggml::cpu::tensor_traits* get_tensor_traits(const ggml_tensor* op) override {
     switch (op->op) {
       case GGML_OP_MUL_MAT:
-        return products_for(op);
+        return ggml_is_quantized(op->src[0]->type) ? products_for(op) : float_products_for(op);
       case GGML_OP_MUL_MAT_ID:
         return experts_for(op);
       case GGML_OP_FLASH_ATTN_EXT:
         return attention_for(op);
+      case GGML_OP_UNARY:
+        return gelu_for(op);
       default:
         return nullptr;
     }

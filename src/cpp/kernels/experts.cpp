@@ -11,6 +11,7 @@
 #include "kernels/places.h"
 #include "kernels/rows.h"
 #include "kernels/weights.h"
+#include "kernels/work_items.h"
 
 namespace llmlocal::kernels {
 namespace {
@@ -157,7 +158,7 @@ class Experts final : public ggml::cpu::tensor_traits {
   bool compute_forward(ggml_compute_params* params, ggml_tensor* op) override {
     const Plan plan(op);
     if (params->use_ref || params->wsize < work_bytes<Weights>(plan, params->nth)) return false;
-    auto* work = reinterpret_cast<char*>(aligned(reinterpret_cast<std::uintptr_t>(params->wdata)));
+    char* work = work_of(*params);
     const Groups groups(plan, work);
     work += Groups::bytes(plan);
     if constexpr (kHasRows<Weights>) {

@@ -6,10 +6,13 @@
 
 #include <cstdint>
 
+// LLMLOCAL_UNROLL: of the loop that follows, so that what it counts through stays in registers.
 #if defined(__GNUC__)
+#define LLMLOCAL_UNROLL _Pragma("GCC unroll 16")
 #define LLMLOCAL_NOINLINE __attribute__((noinline))
 #define LLMLOCAL_INLINE inline __attribute__((always_inline))
 #else
+#define LLMLOCAL_UNROLL
 #define LLMLOCAL_NOINLINE __declspec(noinline)
 #define LLMLOCAL_INLINE __forceinline
 #endif

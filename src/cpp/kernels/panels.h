@@ -14,6 +14,7 @@
 #include "kernels/lanes.h"
 #include "kernels/packed.h"
 #include "kernels/scales.h"
+#include "kernels/transpose.h"
 #include "kernels/weights.h"
 
 namespace llmlocal::kernels {
@@ -59,30 +60,6 @@ void quantize(const float* from, Activations* to, std::int64_t parts) {
     out.start[1] = -Weights::kZero * bytes.sums[1];
     out.scale = bytes.scale;
     out.sum = out.scale * static_cast<float>(sum);
-  }
-}
-
-// Eight rows of eight 32-bit numbers become columns, `stride` bytes apart.
-inline void transpose(const __m256i rows[8], void* memory, std::size_t stride) {
-  auto* to = static_cast<std::uint8_t*>(memory);
-  __m256i pairs[8], fours[8];
-  for (int i = 0; i < 4; ++i) {
-    pairs[2 * i] = _mm256_unpacklo_epi32(rows[2 * i], rows[2 * i + 1]);
-    pairs[2 * i + 1] = _mm256_unpackhi_epi32(rows[2 * i], rows[2 * i + 1]);
-  }
-  for (int i = 0; i < 2; ++i) {
-    for (int half = 0; half < 2; ++half) {
-      const __m256i a = pairs[4 * i + half], b = pairs[4 * i + 2 + half];
-      fours[4 * i + 2 * half] = _mm256_unpacklo_epi64(a, b);
-      fours[4 * i + 2 * half + 1] = _mm256_unpackhi_epi64(a, b);
-    }
-  }
-  for (int i = 0; i < 4; ++i) {
-    const __m256i low = _mm256_permute2x128_si256(fours[i], fours[4 + i], 0x20);
-    const __m256i high = _mm256_permute2x128_si256(fours[i], fours[4 + i], 0x31);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + static_cast<std::size_t>(i) * stride), low);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + static_cast<std::size_t>(i + 4) * stride),
-                        high);
   }
 }
 

@@ -1,5 +1,7 @@
-// Where the weights of an operation lie.
+// Where the operands of an operation lie.
 #pragma once
+
+#include <cstdint>
 
 #include "kernels/ggml_internals.h"
 
@@ -24,6 +26,15 @@ inline bool is_packed([[maybe_unused]] const ggml_tensor* tensor) {
 #else
   return false;
 #endif
+}
+
+// Columns are counted through all of the tensor's outer dimensions.
+inline char* column(const ggml_tensor* tensor, std::int64_t index) {
+  const std::int64_t i1 = index % tensor->ne[1], outer = index / tensor->ne[1];
+  const std::int64_t i2 = outer % tensor->ne[2], i3 = outer / tensor->ne[2];
+  return static_cast<char*>(tensor->data) + i1 * static_cast<std::int64_t>(tensor->nb[1]) +
+         i2 * static_cast<std::int64_t>(tensor->nb[2]) +
+         i3 * static_cast<std::int64_t>(tensor->nb[3]);
 }
 
 }  // namespace llmlocal::kernels

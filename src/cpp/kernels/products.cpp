@@ -13,6 +13,7 @@
 #include "kernels/places.h"
 #include "kernels/rows.h"
 #include "kernels/weights.h"
+#include "kernels/work_items.h"
 
 namespace llmlocal::kernels {
 namespace {
@@ -52,15 +53,6 @@ std::size_t work_bytes(const Plan& plan, int threads) {
   return 64 + plan.activations_bytes() + static_cast<std::size_t>(threads) * sizeof(Scratch);
 }
 
-// Columns are counted through all of the tensor's outer dimensions.
-char* column(const ggml_tensor* tensor, std::int64_t index) {
-  const std::int64_t i1 = index % tensor->ne[1], outer = index / tensor->ne[1];
-  const std::int64_t i2 = outer % tensor->ne[2], i3 = outer / tensor->ne[2];
-  return static_cast<char*>(tensor->data) + i1 * static_cast<std::int64_t>(tensor->nb[1]) +
-         i2 * static_cast<std::int64_t>(tensor->nb[2]) +
-         i3 * static_cast<std::int64_t>(tensor->nb[3]);
-}
-
 template <class Weights>
 class Product final : public ggml::cpu::tensor_traits {
  public:
@@ -72,7 +64,7 @@ class Product final : public ggml::cpu::tensor_traits {
   bool compute_forward(ggml_compute_params* params, ggml_tensor* op) override {
     const Plan plan(op);
     if (params->use_ref || params->wsize < work_bytes<Weights>(plan, params->nth)) return false;
-    auto* work = reinterpret_cast<char*>(aligned(reinterpret_cast<std::uintptr_t>(params->wdata)));
+    char* work = work_of(*params);
     if constexpr (kHasRows<Weights>) {
       if (plan.columns == 1) {
         few_columns<1>(*params, op, plan, work);

@@ -35,6 +35,7 @@ from llmlocal._checks import check_bool, check_choice, check_type, check_whole, 
 from llmlocal._generation._constraint import CONSTRAINTS
 from llmlocal._generation._options import MOST_ANSWERS, Options, RequestOptions, check_names
 from llmlocal._generation._reply import TokenCallback
+from llmlocal._in_thread import in_thread
 from llmlocal._templates import ChatTemplate, Message
 from llmlocal._typing import Unpack
 from llmlocal.errors import ParameterError
@@ -232,11 +233,9 @@ class ChatSession:
 
         Cancelling the task stops the model, and leaves the history as it was.
         """
-        import asyncio
-
         turn = self._turn(prompt)
         try:
-            request, sent = await asyncio.to_thread(self._prepare, prompt, variables, options)
+            request, sent = await in_thread(self._prepare, prompt, variables, options)
             turn.start(sent)
             completion = await self._model.agenerate(
                 sent.tokens, callback=turn.callback(callback), **request

@@ -14,6 +14,7 @@ from llmlocal._chat._turn import Prompt, Turn
 from llmlocal._generation._completion import Completion
 from llmlocal._generation._logprobs import TokenLogprob
 from llmlocal._generation._options import Options
+from llmlocal._in_thread import in_thread
 from llmlocal._templates import Part
 from llmlocal.errors import RequestError
 
@@ -240,12 +241,10 @@ class AsyncChatStream:
         return True
 
     async def _started(self) -> tuple[Turn, AsyncTextStream]:
-        import asyncio
-
         if self._turn is None or self._stream is None:
             self._turn = self._begin()
             # Rendering and tokenizing a long conversation takes a while: not in the loop's thread.
-            options, prompt = await asyncio.to_thread(self._prepare)
+            options, prompt = await in_thread(self._prepare)
             self._turn.start(prompt)
             self._stream = self._start(self._turn, prompt.tokens, options)
             if self._frame_s is not None:

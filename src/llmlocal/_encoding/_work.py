@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from llmlocal import _core
 from llmlocal._checks import check_seconds
 from llmlocal._deadline import seconds_left, within
+from llmlocal._in_thread import in_thread
 from llmlocal._log import pass_on_log
 from llmlocal.errors import RequestCancelledError, RequestTimeoutError
 
@@ -109,13 +110,11 @@ class Work:
 
     async def arun(self, texts: Iterable[object]) -> AsyncIterator[Portion]:
         """The same without blocking the event loop; cancelling the task ends the work."""
-        import asyncio
-
         pending: deque[_Pending] = deque()
         try:
             for portion in _portions(texts):
                 # Tokenizing takes a while: not in the loop's thread.
-                pending.append(await asyncio.to_thread(self._submit, portion))
+                pending.append(await in_thread(self._submit, portion))
                 if len(pending) > _AHEAD:
                     yield await self._await_in_task(pending[0])
                     pending.popleft()

@@ -21,6 +21,7 @@ from llmlocal._generation._completion import Completion
 from llmlocal._generation._frames import Frames
 from llmlocal._generation._logprobs import TokenLogprob
 from llmlocal._generation._reply import Reply
+from llmlocal._in_thread import in_thread
 from llmlocal.errors import EngineError
 
 if TYPE_CHECKING:
@@ -219,12 +220,10 @@ class AsyncStream:
 
     async def _take(self) -> bool:
         """Wait for news and take them.  False: there will be none."""
-        import asyncio
-
         try:
             if self._reply is None:
                 # Tokenizing a long prompt takes a while: not in the loop's thread.
-                await asyncio.to_thread(self._begin)
+                await in_thread(self._begin)
             assert self._reply is not None
             if self._news is None:
                 self._watch_id, self._news = self._waker.watch(

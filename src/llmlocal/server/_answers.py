@@ -18,6 +18,7 @@ __all__ = [
     "Done",
     "Event",
     "Piece",
+    "PieceKind",
     "TextJob",
     "chat_events",
     "chat_replies",
@@ -32,7 +33,7 @@ _FRAME_S = 1 / 30  # As often as a video shows a picture.
 PieceKind = Literal["answer", "reasoning", "call", "arguments"]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Piece:
     """A piece of an answer.
 
@@ -54,7 +55,7 @@ class Piece:
     logprobs: Sequence[TokenLogprob] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Done:
     """The end of an answer.
 
@@ -186,15 +187,14 @@ def _seeded(options: Mapping[str, Any], i: int) -> Any:
     return options if seed is None or i == 0 else {**options, "seed": (seed + i) % 2**64}
 
 
-async def _merged(answers: Sequence[AsyncGenerator[Event, None]]) -> AsyncGenerator[Event, None]:
+def _merged(answers: Sequence[AsyncGenerator[Event, None]]) -> AsyncGenerator[Event, None]:
     """The events of all of them in the order of their arrival."""
-    if len(answers) == 1:
-        try:
-            async for event in answers[0]:
-                yield event
-        finally:
-            await _close(answers[0])
-        return
+    return answers[0] if len(answers) == 1 else _interleaved(answers)
+
+
+async def _interleaved(
+    answers: Sequence[AsyncGenerator[Event, None]],
+) -> AsyncGenerator[Event, None]:
     events: asyncio.Queue[Event | BaseException | None] = asyncio.Queue()
 
     async def follow(answer: AsyncGenerator[Event, None]) -> None:
@@ -205,7 +205,7 @@ async def _merged(answers: Sequence[AsyncGenerator[Event, None]]) -> AsyncGenera
         except Exception as exc:  # noqa: BLE001 - raised again by who reads the queue
             events.put_nowait(exc)
         finally:
-            await _close(answer)
+            await answer.aclose()
 
     tasks = [asyncio.ensure_future(follow(answer)) for answer in answers]
     try:
@@ -235,7 +235,3 @@ async def _cancel(tasks: Sequence[asyncio.Future[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _close(answer: AsyncGenerator[Event, None]) -> None:
-    await answer.aclose()

@@ -9,23 +9,26 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import secrets
 from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import StreamingResponse
 
 from llmlocal.server._http._errors import ApiError, api_error
-from llmlocal.server._http._patience import while_connected
+from llmlocal.server._http._patience import ClientGoneError, Patience, while_connected
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.types import Message, Receive, Scope, Send
 
-__all__ = ["event_stream", "json_lines", "sse"]
+__all__ = ["GAP", "Form", "event_stream", "json_lines", "sse"]
 
 _logger = logging.getLogger("llmlocal.server")
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-_EVENTS_A_TURN = 4
+_EVENTS_A_TURN = 16
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
@@ -39,9 +42,28 @@ def as_json(data: object) -> str:
     return _ENCODER.encode(data)
 
 
+GAP = secrets.token_hex(16)
+"""Stands where a :class:`Form` has its gap; nothing else in an event is like it."""
+
+
+class Form:
+    """An event that is written many times with another text: what stands around it is encoded once.
+
+    Args:
+        event: The event with :data:`GAP` as the text.
+    """
+
+    def __init__(self, event: bytes) -> None:
+        self._before, self._after = event.split(f'"{GAP}"'.encode())
+
+    def filled(self, text: str) -> bytes:
+        """The event with this text."""
+        return b"".join((self._before, as_json(text).encode(), self._after))
+
+
 async def event_stream(
     request: Request, events: AsyncGenerator[bytes, None], on_error: Callable[[ApiError], bytes]
-) -> StreamingResponse:
+) -> Response:
     """A response of server-sent events.
 
     What fails before the first event is raised, so that it gets a status code of its own; what fails
@@ -59,7 +81,7 @@ async def json_lines(
     request: Request,
     lines: AsyncGenerator[dict[str, Any], None],
     on_error: Callable[[ApiError], dict[str, Any]],
-) -> StreamingResponse:
+) -> Response:
     """A response of JSON objects, one a line; as :func:`event_stream`."""
 
     async def written() -> AsyncGenerator[bytes, None]:
@@ -80,15 +102,45 @@ async def _stream(
     events: AsyncGenerator[bytes, None],
     on_error: Callable[[ApiError], bytes],
     media_type: str,
-) -> StreamingResponse:
-    first = await while_connected(request, _first(events))
+) -> Response:
+    first = await while_connected(request, anext(events, b""))
+    return _EventStream(first, events, on_error, media_type)
 
-    async def body() -> AsyncGenerator[bytes, None]:
+
+class _EventStream(StreamingResponse):
+    """Sends events as they come: one message of ASGI for each, from the task of the request."""
+
+    def __init__(
+        self,
+        first: bytes,
+        events: AsyncGenerator[bytes, None],
+        on_error: Callable[[ApiError], bytes],
+        media_type: str,
+    ) -> None:
+        super().__init__(events, media_type=media_type, headers=_HEADERS)
+        self._first = first
+        self._events = events
+        self._on_error = on_error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        del scope
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         try:
-            yield first
+            with Patience(receive):
+                await send(start)
+                await self._send_events(send)
+                await send({"type": "http.response.body", "body": b""})
+        except ClientGoneError:
+            pass
+        finally:
+            await self._events.aclose()
+
+    async def _send_events(self, send: Send) -> None:
+        try:
+            await send(_part(self._first))
             n = 0
-            async for event in events:
-                yield event
+            async for event in self._events:
+                await send(_part(event))
                 n += 1
                 if n % _EVENTS_A_TURN == 0:
                     # Events may be ready faster than they are sent: others have their turn, and a
@@ -98,12 +150,8 @@ async def _stream(
             error = api_error(exc)
             if error.status == 500:
                 _logger.exception("a stream failed")
-            yield on_error(error)
-        finally:
-            await events.aclose()
-
-    return StreamingResponse(body(), media_type=media_type, headers=_HEADERS)
+            await send(_part(self._on_error(error)))
 
 
-async def _first(events: AsyncGenerator[bytes, None]) -> bytes:
-    return await anext(events, b"")
+def _part(body: bytes) -> Message:
+    return {"type": "http.response.body", "body": body, "more_body": True}

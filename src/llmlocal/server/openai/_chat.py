@@ -5,13 +5,14 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import AsyncGenerator, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
-from llmlocal.server._answers import ChatJob, Piece, chat_events, chat_replies
+from llmlocal.server._answers import ChatJob, Event, Piece, PieceKind, chat_events, chat_replies
 from llmlocal.server._http._body import read_fields
-from llmlocal.server._http._events import event_stream, sse
+from llmlocal.server._http._events import GAP, Form, event_stream, sse
 from llmlocal.server._http._patience import while_connected
 from llmlocal.server._service import Service, service_of
 from llmlocal.server.openai._errors import error_event
@@ -26,6 +27,8 @@ from llmlocal.server.openai._shapes import (
 )
 
 if TYPE_CHECKING:
+    from typing import TypeGuard
+
     from starlette.requests import Request
 
     from llmlocal import TokenLogprob
@@ -111,10 +114,17 @@ async def _events(
         usage = {"usage": None} if with_usage else {}
         return sse({**head, "choices": choices, **usage, **more})
 
+    @cache
+    def form(index: int, kind: PieceKind, call: int) -> Form:
+        return Form(chunk([_choice(index, _delta(Piece(index, kind, GAP, call)), None)]))
+
     async with service.model(name) as llm:
         events = chat_events(llm, job)
         try:
             async for event in events:
+                if _is_plain(event) and event.index in begun:
+                    yield form(event.index, event.kind, event.call).filled(event.text)
+                    continue
                 delta: dict[str, Any] = {}
                 if event.index not in begun:
                     begun.add(event.index)
@@ -136,6 +146,11 @@ async def _events(
     yield b"data: [DONE]\n\n"
 
 
+def _is_plain(event: Event) -> TypeGuard[Piece]:
+    """Whether it is like the others of its kind but for the text."""
+    return isinstance(event, Piece) and event.kind != "call" and not event.logprobs
+
+
 def _delta(piece: Piece) -> dict[str, Any]:
     if piece.kind == "answer":
         return {"content": piece.text}
@@ -151,7 +166,7 @@ def _delta(piece: Piece) -> dict[str, Any]:
 
 
 def _choice(
-    index: int, delta: dict[str, Any], reason: str | None, logprobs: Sequence[TokenLogprob]
+    index: int, delta: dict[str, Any], reason: str | None, logprobs: Sequence[TokenLogprob] = ()
 ) -> dict[str, Any]:
     scored = chat_logprobs(logprobs or None)
     return {"index": index, "delta": delta, "logprobs": scored, "finish_reason": reason}

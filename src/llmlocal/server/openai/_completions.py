@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
@@ -21,7 +22,7 @@ from llmlocal.server._answers import (
 )
 from llmlocal.server._http._body import read_fields
 from llmlocal.server._http._errors import refused
-from llmlocal.server._http._events import event_stream, sse
+from llmlocal.server._http._events import GAP, Form, event_stream, sse
 from llmlocal.server._http._patience import while_connected
 from llmlocal.server._service import Service, service_of
 from llmlocal.server.openai._constraints import constraint_options
@@ -156,6 +157,11 @@ async def _events(
     service: Service, name: str, job: _Job, head: dict[str, Any], *, with_usage: bool
 ) -> AsyncGenerator[bytes, None]:
     replies: dict[int, Completion] = {}
+
+    @cache
+    def form(index: int) -> Form:
+        return Form(sse({**head, "choices": [_choice(index, GAP, None)]}))
+
     async with service.model(name) as llm:
         echoes = await job.echoes(llm)
         for i, echo in enumerate(echoes if job.echo else ()):
@@ -167,6 +173,9 @@ async def _events(
         try:
             async for event in events:
                 i = event.index
+                if isinstance(event, Piece) and not event.logprobs:
+                    yield form(i).filled(event.text)
+                    continue
                 logprobs = completion_logprobs(event.logprobs or None, offset=offsets[i])
                 offsets[i] += sum(len(token.text) for token in event.logprobs)
                 if isinstance(event, Piece):

@@ -46,13 +46,14 @@ function showAll() {
       }),
   );
   scrollDown(true);
+  // What had the focus may have been replaced.
+  if (document.activeElement === document.body) $("messages").focus({ preventScroll: true });
 }
 
 function show(conversation) {
   stop();
   shown = conversation;
-  $("toggle-nav").setAttribute("aria-expanded", "false");
-  document.querySelector("nav").classList.remove("open");
+  openNav(false);
   say("");
   showAll();
   $("question").focus();
@@ -122,6 +123,7 @@ async function answer() {
   try {
     await write(message, body, stopping.signal, () => (drawing ||= requestAnimationFrame(draw)));
     say("");
+    $("spoken").textContent = message.content; // Once, not with each word.
   } catch (error) {
     if (error.name === "AbortError") {
       message.figures = "stopped";
@@ -184,6 +186,22 @@ function finish() {
   $("stop").hidden = true;
 }
 
+/** Closes what is open above the conversation; else stops the answer. */
+function leave() {
+  if ($("settings").open) {
+    $("settings").open = false;
+    $("settings").firstElementChild.focus();
+  } else if ($("nav").classList.contains("open")) {
+    openNav(false);
+    $("toggle-nav").focus();
+  } else if (writing) stop();
+}
+
+function openNav(isOpen) {
+  $("nav").classList.toggle("open", isOpen);
+  $("toggle-nav").setAttribute("aria-expanded", String(isOpen));
+}
+
 // --- Clicks and keys ------------------------------------------------------------------------------
 
 $("ask").addEventListener("submit", (event) => {
@@ -202,6 +220,7 @@ $("question").addEventListener("keydown", (event) => {
 $("stop").addEventListener("click", stop);
 $("new").addEventListener("click", () => show(begin()));
 $("delete").addEventListener("click", () => {
+  if (!confirm("Delete this conversation?")) return;
   conversations = conversations.filter((each) => each !== shown);
   keep();
   $("settings").open = false;
@@ -212,15 +231,19 @@ $("system").addEventListener("change", () => {
   keep();
 });
 $("toggle-nav").addEventListener("click", () => {
-  const isOpen = document.querySelector("nav").classList.toggle("open");
-  $("toggle-nav").setAttribute("aria-expanded", String(isOpen));
+  openNav(true);
+  $("new").focus();
+});
+document.addEventListener("click", (event) => {
+  if (!$("nav").contains(event.target) && event.target !== $("toggle-nav")) openNav(false);
+  if (!$("settings").contains(event.target)) $("settings").open = false;
 });
 $("key-dialog").addEventListener("close", () => {
   api.setKey($("key").value);
   listModels();
 });
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && writing) stop();
+  if (event.key === "Escape") leave();
   if (event.ctrlKey && event.shiftKey && event.key.toLowerCase() === "o") {
     event.preventDefault();
     show(begin());

@@ -14,6 +14,13 @@ function element(name, ...children) {
   return made;
 }
 
+/** What scrolls sideways by itself where there is not room enough. */
+function box(name, content) {
+  const made = element("div", content);
+  made.className = name;
+  return made;
+}
+
 const FENCE = /^ {0,3}(`{3,}|~{3,})\s*([\w+#.-]*)/;
 const HEADING = /^ {0,3}(#{1,6})\s+(.*?)\s*#*$/;
 const RULE = /^ {0,3}([-*_])(\s*\1){2,}\s*$/;
@@ -42,7 +49,7 @@ function* blocks(lines) {
       at++;
       const code = element("code", body.join("\n"));
       if (found[2]) code.dataset.language = found[2];
-      yield element("pre", code);
+      yield box("code", element("pre", code));
     } else if ((found = HEADING.exec(line))) {
       at++;
       yield element(`h${Math.min(found[1].length + 1, 6)}`, ...inline(found[2]));
@@ -96,14 +103,23 @@ function unindented(lines) {
 }
 
 function table(lines) {
-  const cells = (line) => ROW.exec(line)[1].split("|").map((cell) => inline(cell.trim()));
-  const row = (line, kind) => element("tr", ...cells(line).map((cell) => element(kind, ...cell)));
+  const cells = (line) => ROW.exec(line)[1].split("|").map((cell) => cell.trim());
+  const sides = cells(lines[1]).map((rule) =>
+    rule.endsWith(":") ? (rule.startsWith(":") ? "center" : "right") : "",
+  );
+  const cell = (kind, text, side) => {
+    const made = element(kind, ...inline(text));
+    if (side) made.dataset.align = side;
+    return made;
+  };
+  const row = (line, kind) => element("tr", ...cells(line).map((text, i) => cell(kind, text, sides[i])));
   const [head, , ...body] = lines;
-  return element(
+  const made = element(
     "table",
     element("thead", row(head, "th")),
     element("tbody", ...body.map((line) => row(line, "td"))),
   );
+  return box("table", made);
 }
 
 const INLINE =

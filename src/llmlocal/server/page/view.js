@@ -12,6 +12,17 @@ function button(text, label, act) {
   return made;
 }
 
+/** A button that puts a text into the clipboard; nothing where the browser has none for this page. */
+function copying(label, text) {
+  if (!navigator.clipboard) return [];
+  const made = button("Copy", label, async () => {
+    await navigator.clipboard.writeText(text);
+    made.textContent = "Copied";
+    setTimeout(() => (made.textContent = "Copy"), 1500);
+  });
+  return [made];
+}
+
 function folded(kind, title, body) {
   const made = document.createElement("details");
   made.className = kind;
@@ -49,17 +60,31 @@ export function fill(item, message, acts) {
   text.className = "text";
   text.append(message.role === "assistant" ? markdown(message.content) : message.content);
   item.append(text);
+  if (!message.isWriting) {
+    for (const code of text.querySelectorAll(".code")) {
+      code.append(...copying("Copy this code", code.textContent));
+    }
+  }
   for (const call of message.calls ?? []) {
-    item.append(folded("call", `Calls ${call.name}`, plain("pre", call.arguments)));
+    item.append(folded("call", `Calls ${call.name}`, plain("pre", indented(call.arguments))));
   }
   item.append(tools(message, acts));
+}
+
+/** JSON on several lines; what is no JSON, or not yet, as it is. */
+function indented(text) {
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    return text;
+  }
 }
 
 function tools(message, acts) {
   const bar = document.createElement("div");
   bar.className = "tools";
   if (message.isWriting) return bar;
-  bar.append(button("Copy", "Copy this message", () => navigator.clipboard?.writeText(message.content)));
+  bar.append(...copying("Copy this message", message.content));
   if (message.role === "user") bar.append(button("Edit", "Edit this message and ask again", acts.edit));
   if (message.role === "assistant") bar.append(button("Retry", "Answer again", acts.retry));
   bar.append(button("Fork", "Go on from here in a new conversation", acts.fork));
