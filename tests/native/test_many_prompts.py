@@ -47,6 +47,16 @@ def test_each_shared_text_is_evaluated_once(llm: LLM, reference: Reference) -> N
         reference.check("llama", prompt, answer.tokens)
 
 
+def test_a_thousand_prompts_over_fifty_texts(open_tiny: OpenTiny) -> None:
+    """With a store that holds a few of them."""
+    llm = open_tiny(n_parallel=8, prefix_cache_bytes=200_000)
+    texts = [tokens(100, seed=i) for i in range(50)]
+    prompts = [[*texts[i % 50], *tokens(6, seed=100 + i)] for i in range(1_000)]
+    random.Random(1).shuffle(prompts)
+    llm.generate(prompts, temp=0, max_tokens=1)
+    assert llm.stats().prompt_tokens <= 1.05 * 50 * 100 + 1_000 * 6
+
+
 def test_seeds_belong_to_the_places(open_tiny: OpenTiny) -> None:
     prompts = [tokens(9, seed=i) for i in (5, 3, 4)]
     answers = open_tiny().generate(prompts, max_tokens=6)
