@@ -46,6 +46,10 @@ SHAPES = [
     Shape(streams=3, rows=1, keys=512),
     Shape(streams=2, rows=6, keys=200, masked="random"),
     Shape(rows=31, keys=600),
+    Shape(heads=12, key_heads=12, key_size=32, value_size=32, rows=45, keys=45, masked="none"),
+    Shape(heads=4, key_heads=2, key_size=40, value_size=72, keys=200, rows=20),
+    Shape(heads=4, key_heads=2, rows=40, keys=300, masked="random"),
+    Shape(heads=2, key_heads=2, key_size=192, value_size=128, rows=33, keys=129, kind=Kind.Q8_0),
     Shape(kind=Kind.F32, keys=300),
     Shape(kind=Kind.BF16, keys=300, rows=4),
     Shape(kind=Kind.Q8_0, keys=300),
@@ -161,9 +165,10 @@ def test_attention_of_any_shape(ggml: Ggml, shape: Shape, as_cached: bool) -> No
         assert np.array_equal(again, ours)
 
 
-def test_what_a_masked_key_holds_is_not_touched(ggml: Ggml) -> None:
-    made = case(ggml, Shape(keys=200, masked="random", rows=2))
-    mask = np.frombuffer(made.options["mask"].data, np.float16).reshape(2, 200)
+@pytest.mark.parametrize("rows", [2, 5])
+def test_what_a_masked_key_holds_is_not_touched(ggml: Ggml, rows: int) -> None:
+    made = case(ggml, Shape(keys=200, masked="random", rows=rows))
+    mask = np.frombuffer(made.options["mask"].data, np.float16).reshape(rows, 200)
     unseen = np.isinf(mask).all(0)
     assert unseen.any()
     q, k, v = made.operands

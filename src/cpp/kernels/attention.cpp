@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "kernels/attention_panels.h"
 #include "kernels/attention_tile.h"
 #include "kernels/work_items.h"
 
@@ -74,11 +75,14 @@ struct Work {
     const std::int64_t each = block_queries() * partial_floats();
     return spans == 1 ? 0 : aligned(static_cast<std::size_t>(units * spans * each) * sizeof(float));
   }
-  // Of one block: its queries, and what is known of each so far.
-  std::int64_t state_floats() const { return block_queries() * (key_size + value_size + 2); }
+  // Of one block: its queries, those as tiles, and what is known of each so far.
+  std::int64_t state_floats() const {
+    return block_queries() * (key_size + value_size + 2) + tiles_floats(block_queries(), key_size);
+  }
   std::size_t scratch_bytes() const {
-    const std::int64_t floats =
-        together * state_floats() + kQueries * kTileKeys + kTileKeys * (key_size + value_size);
+    const std::int64_t floats = together * state_floats() + kQueries * kTileKeys +
+                                kTileKeys * (key_size + value_size) +
+                                tiles_floats(kQueries, kTileKeys);
     return aligned(static_cast<std::size_t>(floats) * sizeof(float));
   }
   std::size_t bytes(int threads) const {
@@ -106,13 +110,15 @@ struct Scratch {
       : scores(memory),
         keys(scores + kQueries * kTileKeys),
         values(keys + kTileKeys * work.key_size),
-        queries(values + kTileKeys * work.value_size + which * work.state_floats()),
-        sums(queries + work.block_queries() * work.key_size),
+        weight_tiles(values + kTileKeys * work.value_size),
+        queries(weight_tiles + tiles_floats(kQueries, kTileKeys) + which * work.state_floats()),
+        tiles(queries + work.block_queries() * work.key_size),
+        sums(tiles + tiles_floats(work.block_queries(), work.key_size)),
         largest(sums + work.block_queries() * work.value_size),
         weights(largest + work.block_queries()) {}
 
-  float *scores, *keys, *values;  // of the tile that is being computed
-  float *queries, *sums, *largest, *weights;
+  float *scores, *keys, *values, *weight_tiles;  // of the tile that is being computed
+  float *queries, *tiles, *sums, *largest, *weights;
 };
 
 class Block {
@@ -137,6 +143,7 @@ class Block {
       scratch_.weights[j] = 0;
     }
     std::fill_n(scratch_.sums, count_ * work_.value_size, 0.0f);
+    if (is_many()) fill_tiles(Tiles(count_), scratch_.queries, size, size, scratch_.tiles);
   }
 
   // Reads the keys and values of a tile, for this head of keys and those after it that are computed
@@ -157,13 +164,19 @@ class Block {
   void attend(std::int64_t key, std::int64_t count) const {
     if (work_.mask != nullptr) skip_masked(key, count);
     if (count == 0) return;
-    Rows keys{at(work_.k, key, key_head_, key_stream()), work_.k->nb[1], work_.k->type};
-    Rows values{at(work_.v, key, key_head_, key_stream()), work_.v->nb[1], work_.v->type};
-    if (count_ > 2 * kAtOnce) {  // else widening costs more than it saves
-      keys = widened(keys, count, work_.key_size, scratch_.keys);
-      values = widened(values, count, work_.value_size, scratch_.values);
+    const Rows keys{at(work_.k, key, key_head_, key_stream()), work_.k->nb[1], work_.k->type};
+    const Rows values{at(work_.v, key, key_head_, key_stream()), work_.v->nb[1], work_.v->type};
+    if (is_many()) {
+      compute_scores(keys,
+                     count,
+                     work_.key_size,
+                     Tiles(count_),
+                     scratch_.tiles,
+                     scratch_.keys,
+                     scratch_.scores);
+    } else {
+      compute_scores(keys, count, work_.key_size, scratch_.queries, count_, scratch_.scores);
     }
-    compute_scores(keys, count, work_.key_size, scratch_.queries, count_, scratch_.scores);
     for (std::int64_t j = 0; j < count_; ++j) {
       const std::uint16_t* mask = mask_of(j);
       const float factor = weigh(scratch_.scores + j * kTileKeys,
@@ -176,7 +189,7 @@ class Block {
       float* sums = scratch_.sums + j * work_.value_size;
       if (factor != 1) multiply_all(sums, work_.value_size, factor);
     }
-    add_values(values, count, work_.value_size, scratch_.scores, count_, scratch_.sums);
+    add(values, count);
   }
 
   // Writes the results.
@@ -218,6 +231,27 @@ class Block {
   }
 
  private:
+  // Else to turn keys, and to widen values, costs more than it saves.
+  bool is_many() const { return count_ > 2 * kAtOnce; }
+
+  // Adds values, weighted by their scores.
+  void add(Rows values, std::int64_t count) const {
+    const std::int64_t size = work_.value_size;
+    const Seen seen = seen_by(scratch_.scores, count_, count);
+    if (is_many()) values = widened(values, count, size, scratch_.values);
+    if (is_many() && seen.count == count && size % kFloatRows == 0) {
+      add_values(values,
+                 count,
+                 size,
+                 Tiles(count_),
+                 scratch_.scores,
+                 scratch_.weight_tiles,
+                 scratch_.sums);
+    } else {
+      add_values(values, seen, size, scratch_.scores, count_, scratch_.sums);
+    }
+  }
+
   std::int64_t head(std::int64_t j) const {
     return key_head_ * work_.sharing + (first_ + j) % work_.sharing;
   }

@@ -171,14 +171,13 @@ LLMLOCAL_NOINLINE void values_of(const Rows& values,
   }
 }
 
-// Adds `count` values, weighted, to each query's sums.
+// Adds the values that are seen, weighted, to each query's sums.
 inline void add_values(const Rows& values,
-                       std::int64_t count,
+                       const Seen& seen,
                        std::int64_t size,
                        const float* weights,
                        std::int64_t query_count,
                        float* sums) {
-  const Seen seen = seen_by(weights, query_count, count);
   with_reader(values.type, [&](auto reader) {
     using Reader = decltype(reader);
     const auto add = [&](auto queries, auto vectors, std::int64_t first, std::int64_t q) {

@@ -25,36 +25,10 @@ constexpr int kFloatColumns = LLMLOCAL_AVX512 ? 12 : 6;  // of a tile, at most
 constexpr std::int64_t kDepth = 128;  // numbers of each row: a panel stays in the L1 cache
 constexpr std::int64_t kBeyond = 8;   // floats that interleave() may write beyond its last
 
-// Writes numbers of eight rows side by side, `width` floats apart; rows from `count` on are zeros.
-template <class Reader>
-LLMLOCAL_INLINE void interleave_eight(const char* rows,
-                                      std::size_t row_bytes,
-                                      int count,
-                                      std::int64_t numbers,
-                                      float* to,
-                                      int width) {
-  const std::size_t stride = static_cast<std::size_t>(width) * sizeof(float);
-  const auto row = [&](int i) { return rows + static_cast<std::size_t>(i) * row_bytes; };
-  std::int64_t k = 0;
-  for (; count == 8 && k + 8 <= numbers; k += 8) {
-    __m256i eight[8];
-    for (int i = 0; i < 8; ++i) eight[i] = _mm256_castps_si256(Reader::load(row(i), k));
-    transpose(eight, to + k * width, stride);
-  }
-  for (; k < numbers; k += 8) {
-    __m256i eight[8] = {};
-    for (int i = 0; i < count; ++i) {
-      eight[i] = _mm256_castps_si256(k + 8 <= numbers ? Reader::load(row(i), k)
-                                                      : load_last<Reader>(row(i), k, numbers));
-    }
-    transpose(eight, to + k * width, stride);
-  }
-}
-
 // Writes numbers of `width` rows side by side: the first of each, the second of each, and so on.
-// Rows from `count` on are zeros.  Eight rows are turned at a time: the lines of more would not
-// stay in the L1 cache, where rows are a large power of two apart.  The last ones are first, so
-// that what is written beyond the width is overwritten.
+// The last of the `count` rows stands for those that there are not.  Eight rows are turned at a
+// time: the lines of more would not stay in the L1 cache, where rows are a large power of two
+// apart.  The last ones are first, so that what is written beyond the width is overwritten.
 template <class Reader>
 LLMLOCAL_NOINLINE void interleave(const char* rows,
                                   std::size_t row_bytes,
@@ -62,13 +36,23 @@ LLMLOCAL_NOINLINE void interleave(const char* rows,
                                   std::int64_t numbers,
                                   float* to,
                                   int width) {
-  for (int row = (width - 1) / 8 * 8; row >= 0; row -= 8) {
-    interleave_eight<Reader>(rows + static_cast<std::size_t>(row) * row_bytes,
-                             row_bytes,
-                             std::clamp(count - row, 0, 8),
-                             numbers,
-                             to + row,
-                             width);
+  const std::size_t stride = static_cast<std::size_t>(width) * sizeof(float);
+  for (int first = (width - 1) / 8 * 8; first >= 0; first -= 8) {
+    const char* eight[8];
+    for (int i = 0; i < 8; ++i) {
+      eight[i] = rows + static_cast<std::size_t>(std::min(first + i, count - 1)) * row_bytes;
+    }
+    __m256i read[8];
+    std::int64_t k = 0;
+    for (; k + 8 <= numbers; k += 8) {
+      for (int i = 0; i < 8; ++i) read[i] = _mm256_castps_si256(Reader::load(eight[i], k));
+      transpose(read, to + first + k * width, stride);
+    }
+    if (k == numbers) continue;
+    for (int i = 0; i < 8; ++i) {
+      read[i] = _mm256_castps_si256(load_last<Reader>(eight[i], k, numbers));
+    }
+    transpose(read, to + first + k * width, stride);
   }
 }
 
@@ -83,16 +67,23 @@ void prefetch_rows(const char* rows, std::size_t row_bytes, int count, std::int6
   }
 }
 
-// Where the sums of a panel and a tile come from and go to; a column's are kFloatRows side by side.
+// Numbers of kFloatRows rows, side by side.
+struct Panel {
+  const float* numbers;
+  std::int64_t stride;  // floats from one number of each row to the next
+};
+// Where the sums of a panel and a tile come from and go to: a column's are side by side, and
+// strides are from one column to the next.
 struct Sums {
   const float* before;  // Null stands for zeros.
+  std::int64_t before_stride;
   float* to;
-  std::int64_t stride;  // Floats from one column to the next one, where they go to.
+  std::int64_t stride;
 };
-using MultiplyTile = void (*)(const float* panel, std::int64_t depth, const float* tile, Sums sums);
+using MultiplyTile = void (*)(Panel panel, std::int64_t depth, const float* tile, Sums sums);
 
 template <int Columns>
-LLMLOCAL_NOINLINE void multiply_tile(const float* panel,
+LLMLOCAL_NOINLINE void multiply_tile(Panel panel,
                                      std::int64_t depth,
                                      const float* tile,
                                      Sums sums) {
@@ -100,9 +91,10 @@ LLMLOCAL_NOINLINE void multiply_tile(const float* panel,
   for (auto& each : total) {
     for (Floats& sum : each) sum = all_floats(0);
   }
-  for (std::int64_t k = 0; k < depth; ++k, panel += kFloatRows, tile += Columns) {
+  const float* numbers = panel.numbers;
+  for (std::int64_t k = 0; k < depth; ++k, numbers += panel.stride, tile += Columns) {
     Floats rows[kRowVectors];
-    for (int v = 0; v < kRowVectors; ++v) rows[v] = load_floats(panel + v * kLanes);
+    for (int v = 0; v < kRowVectors; ++v) rows[v] = load_floats(numbers + v * kLanes);
     for (int c = 0; c < Columns; ++c) {
       const Floats column = all_floats(tile[c]);
       for (int v = 0; v < kRowVectors; ++v) {
@@ -114,7 +106,7 @@ LLMLOCAL_NOINLINE void multiply_tile(const float* panel,
     LLMLOCAL_UNROLL
     for (int c = 0; c < Columns; ++c) {
       for (int v = 0; v < kRowVectors; ++v) {
-        const Floats before = load_floats(sums.before + c * kFloatRows + v * kLanes);
+        const Floats before = load_floats(sums.before + c * sums.before_stride + v * kLanes);
         total[v][c] = plus(before, total[v][c]);
       }
     }
@@ -133,7 +125,7 @@ constexpr auto all_tiles(std::index_sequence<Less...>) {
 }
 
 // For a tile of so many columns, 1 to kFloatColumns.
-inline MultiplyTile tile_product(std::int64_t columns) {
+inline MultiplyTile tile_product(int columns) {
   static constexpr auto kTiles = all_tiles(std::make_index_sequence<kFloatColumns>{});
   return kTiles[static_cast<std::size_t>(columns - 1)];
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "kernels/float_panels.h"
+#include "kernels/float_tiles.h"
 #include "kernels/places.h"
 #include "kernels/work_items.h"
 
@@ -23,27 +24,27 @@ constexpr std::int64_t kFewestOfShortRows = 32;
 // Of the weights: tiles have to be made, too, and some rows may be missing in the last panel.
 constexpr std::int64_t kFewestRows = 8 * kFloatRows;
 
-// How the work of one product is laid out.  Tiles are of one size, or one column more; their memory
-// has kDepth numbers of all tiles, then the next ones, as panels pass them.
+// How the work of one product is laid out.  The memory of tiles has kDepth numbers of all of them,
+// then the next ones, as panels pass them.
 struct Plan {
   explicit Plan(const ggml_tensor* op)
       : rows(op->src[0]->ne[1]),
         width(op->src[0]->ne[0]),
         columns(ggml_nrows(op->src[1])),
-        tiles(over(columns, kFloatColumns)),
-        panels(over(rows, kFloatRows)) {}
+        panels(over(rows, kFloatRows)),
+        tiles(columns) {}
 
-  std::int64_t first_column(std::int64_t tile) const { return columns * tile / tiles; }
   // Where a tile's numbers from `k` on are, a multiple of kDepth.
   std::int64_t place(std::int64_t tile, std::int64_t k) const {
-    return k * columns + kDepth * first_column(tile) + (k / kDepth * tiles + tile) * kBeyond;
+    return k / kDepth * tiles_floats(columns, kDepth) + tiles.place(tile, kDepth);
   }
   std::size_t tiles_bytes() const {
     const std::int64_t floats = place(0, over(width, kDepth) * kDepth);
     return aligned(static_cast<std::size_t>(floats) * sizeof(float));
   }
 
-  std::int64_t rows, width, columns, tiles, panels;
+  std::int64_t rows, width, columns, panels;
+  Tiles tiles;
 };
 
 struct Scratch {
@@ -72,28 +73,44 @@ class FloatProduct final : public ggml::cpu::tensor_traits {
     auto* tiles = reinterpret_cast<float*>(work);
     auto& scratch = reinterpret_cast<Scratch*>(work + plan.tiles_bytes())[params->ith];
 
-    for (std::int64_t tile = params->ith; tile < plan.tiles; tile += params->nth) {
-      const std::int64_t first = plan.first_column(tile);
-      const auto count = static_cast<int>(plan.first_column(tile + 1) - first);
-      for (std::int64_t k = 0; k < plan.width; k += kDepth) {
-        interleave<FloatRow>(column(op->src[1], first) + k * FloatRow::kBytes,
-                             op->src[1]->nb[1],
-                             count,
-                             std::min(kDepth, plan.width - k),
-                             tiles + plan.place(tile, k),
-                             count);
-      }
+    for (std::int64_t tile = params->ith; tile < plan.tiles.count; tile += params->nth) {
+      fill_tile(op->src[1], plan, tile, tiles);
     }
     const std::int64_t wide = tiles_of_item(plan, params->nth);
-    for_items(*params, plan.panels * over(plan.tiles, wide), [&](std::int64_t item) {
+    for_items(*params, plan.panels * over(plan.tiles.count, wide), [&](std::int64_t item) {
       const std::int64_t first = item / plan.panels * wide;
-      multiply(
-          op, plan, item % plan.panels, first, std::min(first + wide, plan.tiles), tiles, scratch);
+      multiply(op,
+               plan,
+               item % plan.panels,
+               first,
+               std::min(first + wide, plan.tiles.count),
+               tiles,
+               scratch);
     });
     return true;
   }
 
  private:
+  // Part of the columns was written by other threads, so they are asked for ahead.
+  static void fill_tile(const ggml_tensor* inputs,
+                        const Plan& plan,
+                        std::int64_t tile,
+                        float* tiles) {
+    const std::int64_t first = plan.tiles.first(tile);
+    const int count = plan.tiles.width(tile);
+    const auto from = [&](std::int64_t k) { return column(inputs, first) + k * FloatRow::kBytes; };
+    const auto depth = [&](std::int64_t k) { return std::min(kDepth, plan.width - k); };
+    prefetch_rows<FloatRow>(from(0), inputs->nb[1], count, depth(0));
+    for (std::int64_t k = 0; k < plan.width; k += kDepth) {
+      const std::int64_t next = k + kDepth;
+      if (next < plan.width) {
+        prefetch_rows<FloatRow>(from(next), inputs->nb[1], count, depth(next));
+      }
+      interleave<FloatRow>(
+          from(k), inputs->nb[1], count, depth(k), tiles + plan.place(tile, k), count);
+    }
+  }
+
   // A panel's rows times tiles from the first one to the last.
   static void multiply(ggml_tensor* op,
                        const Plan& plan,
@@ -119,27 +136,27 @@ class FloatProduct final : public ggml::cpu::tensor_traits {
       const bool is_last = k + depth == plan.width;
       float (*own)[kFloatRows] = scratch.sums;
       for (std::int64_t tile = first_tile; tile < end_tile; ++tile) {
-        const std::int64_t first = plan.first_column(tile);
-        const std::int64_t count = plan.first_column(tile + 1) - first;
-        Sums sums{k == 0 ? nullptr : own[0], own[0], kFloatRows};
+        const int count = plan.tiles.width(tile);
+        Sums sums{k == 0 ? nullptr : own[0], kFloatRows, own[0], kFloatRows};
         if (is_last && rows == kFloatRows) {
-          sums.to = results + first * plan.rows;
+          sums.to = results + plan.tiles.first(tile) * plan.rows;
           sums.stride = plan.rows;
         }
-        tile_product(count)(scratch.panel[0], depth, tiles + plan.place(tile, k), sums);
+        tile_product(count)(
+            {scratch.panel[0], kFloatRows}, depth, tiles + plan.place(tile, k), sums);
         own += count;
       }
     }
     if (rows == kFloatRows) return;
-    const std::int64_t first = plan.first_column(first_tile);
-    for (std::int64_t c = first; c < plan.first_column(end_tile); ++c) {
+    const std::int64_t first = plan.tiles.first(first_tile);
+    for (std::int64_t c = first; c < plan.tiles.first(end_tile); ++c) {
       std::copy_n(scratch.sums[c - first], rows, results + c * plan.rows);
     }
   }
 
   static std::int64_t tiles_of_item(const Plan& plan, int threads) {
     const std::int64_t shares = over(kSeveral * threads, plan.panels);
-    return std::clamp<std::int64_t>(over(plan.tiles, shares), 1, kMostItemTiles);
+    return std::clamp<std::int64_t>(over(plan.tiles.count, shares), 1, kMostItemTiles);
   }
 };
 

@@ -47,6 +47,11 @@ __m256 load_last(const char* row, std::int64_t from, std::int64_t end) {
   return Reader::load(last, 0);
 }
 
+template <>
+inline __m256 load_last<ByteRow>(const char* row, std::int64_t from, std::int64_t) {
+  return ByteRow::load(row, from);  // Rows are whole blocks.
+}
+
 inline bool is_readable(ggml_type type) {
   return type == GGML_TYPE_F16 || type == GGML_TYPE_F32 || type == GGML_TYPE_BF16 ||
          type == GGML_TYPE_Q8_0;
