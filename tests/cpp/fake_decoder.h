@@ -31,6 +31,7 @@
 namespace llmlocal::testing {
 
 inline constexpr std::size_t kStateBytesPerToken = 16;
+inline constexpr std::size_t kPartBytes = 32;
 inline constexpr std::size_t kStreamBytes = 1000;  // With room for the whole context.
 
 // Takes the best token, and like a real sampler leaves the logits in disorder.
@@ -198,14 +199,36 @@ class FakeDecoder : public Decoder {
     if (options_.on_save) options_.on_save();
     enter(Call::kSave);
     if (options_.save_works && !options_.save_works()) return std::nullopt;
-    StateBlob blob;
-    blob.size = tokens.size() * kStateBytesPerToken;
-    auto bytes = std::make_unique<std::byte[]>(blob.size);
-    std::memcpy(bytes.get(), tokens.data(), tokens.size() * sizeof(Token));
-    blob.data = std::move(bytes);
-    blob.length = length_of(at(stream));
-    blob.floor = copy_floor(stream);
-    return blob;
+    return blob_of(tokens, copy_floor(stream), tokens.size() * kStateBytesPerToken);
+  }
+  std::optional<StateBlob> save_part(StreamId stream) override {
+    check_thread();
+    const Tokens& tokens = at(stream).tokens;
+    require(!tokens.empty(), "a part of an empty stream");
+    enter(Call::kSavePart);
+    ++log_->saved_parts;
+    if (!options_.has_parts || !copies_whole_only() ||
+        tokens.size() * kStateBytesPerToken < 2 * kPartBytes) {
+      return std::nullopt;
+    }
+    // It has all tokens, so that cut_back() can tell whether the stream began with them.
+    return blob_of(tokens, length_of(at(stream)), kPartBytes);
+  }
+  bool cut_back(StreamId stream, const StateBlob& part) override {
+    check_thread();
+    ++log_->cuts_back;
+    Stream& it = at(stream);
+    const Tokens tokens = tokens_of(part);
+    require(part.length > 0 && part.length <= length_of(it), "cut back to more than there is");
+    require(std::equal(tokens.begin(), tokens.end(), it.tokens.begin()), "a part of another text");
+    if (options_.cut_back_works && !options_.cut_back_works()) {
+      it = {};
+      return false;
+    }
+    leave_a_part(Call::kCutBack, it, tokens);
+    it.tokens = tokens;
+    it.floor = copy_floor(stream);
+    return true;
   }
   bool restore(StreamId stream, const StateBlob& blob) override {
     check_thread();
@@ -213,8 +236,7 @@ class FakeDecoder : public Decoder {
     at(stream) = {};
     if (blob.length > room_) return false;
     if (options_.restore_works && !options_.restore_works()) return false;
-    Tokens tokens(static_cast<std::size_t>(blob.length));
-    std::memcpy(tokens.data(), blob.data.get(), tokens.size() * sizeof(Token));
+    Tokens tokens = tokens_of(blob);
     leave_a_part(Call::kRestore, at(stream), tokens);
     at(stream) = {std::move(tokens), blob.floor};
     return true;
@@ -268,6 +290,17 @@ class FakeDecoder : public Decoder {
   Position first_room() const { return options_.room.value_or(options_.context_length); }
   static Position length_of(const Stream& stream) {
     return static_cast<Position>(stream.tokens.size());
+  }
+
+  static StateBlob blob_of(const Tokens& tokens, Position floor, std::size_t size) {
+    auto bytes = std::make_unique<std::byte[]>(tokens.size() * sizeof(Token));
+    std::memcpy(bytes.get(), tokens.data(), tokens.size() * sizeof(Token));
+    return {std::move(bytes), size, static_cast<Position>(tokens.size()), floor};
+  }
+  static Tokens tokens_of(const StateBlob& blob) {
+    Tokens tokens(static_cast<std::size_t>(blob.length));
+    std::memcpy(tokens.data(), blob.data.get(), tokens.size() * sizeof(Token));
+    return tokens;
   }
 
   void enter(Call call) const {

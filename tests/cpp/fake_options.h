@@ -49,6 +49,8 @@ class DecoderLog {
   std::atomic<int> copies{0};
   std::atomic<int> saves{0};
   std::atomic<int> restores{0};
+  std::atomic<int> saved_parts{0};
+  std::atomic<int> cuts_back{0};
   std::atomic<int> reshapes{0};
   std::atomic<int> restarts{0};
   std::atomic<int> threads{0};  // As set for the last step.
@@ -61,7 +63,19 @@ class DecoderLog {
 };
 
 // The calls in the midst of which FakeOptions::on_call is called.
-enum class Call { kDecode, kLogits, kTrim, kClear, kCopy, kSave, kRestore, kReshape, kRestart };
+enum class Call {
+  kDecode,
+  kLogits,
+  kTrim,
+  kClear,
+  kCopy,
+  kSave,
+  kRestore,
+  kSavePart,
+  kCutBack,
+  kReshape,
+  kRestart
+};
 
 inline constexpr Position kAnyRoom = std::numeric_limits<Position>::max();
 
@@ -69,6 +83,7 @@ struct FakeOptions {
   FakeModel model;
   MemoryKind memory = MemoryKind::kPlain;
   Position window = 8;
+  bool has_parts = false;  // What can't be cut back can be had alone.
   Position context_length = 256;
   std::size_t batch_capacity = 32;
   std::size_t outputs = 8;  // Or as many as there are streams.
@@ -95,6 +110,7 @@ struct FakeOptions {
   std::function<bool()> copy_works;
   std::function<bool()> save_works;
   std::function<bool()> restore_works;
+  std::function<bool()> cut_back_works;
   std::function<bool(StreamId)> survives_reshape;
   std::function<bool(std::span<const Token> sequence)> logits_are_nan;
 };

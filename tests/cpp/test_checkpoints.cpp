@@ -61,9 +61,10 @@ std::int32_t cached(const Result& result) {
   return result.outcome.usage.cached_tokens;
 }
 
-FakeOptions whole_states() {
+FakeOptions whole_states(bool has_parts) {
   FakeOptions fake;
   fake.memory = MemoryKind::kWholeStates;
+  fake.has_parts = has_parts;
   return fake;
 }
 
@@ -72,44 +73,53 @@ Tokens message(std::size_t length, int salt) {
 }
 
 TEST_CASE("checkpoints: an edited last message and a retry evaluate that message alone") {
-  EngineFixture fixture(whole_states());
-  const Tokens system = message(40, 1);
-  const Tokens question = message(30, 2);
-  const Tokens talk = system + question + some_tokens(3, 3);
-  CHECK(cached(fixture.run(spec_of(talk))) == 0);
-  // The same once more, as if the answer was not liked.
-  const Result retry = fixture.run(spec_of(talk));
-  CHECK(cached(retry) == 70);
-  fixture.check_is_right(spec_of(talk), retry);
-  const RequestSpec edited = spec_of(system + message(25, 4) + some_tokens(3, 3));
-  const Result answer = fixture.run(edited);
-  CHECK(cached(answer) == 40);
-  fixture.check_is_right(edited, answer);
+  for (const bool has_parts : {false, true}) {
+    CAPTURE(has_parts);
+    EngineFixture fixture(whole_states(has_parts));
+    const Tokens system = message(40, 1);
+    const Tokens question = message(30, 2);
+    const Tokens talk = system + question + some_tokens(3, 3);
+    CHECK(cached(fixture.run(spec_of(talk))) == 0);
+    // The same once more, as if the answer was not liked.
+    const Result retry = fixture.run(spec_of(talk));
+    CHECK(cached(retry) == 70);
+    fixture.check_is_right(spec_of(talk), retry);
+    const RequestSpec edited = spec_of(system + message(25, 4) + some_tokens(3, 3));
+    const Result answer = fixture.run(edited);
+    CHECK(cached(answer) == 40);
+    fixture.check_is_right(edited, answer);
+  }
 }
 
 TEST_CASE("checkpoints: the third prompt adopts what the first two have in common") {
-  EngineFixture fixture(whole_states());
-  const Tokens shared = some_tokens(100);
-  for (int i = 0; i < 4; ++i) {
-    const RequestSpec spec = spec_of(shared + Tokens{static_cast<Token>(i), 1, 2});
-    const Result result = fixture.run(spec);
-    CHECK(cached(result) == (i < 2 ? 0 : 100));
-    fixture.check_is_right(spec, result);
+  for (const bool has_parts : {false, true}) {
+    CAPTURE(has_parts);
+    EngineFixture fixture(whole_states(has_parts));
+    const Tokens shared = some_tokens(100);
+    for (int i = 0; i < 4; ++i) {
+      const RequestSpec spec = spec_of(shared + Tokens{static_cast<Token>(i), 1, 2});
+      const Result result = fixture.run(spec);
+      CHECK(cached(result) == (i < 2 ? 0 : 100));
+      fixture.check_is_right(spec, result);
+    }
   }
 }
 
 TEST_CASE("checkpoints: a long talk keeps few of them, and its turns evaluate what is new") {
-  EngineFixture fixture(whole_states());
-  Tokens talk = message(20, 0);
-  for (int turn = 1; turn < 9; ++turn) {
-    const auto known = static_cast<std::int32_t>(talk.size());
-    talk = talk + message(20, turn);
-    const RequestSpec spec = spec_of(talk + some_tokens(3, 100), 4);
-    const Result result = fixture.run(spec);
-    if (turn > 1) CHECK(cached(result) == known);
-    fixture.check_is_right(spec, result);
+  for (const bool has_parts : {false, true}) {
+    CAPTURE(has_parts);
+    EngineFixture fixture(whole_states(has_parts));
+    Tokens talk = message(20, 0);
+    for (int turn = 1; turn < 9; ++turn) {
+      const auto known = static_cast<std::int32_t>(talk.size());
+      talk = talk + message(20, turn);
+      const RequestSpec spec = spec_of(talk + some_tokens(3, 100), 4);
+      const Result result = fixture.run(spec);
+      if (turn > 1) CHECK(cached(result) == known);
+      fixture.check_is_right(spec, result);
+    }
+    CHECK(fixture.engine().stats().store_entries <= 20);
   }
-  CHECK(fixture.engine().stats().store_entries <= 20);
 }
 
 }  // namespace

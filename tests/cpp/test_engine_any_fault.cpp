@@ -61,6 +61,8 @@ class Dice {
       case Call::kCopy:
       case Call::kSave:
       case Call::kRestore:
+      case Call::kSavePart:
+      case Call::kCutBack:
       case Call::kTrim:
       case Call::kReshape:
         return true;
@@ -83,6 +85,7 @@ class Dice {
 FakeOptions random_fake(Random& random) {
   FakeOptions fake;
   fake.memory = random.pick(kAllKinds);
+  fake.has_parts = random.chance(50);
   fake.context_length = 128;
   fake.batch_capacity = static_cast<std::size_t>(random.pick<int>({1, 2, 7, 32, 300}));
   fake.streams = random.chance(80) ? 1 : 2;
@@ -90,8 +93,8 @@ FakeOptions random_fake(Random& random) {
   fake.polls_abort_check = random.chance(80);
   const auto refusals = std::make_shared<Random>(static_cast<std::uint64_t>(random.below(1 << 30)));
   if (random.chance(50)) {
-    fake.copy_works = fake.save_works =
-        fake.restore_works = [refusals] { return refusals->chance(80); };
+    fake.copy_works = fake.save_works = fake.restore_works =
+        fake.cut_back_works = [refusals] { return refusals->chance(80); };
     fake.survives_reshape = [refusals](StreamId) { return refusals->chance(60); };
   }
   fake.grows_to = random.between(2, 8);

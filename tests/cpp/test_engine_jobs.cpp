@@ -62,6 +62,7 @@ TEST_CASE("jobs: a state is taken out of one engine and put into another") {
     CAPTURE(name_of(kind));
     FakeOptions fake;
     fake.memory = kind;
+    fake.has_parts = true;
     const RequestSpec first = spec_of(some_tokens(50));
     std::optional<PrefixStore::Entry> entry;
     {

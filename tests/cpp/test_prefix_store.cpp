@@ -23,7 +23,7 @@ StateBlob blob_of(const Tokens& tokens, Position floor, std::size_t size = 100) 
 }
 
 void put(PrefixStore& store, const Tokens& tokens, Position floor = 0, std::size_t size = 100) {
-  store.insert(tokens, blob_of(tokens, floor, size));
+  store.insert({tokens, blob_of(tokens, floor, size)});
 }
 
 // What an entry of 100 state bytes and this many tokens takes.
@@ -63,7 +63,7 @@ TEST_CASE("store: an entry that there is no memory for changes nothing") {
   for (Token last = 3; last < 20; ++last) {
     Tokens tokens = {1, 1, last};  // It would push out both.
     StateBlob blob = blob_of(tokens, 0, 2 * cost(2));
-    CHECK(runs_out_of_memory(0, [&] { store.insert(std::move(tokens), std::move(blob)); }));
+    CHECK(runs_out_of_memory(0, [&] { store.insert({std::move(tokens), std::move(blob)}); }));
     CHECK(store.bytes() == 2 * cost(2));
     CHECK(store.size() == 2);
   }
@@ -76,7 +76,7 @@ TEST_CASE("store: counts the bytes of states and tokens") {
   put(store, {1, 2, 3});
   put(store, {4, 5});
   CHECK(store.bytes() == cost(3) + cost(2));
-  store.remove(store.find(Tokens{1}, 1).entry);
+  store.remove(*store.find(Tokens{1}, 1).entry);
   CHECK(store.bytes() == cost(2));
   CHECK(store.size() == 1);
 }
@@ -86,7 +86,7 @@ TEST_CASE("store: the least recently used goes first when the budget is full") {
   put(store, {1, 1});
   put(store, {2, 2});
   put(store, {3, 3});
-  store.touch(store.find(Tokens{1, 1}, 2).entry);
+  store.touch(*store.find(Tokens{1, 1}, 2).entry);
   put(store, {4, 4});
   CHECK(store.find(Tokens{2, 2}, 2).entry == nullptr);
   CHECK(store.find(Tokens{1, 1}, 2).entry != nullptr);
@@ -135,6 +135,24 @@ TEST_CASE("store: covers what an entry could be cut back to") {
   CHECK_FALSE(store.covers(Tokens{1, 2, 4}));
 }
 
+TEST_CASE("store: a part serves only with a state of a text that begins with its own") {
+  PrefixStore store(10000);
+  store.insert({.key = Tokens{1, 2}, .blob = blob_of({1, 2}, 2), .is_part = true});
+  CHECK(store.find(Tokens{1, 2, 3}, 2).entry == nullptr);
+  put(store, {1, 9, 9}, 3);
+  CHECK(store.find(Tokens{1, 2, 3}, 2).entry == nullptr);
+  put(store, {1, 2, 9}, 3);
+  const PrefixStore::Match match = store.find(Tokens{1, 2, 3}, 2);
+  CHECK(match.length == 2);
+  CHECK(match.entry->key.tokens == Tokens{1, 2, 9});
+  CHECK(store.parts_of(Tokens{1, 2, 3}, 2).size() == 1);
+  CHECK(store.parts_of(Tokens{1, 2, 3}, 1).empty());
+  CHECK(store.parts_of(Tokens{1, 3}, 2).empty());
+  CHECK(store.size() == 3);
+  store.touch_part(Tokens{1, 2});
+  CHECK(store.next_for_disk() == nullptr);
+}
+
 TEST_CASE("store: offers the disk each entry that may serve others, once") {
   PrefixStore store(10000);
   put(store, {1, 1});
@@ -145,14 +163,14 @@ TEST_CASE("store: offers the disk each entry that may serve others, once") {
     const PrefixStore::Entry* const entry = store.next_for_disk();
     return entry != nullptr && entry->key.tokens == tokens;
   };
-  store.touch(store.find(Tokens{3, 3}, 2).entry);
-  store.touch(store.find(Tokens{1, 1}, 2).entry);
+  store.touch(*store.find(Tokens{3, 3}, 2).entry);
+  store.touch(*store.find(Tokens{1, 1}, 2).entry);
   CHECK(offered_is({3, 3}));
   CHECK(offered_is({1, 1}));
   CHECK(store.next_for_disk() == nullptr);
-  store.touch(store.find(Tokens{3, 3}, 2).entry);
+  store.touch(*store.find(Tokens{3, 3}, 2).entry);
   CHECK(store.next_for_disk() == nullptr);
-  store.insert(Tokens{4, 4}, blob_of({4, 4}, 2), true);
+  store.insert({Tokens{4, 4}, blob_of({4, 4}, 2), true});
   CHECK(offered_is({4, 4}));
 }
 
@@ -219,7 +237,7 @@ TEST_CASE("store: any history leaves what a plain list with the same rules would
           const auto used =
               std::ranges::find(slow.entries, match.entry->key.tokens, &SlowStore::Entry::tokens);
           std::rotate(slow.entries.begin(), used, used + 1);
-          store.touch(match.entry);
+          store.touch(*match.entry);
         }
       }
       equal = equal && store.bytes() == slow.bytes() && store.size() == slow.entries.size();

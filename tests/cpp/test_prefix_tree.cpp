@@ -18,8 +18,16 @@ namespace {
 
 PrefixEntry entry_of(PrefixKey key, Position floor = 0) {
   PrefixEntry entry{std::move(key), {}};
+  entry.blob.length = static_cast<Position>(entry.key.size());
   entry.blob.floor = floor;
   return entry;
+}
+
+PrefixEntry part_of(PrefixKey key) {
+  const auto length = static_cast<Position>(key.size());
+  PrefixEntry part = entry_of(std::move(key), length);
+  part.is_part = true;
+  return part;
 }
 
 // Few different ones, so that many begin alike; some with images or adapters.
@@ -58,42 +66,51 @@ class TreeAndList {
   const std::vector<const PrefixEntry*>& entries() const { return entries_; }
 
   bool agree(const PrefixView& text, Position limit) const {
-    const PrefixTree::Match match = tree_.find(text, limit);
-    Position best = 0;
+    std::vector<StateBlob> parts;
     Position common = 0;
     for (const PrefixEntry* each : entries_) {
-      best = std::max(best, usable(*each, text, limit));
-      common = std::max(common, common_prefix(each->key, text));
+      const Position same = common_prefix(each->key, text);
+      if (each->is_part && same == each->blob.length && same <= limit) parts.push_back(each->blob);
+      common = std::max(common, same);
     }
-    if (match.length != best || tree_.common(text) != common) return false;
-    if (match.entry == nullptr) return best == 0;
-    return usable(*match.entry, text, limit) == best &&
-           std::ranges::none_of(entries_, [&](const PrefixEntry* each) {
-             return usable(*each, text, limit) == best && rank(*each) < rank(*match.entry);
-           });
+    std::ranges::sort(parts, {}, &StateBlob::length);
+    if (tree_.common(text) != common || !is_same(tree_.parts_of(text, limit), parts)) return false;
+
+    const auto usable = [&](const PrefixEntry& entry) {
+      return entry.is_part ? 0 : usable_prefix(entry.key, entry.blob.floor, {text, limit, parts});
+    };
+    const PrefixTree::Match match = tree_.find(text, limit);
+    if (match.entry != nullptr && usable(*match.entry) != match.length) return false;
+    return std::ranges::all_of(entries_, [&](const PrefixEntry* each) {
+      const Position other = usable(*each);
+      return other < match.length || other == 0 ||
+             (other == match.length && rank(*match.entry) <= rank(*each));
+    });
   }
 
-  bool agree_within(const PrefixEntry& entry, Position least) const {
+  bool agree_within(const PrefixEntry& entry) const {
     const PrefixEntry* longest = nullptr;
     for (const PrefixEntry* each : entries_) {
-      const auto cells = static_cast<Position>(each->key.size());
-      const bool is_within =
-          each != &entry && cells >= least && common_prefix(each->key, entry.key) == cells;
-      if (is_within && (!longest || each->key.size() > longest->key.size())) longest = each;
+      const Position cells = each->blob.length;
+      const bool is_within = each != &entry && !each->is_part && !entry.is_part &&
+                             cells >= entry.blob.floor &&
+                             common_prefix(each->key, entry.key) == cells;
+      if (is_within && (!longest || cells > longest->blob.length)) longest = each;
     }
-    return tree_.longest_within(entry, least) == longest;
+    return tree_.longest_within(entry) == longest;
   }
 
  private:
-  static Position usable(const PrefixEntry& entry, const PrefixView& text, Position limit) {
-    return usable_prefix(entry.key, entry.blob.floor, text, limit);
-  }
   static std::pair<Position, std::size_t> rank(const PrefixEntry& entry) {
     return {entry.blob.floor, entry.key.size()};
   }
   static bool is_same(const PrefixEntry& a, const PrefixEntry& b) {
-    return a.key.size() == b.key.size() &&
-           common_prefix(a.key, b.key) == static_cast<Position>(a.key.size());
+    return a.is_part == b.is_part && a.blob.length == b.blob.length &&
+           common_prefix(a.key, b.key) == a.blob.length;
+  }
+  static bool is_same(const std::vector<const PrefixEntry*>& a, const std::vector<StateBlob>& b) {
+    return std::ranges::equal(
+        a, b, {}, [](const PrefixEntry* each) { return each->blob.length; }, &StateBlob::length);
   }
 
   PrefixTree tree_;
@@ -109,9 +126,10 @@ TEST_CASE("tree: any history finds what a walk through all entries does") {
       const PrefixKey key = random_key(random);
       const auto length = static_cast<Position>(key.size());
       if (random.chance(60)) {
-        made.push_back(entry_of(key, random.chance(50) ? 0 : random.between(0, length)));
+        const Position floor = random.pick<Position>({0, random.between(0, length), length});
+        made.push_back(random.chance(40) ? part_of(key) : entry_of(key, floor));
         both.insert(made.back());
-        agree = agree && both.agree_within(made.back(), random.between(0, length));
+        agree = agree && both.agree_within(made.back());
       } else if (!both.entries().empty() && random.chance(50)) {
         both.erase(*random.pick(both.entries()));
       }

@@ -14,12 +14,27 @@ namespace {
 const Tokens kPrompt = {1, 2, 3, 4, 5, 6, 7, 8};
 
 TEST_CASE("placement: a usable prefix is what is common, at most the limit, at least the floor") {
-  CHECK(usable_prefix(Tokens{1, 2, 3, 9}, 0, kPrompt, 7) == 3);
-  CHECK(usable_prefix(kPrompt, 0, kPrompt, 7) == 7);
-  CHECK(usable_prefix(Tokens{1, 2, 3, 9}, 3, kPrompt, 7) == 3);
-  CHECK(usable_prefix(Tokens{1, 2, 3, 9}, 4, kPrompt, 7) == 0);
-  CHECK(usable_prefix(kPrompt, 8, kPrompt, 7) == 0);
-  CHECK(usable_prefix(Tokens{}, 0, kPrompt, 7) == 0);
+  CHECK(usable_prefix(Tokens{1, 2, 3, 9}, 0, {kPrompt, 7}) == 3);
+  CHECK(usable_prefix(kPrompt, 0, {kPrompt, 7}) == 7);
+  CHECK(usable_prefix(Tokens{1, 2, 3, 9}, 3, {kPrompt, 7}) == 3);
+  CHECK(usable_prefix(Tokens{1, 2, 3, 9}, 4, {kPrompt, 7}) == 0);
+  CHECK(usable_prefix(kPrompt, 8, {kPrompt, 7}) == 0);
+  CHECK(usable_prefix(Tokens{}, 0, {kPrompt, 7}) == 0);
+}
+
+TEST_CASE("placement: a part brings back who holds all of its text") {
+  std::vector<StateBlob> parts(2);
+  parts[0].length = 2;
+  parts[1].length = 5;
+  const auto usable = [&](const Tokens& held, Position floor) {
+    return usable_prefix(held, floor, {kPrompt, 7, parts});
+  };
+  CHECK(usable({1, 2, 3, 4, 5, 6, 9}, 7) == 5);
+  CHECK(usable({1, 2, 3, 4, 5, 6, 9}, 6) == 6);  // It needs none.
+  CHECK(usable({1, 2, 3, 4, 5}, 6) == 5);
+  CHECK(usable({1, 2, 3, 4, 9}, 5) == 2);
+  CHECK(usable({1, 9}, 2) == 0);
+  CHECK(usable({}, 1) == 0);
 }
 
 TEST_CASE("placement: what to copy comes from any stream, within the floor of copies") {
@@ -27,11 +42,11 @@ TEST_CASE("placement: what to copy comes from any stream, within the floor of co
   const Tokens four = {1, 2, 3, 4, 9};
   std::vector<StreamView> streams = {
       {.text = two}, {.text = four, .active = true}, {.text = kPrompt, .copy_floor = 8}};
-  CHECK(longest_to_copy(streams, kPrompt, 7).stream == 1);
-  CHECK(longest_to_copy(streams, kPrompt, 7).length == 4);
+  CHECK(longest_to_copy(streams, {kPrompt, 7}).stream == 1);
+  CHECK(longest_to_copy(streams, {kPrompt, 7}).length == 4);
   streams[2].copy_floor = 7;
-  CHECK(longest_to_copy(streams, kPrompt, 7).stream == 2);
-  CHECK(longest_to_copy(streams, Tokens{9, 9}, 1).stream == -1);
+  CHECK(longest_to_copy(streams, {kPrompt, 7}).stream == 2);
+  CHECK(longest_to_copy(streams, {Tokens{9, 9}, 1}).stream == -1);
 }
 
 TEST_CASE("placement: only a free stream can be continued, within its own floor") {
@@ -39,8 +54,8 @@ TEST_CASE("placement: only a free stream can be continued, within its own floor"
   const Tokens four = {1, 2, 3, 4, 9};
   const std::vector<StreamView> streams = {
       {.text = two, .copy_floor = 2}, {.text = four, .active = true}, {.text = four, .floor = 5}};
-  CHECK(longest_to_continue(streams, kPrompt, 7).stream == 0);
-  CHECK(longest_to_continue(streams, kPrompt, 7).length == 2);
+  CHECK(longest_to_continue(streams, {kPrompt, 7}).stream == 0);
+  CHECK(longest_to_continue(streams, {kPrompt, 7}).length == 2);
 }
 
 TEST_CASE("placement: chooses by what would be lost") {
@@ -51,22 +66,22 @@ TEST_CASE("placement: chooses by what would be lost") {
                                      {.text = with_tail, .last_used = 2},
                                      {.text = {}, .last_used = 3},
                                      {.text = whole, .last_used = 4}};
-  CHECK(choose_stream(streams, kPrompt, 7, 3) == 3);  // Loses nothing.
+  CHECK(choose_stream(streams, {kPrompt, 7}, 3) == 3);  // Loses nothing.
   streams[3].active = true;
-  CHECK(choose_stream(streams, kPrompt, 7, 3) == 2);  // Is empty.
+  CHECK(choose_stream(streams, {kPrompt, 7}, 3) == 2);  // Is empty.
   streams[2].text = other;
   // Inside or beside the block of active streams only 2 is left.
-  CHECK(choose_stream(streams, kPrompt, 7, 3) == 2);
+  CHECK(choose_stream(streams, {kPrompt, 7}, 3) == 2);
   streams[3].active = false;
   streams[3].text = other;
-  CHECK(choose_stream(streams, kPrompt, 7, 3) == 1);  // Loses its tail only.
-  CHECK(choose_stream(streams, kPrompt, 7, 4) == 0);  // More is held elsewhere: the oldest goes.
+  CHECK(choose_stream(streams, {kPrompt, 7}, 3) == 1);  // Loses its tail only.
+  CHECK(choose_stream(streams, {kPrompt, 7}, 4) == 0);  // More is held elsewhere: the oldest goes.
 }
 
 TEST_CASE("placement: no stream where all are active") {
   const std::vector<StreamView> streams = {{.text = {}, .active = true},
                                            {.text = {}, .active = true}};
-  CHECK(choose_stream(streams, kPrompt, 7, 0) == std::nullopt);
+  CHECK(choose_stream(streams, {kPrompt, 7}, 0) == std::nullopt);
 }
 
 TEST_CASE(
@@ -79,7 +94,7 @@ TEST_CASE(
       stream.text = std::span(kPrompt).first(static_cast<std::size_t>(random.below(9)));
       stream.last_used = static_cast<std::uint64_t>(random.below(10));
     }
-    const auto chosen = choose_stream(streams, kPrompt, 7, random.below(9));
+    const auto chosen = choose_stream(streams, {kPrompt, 7}, random.below(9));
     const bool some_free = !std::ranges::all_of(streams, &StreamView::active);
     REQUIRE(chosen.has_value() == some_free);
     if (!chosen) return;

@@ -41,7 +41,8 @@ class RandomHistory {
   FakeOptions options() {
     FakeOptions fake = memory_of(random_.pick(kAllKinds), random_.between(1, 3));
     const auto works = [this] { return !faulty_ || random_.chance(60); };
-    fake.copy_works = fake.save_works = fake.restore_works = works;
+    fake.has_parts = random_.chance(60);
+    fake.copy_works = fake.save_works = fake.restore_works = fake.cut_back_works = works;
     fake.survives_reshape = [works](StreamId) { return works(); };
     fake.grows_to = random_.between(3, 8);
     fake.room = random_.pick<Position>({20, 256});
@@ -111,7 +112,10 @@ class RandomHistory {
         lease->reused <= held && lease->reused < static_cast<Position>(prompt.size());
     REQUIRE(in_bounds);
     active_.push_back({lease->stream, Tokens(prompt.begin(), prompt.begin() + lease->reused)});
-    evaluate(active_.back(), Tokens(prompt.begin() + lease->reused, prompt.end()));
+    const auto stop = random_.between(lease->reused, static_cast<Position>(prompt.size()));
+    evaluate(active_.back(), Tokens(prompt.begin() + lease->reused, prompt.begin() + stop));
+    if (random_.chance(50)) fixture_.pool().checkpoint(lease->stream);
+    evaluate(active_.back(), Tokens(prompt.begin() + stop, prompt.end()));
   }
 
   void change(Active& active, int event) {

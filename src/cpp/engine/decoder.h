@@ -87,6 +87,12 @@ class Decoder {
   virtual std::optional<StateBlob> save(StreamId stream) = 0;
   // False: it could not, and the stream is empty.
   virtual bool restore(StreamId stream, const StateBlob& blob) = 0;
+  // What trim() can't cut back of the stream's state, where that is much less than all of it: any
+  // stream that begins with the same tokens can be cut back to them with it.
+  virtual std::optional<StateBlob> save_part(StreamId stream) = 0;
+  // Keeps the first `part.length` tokens of a stream, which are those that the part was saved
+  // after. False: it could not, and the stream is empty.
+  virtual bool cut_back(StreamId stream, const StateBlob& part) = 0;
 
   // Exchanges them for those of another shape.  Stream i then holds what kept[i] held; returns
   // whether that survived.  Whatever it throws, mostly for want of memory, nothing has changed

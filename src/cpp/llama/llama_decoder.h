@@ -83,6 +83,12 @@ class LlamaDecoder final : public Decoder {
   bool restore(StreamId stream, const StateBlob& blob) override {
     return sequences_->restore(stream, blob);
   }
+  std::optional<StateBlob> save_part(StreamId stream) override {
+    return sequences_->save_part(stream);
+  }
+  bool cut_back(StreamId stream, const StateBlob& part) override {
+    return sequences_->cut_back(stream, part);
+  }
   std::vector<bool> reshape(std::span<const StreamId> kept, CacheShape shape) override;
   void restart(Position room) override;
 

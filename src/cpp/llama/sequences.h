@@ -44,11 +44,19 @@ class Sequences {
   // Nothing also where the stream is empty, or no memory for it is free.
   std::optional<StateBlob> save(StreamId stream);
   bool restore(StreamId stream, const StateBlob& blob);
+  std::optional<StateBlob> save_part(StreamId stream);
+  bool cut_back(StreamId stream, const StateBlob& part);
 
  private:
   llama_memory_t memory() const { return llama_get_memory(context_.get()); }
   Position length(StreamId stream) const;
   StateLayout layout_of(StreamId stream, std::size_t state_size) const;
+  StateLayout part_layout_of(StreamId stream, std::size_t part_size) const;
+  std::optional<StateBlob> write(StreamId stream,
+                                 const StateLayout& layout,
+                                 std::size_t size,
+                                 llama_state_seq_flags flags);
+  bool read(StreamId stream, const StateBlob& blob, llama_state_seq_flags flags);
 
   Context context_;
   const Model& model_;

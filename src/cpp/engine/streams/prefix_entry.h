@@ -14,6 +14,7 @@ struct PrefixEntry {
   StateBlob blob;
   bool serves_others = false;   // It was adopted, or is a checkpoint that others may adopt.
   bool was_offered = false;     // To the disk.
+  bool is_part = false;         // See Decoder::save_part(): serves those that hold the rest.
   std::uint64_t last_used = 0;  // Larger is later.
 
   std::size_t bytes() const { return blob.size + key.bytes(); }

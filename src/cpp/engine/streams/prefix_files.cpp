@@ -125,7 +125,7 @@ PrefixFiles::Match PrefixFiles::find(const PrefixView& prompt, Position limit) c
   Match best;
   for (const auto& [name, entry] : entries_) {
     if (!entry) continue;
-    const Position length = usable_prefix(entry->key, entry->floor, prompt, limit);
+    const Position length = usable_prefix(entry->key, entry->floor, {prompt, limit});
     if (length > best.length) best = {name, length};
   }
   return best;
@@ -168,7 +168,7 @@ std::optional<StateBlob> PrefixFiles::load(const Match& match, const PrefixView&
     const std::optional<PrefixFront> front = read_front(*file);
     const bool is_it =
         front && front->identity == options_.identity &&
-        usable_prefix(front->key, front->header.floor, prompt, match.length) >= match.length;
+        usable_prefix(front->key, front->header.floor, {prompt, match.length}) >= match.length;
     if (is_it && !fits_in_memory(front->header.state_bytes, free_memory())) return std::nullopt;
     std::optional<StateBlob> blob;
     if (is_it) blob = read_state(*file, front->header);

@@ -10,36 +10,46 @@ bool PrefixStore::covers(const PrefixView& key) const {
   return find(key, length).length == length;
 }
 
-void PrefixStore::insert(PrefixKey key, StateBlob blob, bool serves_others) {
+std::vector<StateBlob> PrefixStore::parts_of(const PrefixView& prompt, Position limit) const {
+  std::vector<StateBlob> parts;
+  for (const Entry* each : tree_.parts_of(prompt, limit)) parts.push_back(each->blob);
+  return parts;
+}
+
+void PrefixStore::insert(Entry entry) {
   // First of all its place in memory: from then on nothing can fail.
   Entries inserted;
   const std::uint64_t now = clock_ + 1;
-  const Entry& entry =
-      inserted.emplace(now, Entry{std::move(key), std::move(blob), serves_others, false, now})
-          .first->second;
-  if (entry.bytes() > budget_) return;
-  if (const Entry* const same = tree_.insert(entry)) forget(*same);
+  entry.last_used = now;
+  const Entry& added = inserted.emplace(now, std::move(entry)).first->second;
+  if (added.bytes() > budget_) return;
+  if (const Entry* const same = tree_.insert(added)) forget(*same);
   // What the new entry covers is no longer needed.
-  while (const Entry* const old = tree_.longest_within(entry, entry.blob.floor)) erase(*old);
-  while (bytes_ + entry.bytes() > budget_) erase(entries_.begin()->second);
+  while (const Entry* const old = tree_.longest_within(added)) erase(*old);
+  while (bytes_ + added.bytes() > budget_) erase(entries_.begin()->second);
   clock_ = now;
-  bytes_ += entry.bytes();
+  bytes_ += added.bytes();
   entries_.insert(inserted.extract(now));
 }
 
-void PrefixStore::touch(const Entry* entry) {
-  Entries::node_type node = entries_.extract(entry->last_used);
+void PrefixStore::touch(const Entry& entry) {
+  Entries::node_type node = entries_.extract(entry.last_used);
   node.key() = ++clock_;
   node.mapped().last_used = clock_;
   node.mapped().serves_others = true;
   entries_.insert(std::move(node));
 }
 
+void PrefixStore::touch_part(const PrefixView& key) {
+  const std::vector<const Entry*> parts = tree_.parts_of(key, static_cast<Position>(key.size()));
+  if (!parts.empty() && parts.back()->key.size() == key.size()) touch(*parts.back());
+}
+
 const PrefixStore::Entry* PrefixStore::next_for_disk() {
   for (auto each = entries_.upper_bound(looked_at_); each != entries_.end(); ++each) {
     Entry& entry = each->second;
     looked_at_ = entry.last_used;
-    if (entry.serves_others && !entry.was_offered) {
+    if (entry.serves_others && !entry.is_part && !entry.was_offered) {
       entry.was_offered = true;
       return &entry;
     }

@@ -1,12 +1,14 @@
 // Evaluated prefixes kept in RAM, for any later request to adopt.
 //
 // Least recently used entries go first when the byte budget is full.  An entry that is a prefix of
-// another and could not serve anything that the other can't is dropped.
+// another and could not serve anything that the other can't is dropped.  Parts of states are
+// entries among the others, and serve only together with a state of a text that begins with theirs.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <vector>
 
 #include "base/prefix_key.h"
 #include "base/token.h"
@@ -29,6 +31,9 @@ class PrefixStore {
   // The longest usable prefix of `prompt`, at most `limit` tokens.
   Match find(const PrefixView& prompt, Position limit) const { return tree_.find(prompt, limit); }
 
+  // The parts that were kept at most `limit` tokens into `prompt`, the shortest first.
+  std::vector<StateBlob> parts_of(const PrefixView& prompt, Position limit) const;
+
   // The longest beginning that `prompt` has in common with an entry, usable or not.
   Position parting(const PrefixView& prompt) const { return tree_.common(prompt); }
 
@@ -39,12 +44,13 @@ class PrefixStore {
   bool accepts(std::size_t bytes) const { return bytes <= budget_; }
 
   // Throws std::bad_alloc where there is no memory for the entry; nothing has changed then.
-  void insert(PrefixKey key, StateBlob blob, bool serves_others = false);
-  void touch(const Entry* entry);  // It was adopted now.
+  void insert(Entry entry);
+  void touch(const Entry& entry);          // It was adopted now.
+  void touch_part(const PrefixView& key);  // The same for one with this key, if there is one.
   // One that is worth a place on the disk and was not offered one yet; it counts as offered then.
   // The least recently used first.
   const Entry* next_for_disk();
-  void remove(const Entry* entry) { erase(*entry); }
+  void remove(const Entry& entry) { erase(entry); }
   void clear() noexcept;
 
   std::size_t bytes() const { return bytes_; }

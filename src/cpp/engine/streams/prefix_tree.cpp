@@ -1,6 +1,7 @@
 #include "engine/streams/prefix_tree.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 namespace llmlocal {
@@ -8,21 +9,33 @@ namespace llmlocal {
 PrefixTree::Match PrefixTree::find(const PrefixView& text, Position limit) const {
   auto [node, length] = place_of(text, limit);
   while (length > 0) {
-    // The others below have more in common with the text, but can't be cut back to it.
-    if (node->best->blob.floor <= length) return {node->best, length};
+    // Others below may have more in common with the text, but can't be cut back to it.
+    const bool has_part = node->part != nullptr && node->depth == length;
+    const bool is_there = has_part || node->best->blob.floor <= length;
+    if (is_there && !node->best->is_part) return {node->best, length};
     node = node->parent;
     length = node->depth;
   }
   return {};
 }
 
+std::vector<const PrefixEntry*> PrefixTree::parts_of(const PrefixView& text, Position limit) const {
+  std::vector<const PrefixEntry*> parts;
+  const Place place = place_of(text, limit);
+  for (const Node* node = place.node; node != nullptr; node = node->parent) {
+    if (node->part != nullptr && node->depth <= place.length) parts.push_back(node->part);
+  }
+  std::ranges::reverse(parts);
+  return parts;
+}
+
 Position PrefixTree::common(const PrefixView& text) const {
   return place_of(text).length;
 }
 
-const PrefixEntry* PrefixTree::longest_within(const PrefixEntry& entry, Position least) const {
-  const Node* node = descend(entry.key)->parent;
-  while (node != nullptr && node->depth >= least) {
+const PrefixEntry* PrefixTree::longest_within(const PrefixEntry& entry) const {
+  const Node* node = entry.is_part ? nullptr : descend(entry.key)->parent;
+  while (node != nullptr && node->depth >= entry.blob.floor) {
     if (node->entry != nullptr) return node->entry;
     node = node->parent;
   }
@@ -38,7 +51,7 @@ const PrefixEntry* PrefixTree::insert(const PrefixEntry& entry) {
   } else if (is_new) {
     own = append(*node, entry);
   }
-  const PrefixEntry* const replaced = std::exchange(own->entry, &entry);
+  const PrefixEntry* const replaced = std::exchange(own->of_kind(entry), &entry);
   for (Node* each = own; each != nullptr; each = each->parent) {
     if (each->best == nullptr || comes_before(entry, *each->best)) each->best = &entry;
     if (each->best == replaced) each->choose_best();
@@ -48,13 +61,13 @@ const PrefixEntry* PrefixTree::insert(const PrefixEntry& entry) {
 
 void PrefixTree::erase(const PrefixEntry& entry) noexcept {
   Node* node = descend(entry.key);
-  node->entry = nullptr;
-  if (node->parent != nullptr && node->children.empty()) {
+  node->of_kind(entry) = nullptr;
+  if (node->parent != nullptr && node->is_empty() && node->children.empty()) {
     Node* const parent = node->parent;
     parent->children.erase(cell_at(entry.key, parent->depth));
     node = parent;
   }
-  if (node->parent != nullptr && node->entry == nullptr && node->children.size() == 1) {
+  if (node->parent != nullptr && node->is_empty() && node->children.size() == 1) {
     node = pull_up_child(*node);
   }
   for (; node != nullptr; node = node->parent) {
@@ -101,15 +114,15 @@ std::unique_ptr<PrefixTree::Node>& PrefixTree::slot_of(const Node& node) {
 }
 
 void PrefixTree::Node::choose_best() noexcept {
-  best = entry;
+  best = entry != nullptr ? entry : part;
   for (const auto& [cell, child] : children) {
     if (best == nullptr || comes_before(*child->best, *best)) best = child->best;
   }
 }
 
 bool PrefixTree::comes_before(const PrefixEntry& entry, const PrefixEntry& other) {
-  return std::pair(entry.blob.floor, entry.key.size()) <
-         std::pair(other.blob.floor, other.key.size());
+  return std::tuple(entry.is_part, entry.blob.floor, entry.key.size()) <
+         std::tuple(other.is_part, other.blob.floor, other.key.size());
 }
 
 PrefixTree::Cell PrefixTree::cell_at(const PrefixView& text, Position place) {

@@ -11,6 +11,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <vector>
 
 #include "base/prefix_key.h"
 #include "base/token.h"
@@ -25,18 +26,21 @@ class PrefixTree {
     Position length = 0;  // Cells of the text that it can stand for.
   };
 
-  // The entry that stands for the longest beginning of `text`, of at most `limit` cells.  Of
-  // several the shortest, which is the quickest to restore.
+  // The entry that stands for the longest beginning of `text`, of at most `limit` cells, by
+  // itself or with a part.  Of several the shortest, which is the quickest to restore.
   Match find(const PrefixView& text, Position limit) const;
+
+  // The parts of beginnings of `text` of at most `limit` cells, the shortest first.
+  std::vector<const PrefixEntry*> parts_of(const PrefixView& text, Position limit) const;
 
   // The longest beginning that `text` has in common with an entry, usable or not.
   Position common(const PrefixView& text) const;
 
-  // The longest other entry whose text this one's begins with, if it has `least` cells or more.
-  const PrefixEntry* longest_within(const PrefixEntry& entry, Position least) const;
+  // The longest other entry, no part, to whose text this one can be cut back; nothing for a part.
+  const PrefixEntry* longest_within(const PrefixEntry& entry) const;
 
-  // Both stay where they are while they are in it.  Returns the entry that had the same text and is
-  // not in it any more.  Throws std::bad_alloc; nothing has changed then.
+  // It stays where it is until it is erased.  Returns the entry of the same kind that had the same
+  // text, and is not in it any more.  Throws std::bad_alloc; nothing has changed then.
   const PrefixEntry* insert(const PrefixEntry& entry);
   void erase(const PrefixEntry& entry) noexcept;
 
@@ -55,9 +59,12 @@ class PrefixTree {
     Node* parent = nullptr;
     Position depth = 0;                  // Cells of the beginning.
     const PrefixEntry* entry = nullptr;  // Whose text this is.
+    const PrefixEntry* part = nullptr;   // The same for a part.
     const PrefixEntry* best = nullptr;   // Of those here and below, by comes_before().
     Children children;
 
+    const PrefixEntry*& of_kind(const PrefixEntry& one) { return one.is_part ? part : entry; }
+    bool is_empty() const { return entry == nullptr && part == nullptr; }
     void choose_best() noexcept;
   };
   // All below the node have `length` cells in common with a text, and none more.

@@ -1,6 +1,7 @@
 #include "engine/streams/stream_choice.h"
 
 #include <algorithm>
+#include <iterator>
 #include <tuple>
 
 namespace llmlocal {
@@ -28,47 +29,41 @@ bool keeps_together(const Block& block, StreamId id) {
 
 }  // namespace
 
-Position usable_prefix(const PrefixView& held,
-                       Position floor,
-                       const PrefixView& prompt,
-                       Position limit) {
-  const Position length = common_prefix(held, prompt, limit);
-  return length >= floor ? length : 0;
+Position usable_prefix(const PrefixView& held, Position floor, const Wanted& wanted) {
+  const Position length = common_prefix(held, wanted.prompt, wanted.limit);
+  if (length >= floor) return length;
+  const auto longer = std::ranges::upper_bound(wanted.parts, length, {}, &StateBlob::length);
+  return longer == wanted.parts.begin() ? 0 : std::prev(longer)->length;
 }
 
-StreamMatch longest_to_copy(std::span<const StreamView> streams,
-                            const PrefixView& prompt,
-                            Position limit) {
+StreamMatch longest_to_copy(std::span<const StreamView> streams, const Wanted& wanted) {
   StreamMatch best;
   for (StreamId id = 0; id < static_cast<StreamId>(streams.size()); ++id) {
     const StreamView& stream = streams[id];
-    const Position length = usable_prefix(stream.text, stream.copy_floor, prompt, limit);
+    const Position length = usable_prefix(stream.text, stream.copy_floor, wanted);
     if (length > best.length) best = {id, length};
   }
   return best;
 }
 
-StreamMatch longest_to_continue(std::span<const StreamView> streams,
-                                const PrefixView& prompt,
-                                Position limit) {
+StreamMatch longest_to_continue(std::span<const StreamView> streams, const Wanted& wanted) {
   StreamMatch best;
   for (StreamId id = 0; id < static_cast<StreamId>(streams.size()); ++id) {
     const StreamView& stream = streams[id];
     if (stream.active) continue;
-    const Position length = usable_prefix(stream.text, stream.floor, prompt, limit);
+    const Position length = usable_prefix(stream.text, stream.floor, wanted);
     if (length > best.length) best = {id, length};
   }
   return best;
 }
 
 std::optional<StreamId> choose_stream(std::span<const StreamView> streams,
-                                      const PrefixView& prompt,
-                                      Position limit,
+                                      const Wanted& wanted,
                                       Position best) {
   enum Loss { kNothing, kEmpty, kTail, kAll };
   const auto loss_of = [&](const StreamView& stream) {
     if (stream.text.size() == 0) return kEmpty;
-    const Position usable = usable_prefix(stream.text, stream.floor, prompt, limit);
+    const Position usable = usable_prefix(stream.text, stream.floor, wanted);
     if (usable == 0 || usable < best) return kAll;
     return usable == static_cast<Position>(stream.text.size()) ? kNothing : kTail;
   };

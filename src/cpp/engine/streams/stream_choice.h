@@ -8,6 +8,7 @@
 
 #include "base/prefix_key.h"
 #include "base/token.h"
+#include "engine/decoder.h"
 
 namespace llmlocal {
 
@@ -20,35 +21,38 @@ struct StreamView {
   std::uint64_t last_used = 0;  // Larger is later.
 };
 
-// How many tokens of `prompt` a holder of `held` can stand for: at most `limit`, and none where it
-// can't be cut back that far.
-Position usable_prefix(const PrefixView& held,
-                       Position floor,
-                       const PrefixView& prompt,
-                       Position limit);
+// A prompt, and what could bring those back to a beginning of it that can't be cut back.
+struct Wanted {
+  PrefixView prompt;
+  Position limit = 0;  // Tokens of it that may be adopted.
+  // Of beginnings of the prompt, the shortest first; see Decoder::save_part().
+  std::span<const StateBlob> parts;
+
+  Wanted(const PrefixView& text, Position most, std::span<const StateBlob> kept = {})
+      : prompt(text), limit(most), parts(kept) {}
+};
+
+// How many tokens of a prompt a holder of `held` can stand for: at most the limit.  Where it can't
+// be cut back that far, as many as the longest part that it has all tokens of; or none.
+Position usable_prefix(const PrefixView& held, Position floor, const Wanted& wanted);
 
 struct StreamMatch {
   StreamId stream = -1;
   Position length = 0;
 };
 
-// The stream whose copy would hold the longest usable prefix of `prompt`.
-StreamMatch longest_to_copy(std::span<const StreamView> streams,
-                            const PrefixView& prompt,
-                            Position limit);
+// The stream whose copy would hold the longest usable prefix of the prompt.
+StreamMatch longest_to_copy(std::span<const StreamView> streams, const Wanted& wanted);
 
-// The free stream that can be continued with the longest usable prefix of `prompt`.
-StreamMatch longest_to_continue(std::span<const StreamView> streams,
-                                const PrefixView& prompt,
-                                Position limit);
+// The free stream that can be continued with the longest usable prefix of the prompt.
+StreamMatch longest_to_continue(std::span<const StreamView> streams, const Wanted& wanted);
 
 // The free stream to run in, or none.  A batch over streams with a gap between them costs 20 to 40
 // % more, so the active ones are kept in one block if that can be had.  Among the candidates comes
 // first one that is continued without loss, then an empty one, then one that need only be cut back
 // to the `best` usable prefix that there is anywhere, then the least recently used.
 std::optional<StreamId> choose_stream(std::span<const StreamView> streams,
-                                      const PrefixView& prompt,
-                                      Position limit,
+                                      const Wanted& wanted,
                                       Position best);
 
 // The move that closes a gap between active streams, if there is one: from the highest active

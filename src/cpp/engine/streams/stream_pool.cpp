@@ -1,12 +1,9 @@
 #include "engine/streams/stream_pool.h"
 
 #include <algorithm>
-#include <functional>
-#include <new>
-#include <tuple>
 #include <utility>
 
-#include "base/errors.h"
+#include "engine/streams/works.h"
 
 namespace llmlocal {
 namespace {
@@ -14,18 +11,6 @@ namespace {
 // At least one token of a prompt must be evaluated, for its logits.
 Position reuse_limit(const PrefixView& prompt) {
   return static_cast<Position>(prompt.size()) - 1;
-}
-
-// Whether the decoder could do what is only there to spare it work.  What it throws then is no more
-// than a refusal, and the requests that run must not pay for it; a decoder that is beyond use will
-// say so in the next step.
-template <typename Call>
-bool works(Call&& call) {
-  try {
-    return call();
-  } catch (...) {
-    return false;
-  }
 }
 
 }  // namespace
@@ -55,25 +40,28 @@ std::vector<StreamView> StreamPool::views() const {
   return views;
 }
 
-Position StreamPool::held_in_memory(const PrefixView& prompt) const {
-  const Position limit = reuse_limit(prompt);
+Position StreamPool::held_in_memory(const PrefixView& prompt, Position limit) const {
+  const std::vector<StateBlob> parts = store_.parts_of(prompt, limit);
+  const Wanted wanted{prompt, limit, parts};
   const std::vector<StreamView> now = views();
-  return std::max({longest_to_continue(now, prompt, limit).length,
-                   longest_to_copy(now, prompt, limit).length,
+  return std::max({longest_to_continue(now, wanted).length,
+                   longest_to_copy(now, wanted).length,
                    store_.find(prompt, limit).length});
 }
 
 Position StreamPool::held_prefix(const PrefixView& prompt) const {
-  const Position in_memory = held_in_memory(prompt);
-  const Position on_disk = files_ ? files_->find(prompt, reuse_limit(prompt)).length : 0;
+  const Position limit = reuse_limit(prompt);
+  const Position in_memory = held_in_memory(prompt, limit);
+  const Position on_disk = files_ ? files_->find(prompt, limit).length : 0;
   return on_disk >= in_memory + kWorthWriting ? on_disk : in_memory;
 }
 
 bool StreamPool::is_at_hand(const PrefixView& prompt, std::shared_ptr<PrefixReading>& reading) {
   if (!reader_) return true;
   if (reading) return reading->is_done();
-  const PrefixFiles::Match match = files_->find(prompt, reuse_limit(prompt));
-  if (match.length < held_in_memory(prompt) + kWorthWriting) return true;
+  const Position limit = reuse_limit(prompt);
+  const PrefixFiles::Match match = files_->find(prompt, limit);
+  if (match.length < held_in_memory(prompt, limit) + kWorthWriting) return true;
   // Whoever waits for the same file has it in memory in a moment.
   if (reader_->is_under_way(match.name)) return false;
   return !works([&] { return (reading = reader_->start(match, prompt)) != nullptr; });
@@ -89,10 +77,17 @@ Position StreamPool::parting(const PrefixView& prompt) const {
 
 std::optional<StreamPool::Lease> StreamPool::acquire(const PrefixView& prompt,
                                                      const PrefixReading* reading) {
-  const Position limit = reuse_limit(prompt);
+  return acquire(prompt, reuse_limit(prompt), reading);
+}
+
+std::optional<StreamPool::Lease> StreamPool::acquire(const PrefixView& prompt,
+                                                     Position limit,
+                                                     const PrefixReading* reading) {
+  const std::vector<StateBlob> parts = store_.parts_of(prompt, limit);
+  const Wanted wanted{prompt, limit, parts};
   const std::vector<StreamView> now = views();
-  const StreamMatch to_copy = longest_to_copy(now, prompt, limit);
-  const StreamMatch to_continue = longest_to_continue(now, prompt, limit);
+  const StreamMatch to_copy = longest_to_copy(now, wanted);
+  const StreamMatch to_continue = longest_to_continue(now, wanted);
   Position adoptable = std::max(to_copy.length, store_.find(prompt, limit).length);
   const bool from_disk =
       reading != nullptr && reading->blob().has_value() &&
@@ -101,11 +96,12 @@ std::optional<StreamPool::Lease> StreamPool::acquire(const PrefixView& prompt,
   // A stream that alone has the most is the place to be, gap or not.
   const std::optional<StreamId> target = to_continue.length >= adoptable + kWorthKeeping
                                              ? std::optional(to_continue.stream)
-                                             : choose_stream(now, prompt, limit, adoptable);
+                                             : choose_stream(now, wanted, adoptable);
   if (!target) return std::nullopt;
 
   const StreamView& there = now[static_cast<std::size_t>(*target)];
-  const Position own = usable_prefix(there.text, there.floor, prompt, limit);
+  const Position own = usable_prefix(there.text, there.floor, wanted);
+  store_.touch_part(prompt.first(static_cast<std::size_t>(std::max(own, adoptable))));
   save_tail(*target, own >= adoptable ? own : 0);
   // Looked up again: saving may have pushed the entry out.
   const PrefixStore::Match stored = store_.find(prompt, limit);
@@ -116,9 +112,9 @@ std::optional<StreamPool::Lease> StreamPool::acquire(const PrefixView& prompt,
   if (from_disk) {
     lease.reused = adopt(*target, *reading);
   } else if (own > 0 && own >= std::max(to_copy.length, stored.length)) {  // Continue in place.
-    lease.reused = works([&] { return decoder_.trim(*target, own); }) ? own : 0;
+    lease.reused = cut_to(*target, own, wanted) ? own : 0;
   } else {
-    lease.reused = adopt(*target, to_copy, stored);
+    lease.reused = adopt(*target, to_copy, stored, wanted);
   }
   if (lease.reused == 0) decoder_.clear(*target);
 
@@ -138,7 +134,8 @@ Position StreamPool::adopt(StreamId target, const PrefixReading& from) {
 
 Position StreamPool::adopt(StreamId target,
                            const StreamMatch& stream,
-                           const PrefixStore::Match& stored) {
+                           const PrefixStore::Match& stored,
+                           const Wanted& wanted) {
   const Position best = std::max(stream.length, stored.length);
   if (best < kWorthKeeping) return 0;
   decoder_.clear(target);
@@ -146,26 +143,49 @@ Position StreamPool::adopt(StreamId target,
   if (stream.length >= stored.length) {
     adopted = works([&] { return decoder_.copy(stream.stream, target); });
   } else {
-    store_.touch(stored.entry);
+    store_.touch(*stored.entry);
     adopted = works([&] { return decoder_.restore(target, stored.entry->blob); });
     // A state that the decoder refuses will be refused again.
-    if (!adopted) store_.remove(stored.entry);
+    if (!adopted) store_.remove(*stored.entry);
   }
-  return adopted && works([&] { return decoder_.trim(target, best); }) ? best : 0;
+  return adopted && cut_to(target, best, wanted) ? best : 0;
+}
+
+// Keeps the first `length` tokens of a stream that begins with those of the prompt.
+bool StreamPool::cut_to(StreamId stream, Position length, const Wanted& wanted) {
+  return works([&] {
+    if (length >= decoder_.trim_floor(stream)) return decoder_.trim(stream, length);
+    const auto part = std::ranges::find(wanted.parts, length, &StateBlob::length);
+    return part != wanted.parts.end() && decoder_.cut_back(stream, *part);
+  });
 }
 
 void StreamPool::save_tail(StreamId stream, Position keep) {
-  if (length(stream) - keep >= kWorthKeeping) checkpoint(stream);
+  if (length(stream) - keep >= kWorthKeeping) save(stream);
 }
 
 void StreamPool::checkpoint(StreamId stream) {
+  const PrefixKey& key = at(stream).key;
+  if (key.empty() || store_.budget() == 0) return;
+  const auto length = static_cast<Position>(key.size());
+  const std::vector<StateBlob> parts = store_.parts_of(key, length);
+  if (!parts.empty() && parts.back().length == length) return;
+  const bool is_kept = !files_ && works([&] {
+    std::optional<StateBlob> part = decoder_.save_part(stream);
+    if (part) store_.insert({.key = key, .blob = std::move(*part), .is_part = true});
+    return part.has_value();
+  });
+  if (!is_kept) save(stream);
+}
+
+void StreamPool::save(StreamId stream) {
   const PrefixKey& key = at(stream).key;
   if (key.empty() || store_.budget() == 0 || store_.covers(key)) return;
   works([&] {
     std::optional<StateBlob> blob = decoder_.save(stream);
     // What can't be cut back is kept on the way for others; the rest, in case it is asked for
     // again.
-    if (blob) store_.insert(key, std::move(*blob), decoder_.copies_whole_only());
+    if (blob) store_.insert({key, std::move(*blob), decoder_.copies_whole_only()});
     return blob.has_value();
   });
 }
@@ -199,17 +219,30 @@ void StreamPool::release(StreamId stream) {
 
 std::optional<PrefixStore::Entry> StreamPool::take_out(const PrefixView& text) {
   const auto limit = static_cast<Position>(text.size());
-  const StreamMatch stream = longest_to_copy(views(), text, limit);
+  const StreamMatch stream = longest_to_copy(views(), {text, limit});
   const PrefixStore::Match stored = store_.find(text, limit);
-  if (stream.length == 0 && stored.length == 0) return std::nullopt;
-  if (stored.length >= stream.length) return *stored.entry;
-  std::optional<StateBlob> blob = decoder_.save(stream.stream);
+  const bool is_ready = stored.entry != nullptr && stored.entry->blob.floor <= stored.length;
+  if (is_ready && stored.length >= stream.length) return *stored.entry;
+  if (held_in_memory(text, limit) > stream.length) {
+    // With a part: a free stream is where it is put together.
+    if (const std::optional<Lease> lease = acquire(text, limit, nullptr)) {
+      release(lease->stream);
+      return saved(lease->stream);
+    }
+  }
+  return stream.length > 0 ? saved(stream.stream) : std::nullopt;
+}
+
+std::optional<PrefixStore::Entry> StreamPool::saved(StreamId stream) {
+  if (length(stream) == 0) return std::nullopt;
+  std::optional<StateBlob> blob = decoder_.save(stream);
   if (!blob) return std::nullopt;
-  return PrefixStore::Entry{at(stream.stream).key, std::move(*blob)};
+  return PrefixStore::Entry{at(stream).key, std::move(*blob)};
 }
 
 void StreamPool::put_in(PrefixStore::Entry entry) {
-  store_.insert(std::move(entry.key), std::move(entry.blob), true);
+  entry.serves_others = true;
+  store_.insert(std::move(entry));
 }
 
 // A free stream with more tokens than any file has.  As a conversation grows, it is written anew
@@ -269,111 +302,11 @@ void StreamPool::release_all() {
   }
 }
 
-std::vector<Move> StreamPool::reshape(std::span<const Position> running,
-                                      std::span<const Position> waiting) {
-  const auto may_have = [this](CacheShape wanted) { return budget_.allows(shape(), wanted); };
-  const ShapeBounds bounds{shortest_room_, decoder_.context_length(), most_streams(), may_have};
-  while (room() > 0) {
-    const CacheShape wanted = choose_shape(shape(), running, waiting, bounds);
-    if (wanted == shape()) return {};
-    if (auto moves = change_to(wanted)) return std::move(*moves);
-    budget_.refuse(shape(), wanted);
-  }
-  return {};
-}
-
-// The streams that are there still in a cache of this shape, in their order: those in use, and the
-// latest of the others.
-std::vector<StreamId> StreamPool::kept_in(CacheShape shape) const {
-  std::vector<StreamId> kept;
-  for (StreamId id = 0; id < streams(); ++id) {
-    const bool active = streams_[static_cast<std::size_t>(id)].active;
-    if (active || length(id) <= shape.room) kept.push_back(id);
-  }
-  std::ranges::stable_sort(kept, std::greater{}, [this](StreamId id) {
-    const Stream& stream = streams_[static_cast<std::size_t>(id)];
-    return std::tuple(stream.active, !stream.key.empty(), stream.last_used);
-  });
-  kept.resize(std::min(kept.size(), static_cast<std::size_t>(shape.streams)));
-  std::ranges::sort(kept);
-  return kept;
-}
-
-// Nothing: it could not, and what was there still is.
-std::optional<std::vector<Move>> StreamPool::change_to(CacheShape shape) {
-  try {
-    const std::vector<StreamId> kept = kept_in(shape);
-    std::vector<Stream> changed(static_cast<std::size_t>(shape.streams));
-    std::vector<Move> moves;
-    moves.reserve(kept.size());
-    for (StreamId id = 0; id < streams(); ++id) {
-      if (!std::ranges::binary_search(kept, id)) save_tail(id, 0);
-    }
-    const std::vector<bool> survived = decoder_.reshape(kept, shape);
-    for (std::size_t i = 0; i < kept.size(); ++i) {
-      Stream& stream = at(kept[i]);
-      if (!survived[i]) stream.key.shorten(0);
-      const Move move{kept[i], static_cast<StreamId>(i)};
-      if (stream.active && move.from != move.to) moves.push_back(move);
-      changed[i] = std::move(stream);
-    }
-    streams_ = std::move(changed);
-    return moves;
-  } catch (...) {
-    // As for works(): a decoder that is beyond use will say so in the next step.
-    return std::nullopt;
-  }
-}
-
 void StreamPool::retire() noexcept {
   writer_.reset();
   reader_.reset();
   store_.clear();
   budget_.retire();
-}
-
-void StreamPool::restart(Position wanted_room) {
-  const Position target =
-      doubled(std::max(room(), shortest_room_), wanted_room, decoder_.context_length());
-  for (StreamId id = 0; id < streams(); ++id) save_tail(id, 0);
-  for (Stream& stream : streams_) stream.key.shorten(0);
-  streams_.resize(1);
-  try {
-    decoder_.restart(target);
-    return;
-  } catch (const OutOfMemoryError&) {
-    if (store_.size() == 0) throw;
-  } catch (const std::bad_alloc&) {
-    if (store_.size() == 0) throw;
-  }
-  // A request comes before what others might reuse.
-  store_.clear();
-  decoder_.restart(target);
-}
-
-std::optional<Move> StreamPool::gap() const {
-  std::vector<bool> active;
-  active.reserve(streams_.size());
-  for (const Stream& stream : streams_) active.push_back(stream.active);
-  return closing_move(active);
-}
-
-bool StreamPool::has_gap() const {
-  return gap().has_value();
-}
-
-std::optional<Move> StreamPool::close_gap() {
-  const std::optional<Move> move = gap();
-  if (!move) return std::nullopt;
-  save_tail(move->to, 0);
-  clear(move->to);
-  if (!works([&] { return decoder_.copy(move->from, move->to); })) {
-    clear(move->to);
-    return std::nullopt;
-  }
-  std::swap(at(move->to), at(move->from));
-  clear(move->from);
-  return move;
 }
 
 StreamId StreamPool::active() const {

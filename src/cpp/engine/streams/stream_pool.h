@@ -64,8 +64,9 @@ class StreamPool {
   // The stream's request is done; its content stays for reuse.
   void release(StreamId stream);
   void release_all();
-  // Keeps a copy of the stream's present state in RAM, unless something covers it already or it
-  // can't be had.
+  // Keeps in RAM what later texts need to begin with the stream's present one, unless it is there
+  // already or can't be had.  That is a part of the state where the rest can be cut back and
+  // nothing is written to disk.
   void checkpoint(StreamId stream);
 
   // What is held of this text, as far as it can serve one that begins with it.  Nothing: it is not,
@@ -129,13 +130,23 @@ class StreamPool {
   std::optional<Move> gap() const;
   Stream& at(StreamId stream) { return streams_[static_cast<std::size_t>(stream)]; }
   std::vector<StreamView> views() const;
-  Position held_in_memory(const PrefixView& prompt) const;
+  Position held_in_memory(const PrefixView& prompt, Position limit) const;
+  std::optional<Lease> acquire(const PrefixView& prompt,
+                               Position limit,
+                               const PrefixReading* reading);
   Position adopt(StreamId target, const PrefixReading& from);
   std::optional<StreamId> next_for_disk(bool is_end) const;
   void offer(StreamId stream);
+  // Keeps a copy of the stream's present state in RAM, unless something covers it already.
+  void save(StreamId stream);
+  std::optional<PrefixStore::Entry> saved(StreamId stream);
+  bool cut_to(StreamId stream, Position length, const Wanted& wanted);
   // Saves what cutting the stream back to `keep` tokens would lose, if it is worth it.
   void save_tail(StreamId stream, Position keep);
-  Position adopt(StreamId target, const StreamMatch& stream, const PrefixStore::Match& stored);
+  Position adopt(StreamId target,
+                 const StreamMatch& stream,
+                 const PrefixStore::Match& stored,
+                 const Wanted& wanted);
 
   Decoder& decoder_;
   const Position shortest_room_;
