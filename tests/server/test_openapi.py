@@ -39,7 +39,6 @@ def test_no_request_gives_a_500(case: Any, server: Served) -> None:
         if case.path.startswith("/api/"):
             case.body["options"] = {"num_predict": 2}
             case.body["model"] = "tiny-llama"
-            case.body.pop("keep_alive", None)
         elif "model" in case.body:
             case.body["model"] = "tiny-llama"
         if case.path == "/v1/chat/completions":
