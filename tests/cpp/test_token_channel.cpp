@@ -123,18 +123,22 @@ TEST_CASE("channel: whatever the reader waits for, it gets every token once and 
   });
 }
 
-TEST_CASE("channel: news are announced once until they are read") {
+TEST_CASE("channel: news are announced when a step is over, and once until they are read") {
   const auto queue = std::make_shared<ReadyQueue>();
   TokenChannel channel;
   channel.announce_on(queue, 7, Until::kNews);
-  CHECK(queue->wait(kAtOnce).empty());
   channel.push({1, "a"});
-  channel.push({2, "b"});
-  CHECK(queue->wait(kAtOnce) == std::vector<RequestId>{7});
-  channel.push({3, "c"});
   CHECK(queue->wait(kAtOnce).empty());
-  CHECK(channel.read(kAtOnce, Until::kNews).events.size() == 3);
-  channel.push({4, "d"});
+  channel.announce_news();
+  CHECK(queue->wait(kAtOnce) == std::vector<RequestId>{7});
+  channel.push({2, "b"});
+  channel.announce_news();
+  CHECK(queue->wait(kAtOnce).empty());
+  CHECK(channel.read(kAtOnce, Until::kNews).events.size() == 2);
+  channel.announce_news();
+  CHECK(queue->wait(kAtOnce).empty());
+  channel.push({3, "c"});
+  channel.announce_news();
   CHECK(queue->wait(kAtOnce) == std::vector<RequestId>{7});
 }
 
@@ -152,6 +156,7 @@ TEST_CASE("channel: who asked for the end alone is told of nothing else") {
   channel.push({1, "a"});
   channel.announce_on(queue, 7, Until::kEnd);
   channel.push({2, "b"});
+  channel.announce_news();
   CHECK(queue->wait(kAtOnce).empty());
   channel.finish(outcome_with(FinishReason::kStop));
   CHECK(queue->wait(kAtOnce) == std::vector<RequestId>{7});
@@ -176,6 +181,7 @@ TEST_CASE("channel: a new queue learns of news that the old one was told of") {
   TokenChannel channel;
   channel.announce_on(old_queue, 1, Until::kNews);
   channel.push({1, "a"});
+  channel.announce_news();
   channel.announce_on(new_queue, 2, Until::kNews);
   CHECK(new_queue->wait(kAtOnce) == std::vector<RequestId>{2});
 }
@@ -186,6 +192,7 @@ TEST_CASE("channel: the end needs no memory to reach who waits for it") {
   channel.announce_on(queue, 7, Until::kNews);
   for (int round = 0; round < 2; ++round) {  // A read makes the next announcement possible.
     channel.push({1, "a"});
+    channel.announce_news();
     CHECK(queue->wait(kAtOnce) == std::vector<RequestId>{7});
     CHECK(channel.read(kAtOnce, Until::kNews).events.size() == 1);
   }
@@ -201,8 +208,10 @@ TEST_CASE("channel: a token that there is no memory for is not announced, the ne
   TokenChannel channel;
   channel.announce_on(queue, 7, Until::kNews);
   CHECK(runs_out_of_memory(0, [&] { channel.push({1, "a"}); }));
+  channel.announce_news();
   CHECK(queue->wait(kAtOnce).empty());
   channel.push({2, "b"});
+  channel.announce_news();
   CHECK(queue->wait(kAtOnce) == std::vector<RequestId>{7});
 }
 

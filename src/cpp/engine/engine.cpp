@@ -185,6 +185,7 @@ void Engine::step() {
   retire_finished();  // Those for which there is no room.
   evaluator_.step(scheduler_.running(), start);
   retire_finished();
+  scheduler_.announce_news();
 }
 
 // Frees the streams of finished requests first and tells their consumers last, so that whoever

@@ -75,6 +75,7 @@ class RunningRequest {
   void announce() noexcept {
     if (outcome_) request_->channel().finish(std::move(*outcome_));
   }
+  void announce_news() noexcept { request_->channel().announce_news(); }
 
  private:
   std::int32_t generated() const { return static_cast<std::int32_t>(answer_.size()); }

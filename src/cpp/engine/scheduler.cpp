@@ -255,6 +255,10 @@ void Scheduler::announce_finished() noexcept {
   leaving_.clear();
 }
 
+void Scheduler::announce_news() noexcept {
+  for (const auto& run : running_) run->announce_news();
+}
+
 void Scheduler::fail_all(const std::exception_ptr& error) noexcept {
   const Clock::time_point now = Clock::now();
   for (const auto& run : running_) run->fail(error, now);

@@ -43,6 +43,8 @@ class Scheduler {
   // What is over gives its stream back, and then its consumer is told.
   void release_finished() noexcept;
   void announce_finished() noexcept;
+  // The consumers of the others are told of what has come, all at once.
+  void announce_news() noexcept;
 
   // In the order of admission.
   const std::vector<std::unique_ptr<RunningRequest>>& running() const { return running_; }

@@ -11,7 +11,6 @@ void TokenChannel::push(TokenEvent event) {
     if (is_over_) return;
     events_.push_back(std::move(event));
     wake = wake_for_tokens_;
-    announce_locked();
   }
   if (wake) changed_.notify_one();
 }
@@ -24,9 +23,13 @@ void TokenChannel::tell_prompt_done(Position tokens) {
     prompt_done_ = tokens;
     prompt_has_news_ = true;
     wake = wake_for_tokens_;
-    announce_locked();
   }
   if (wake) changed_.notify_one();
+}
+
+void TokenChannel::announce_news() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (has_news()) announce_locked();
 }
 
 void TokenChannel::finish(Outcome outcome) noexcept {
@@ -43,7 +46,6 @@ void TokenChannel::finish(Outcome outcome) noexcept {
 TokenChannel::Read TokenChannel::read(std::chrono::milliseconds timeout, Until until) {
   std::unique_lock lock(mutex_);
   wake_for_tokens_ = until == Until::kNews;
-  const auto has_news = [this] { return !events_.empty() || prompt_has_news_; };
   changed_.wait_for(lock, timeout, [&] { return is_over_ || (wake_for_tokens_ && has_news()); });
   wake_for_tokens_ = false;
   prompt_has_news_ = false;
@@ -58,7 +60,7 @@ void TokenChannel::announce_on(std::shared_ptr<ReadyQueue> queue, RequestId id, 
   ready_id_ = id;
   announcement_.swap(announcement);
   announce_until_ = until;
-  if (is_over_ || !events_.empty() || prompt_has_news_) announce_locked();
+  if (is_over_ || has_news()) announce_locked();
 }
 
 void TokenChannel::announce_locked() noexcept {

@@ -2,8 +2,9 @@
 //
 // The engine pushes and never waits.  The consumer takes everything that is there at once, so it
 // wakes up less often than tokens arrive; one that only wants the end is not woken for tokens at
-// all.  What is held is bounded by the request's max_tokens.  The end needs no memory to get
-// through: who waits must learn of it, above all where memory has run out.
+// all.  A queue that many are watched with is told once a step for all of them, or its reader would
+// be woken for each.  What is held is bounded by the request's max_tokens.  The end needs no memory
+// to get through: who waits must learn of it, above all where memory has run out.
 #pragma once
 
 #include <chrono>
@@ -46,6 +47,8 @@ class TokenChannel {
   void push(TokenEvent event);
   // So many tokens of the prompt are there.  News, but no event: only the last counts.
   void tell_prompt_done(Position tokens);
+  // Announces what has come since the last announcement was read, if anything.
+  void announce_news() noexcept;
   // The first call counts; later ones are ignored.
   void finish(Outcome outcome) noexcept;
 
@@ -56,6 +59,7 @@ class TokenChannel {
   void announce_on(std::shared_ptr<ReadyQueue> queue, RequestId id, Until until = Until::kNews);
 
  private:
+  bool has_news() const { return !events_.empty() || prompt_has_news_; }
   void announce_locked() noexcept;
 
   std::mutex mutex_;  // Guards everything below.
