@@ -19,33 +19,33 @@ from .waiting import PATIENCE_S
 def fast_frames() -> Frames:
     """Frames of a second, of a stream that has had a token at 10 s and at 10.4 s."""
     frames = Frames(1.0)
-    assert not frames.saw(10.0, has_text=True)  # The first token.
-    assert frames.saw(10.4, has_text=True)
+    assert not frames.saw(10.0, has_news=True)  # The first token.
+    assert frames.saw(10.4, has_news=True)
     assert frames.is_fast
     return frames
 
 
 def test_two_tokens_within_a_frame_make_a_stream_fast() -> None:
-    assert not fast_frames().saw(11.0, has_text=True)
+    assert not fast_frames().saw(11.0, has_news=True)
 
 
 def test_a_frame_without_a_token_makes_it_slow_again() -> None:
     frames = fast_frames()
-    assert frames.saw(11.0, has_text=False)
+    assert frames.saw(11.0, has_news=False)
     assert not frames.is_fast
-    assert not frames.saw(12.0, has_text=True)  # 1.6 s after the last one.
+    assert not frames.saw(12.0, has_news=True)  # 1.6 s after the last one.
 
 
 def test_a_stream_with_a_token_a_frame_is_never_fast() -> None:
     frames = Frames(1.0)
-    assert not any(frames.saw(float(second), has_text=True) for second in range(10))
+    assert not any(frames.saw(float(second), has_news=True) for second in range(10))
 
 
 def test_a_look_that_finds_nothing_does_not_make_a_stream_fast() -> None:
     frames = Frames(1.0)
-    frames.saw(10.0, has_text=True)
-    assert not frames.saw(10.1, has_text=False)
-    assert not frames.saw(11.2, has_text=True)
+    frames.saw(10.0, has_news=True)
+    assert not frames.saw(10.1, has_news=False)
+    assert not frames.saw(11.2, has_news=True)
 
 
 def test_all_streams_have_their_frames_at_the_same_times() -> None:

@@ -171,6 +171,7 @@ class AsyncStream:
         self._is_closed = False
         self._watch_id = _STOP
         self._news: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop  # With the event, and the event's.
         self._at = 0  # The next piece's place in the reply.
         self._frames: Frames | None = None
 
@@ -226,6 +227,9 @@ class AsyncStream:
                 await in_thread(self._begin)
             assert self._reply is not None
             if self._news is None:
+                import asyncio
+
+                self._loop = asyncio.get_running_loop()
                 self._watch_id, self._news = self._waker.watch(
                     self._reply.request,
                     until_end=self._until_end and not self._reply.wants_news,
@@ -246,13 +250,10 @@ class AsyncStream:
 
     async def _wait(self, news: asyncio.Event) -> None:
         """Wait for news, or for the end of the frame."""
-        import asyncio
-
         if self._frames is None or not self._frames.is_fast:
             await news.wait()
             return
-        loop = asyncio.get_running_loop()
-        timer = loop.call_at(self._frames.end(loop.time()), news.set)
+        timer = self._loop.call_at(self._frames.end(self._loop.time()), news.set)
         try:
             await news.wait()
         finally:
@@ -260,10 +261,7 @@ class AsyncStream:
 
     def _adapt(self, frames: Frames, reply: Reply) -> None:
         """Be woken by each token of a slow answer, and only by the end of a fast one."""
-        import asyncio
-
-        now = asyncio.get_running_loop().time()
-        if frames.saw(now, has_text=reply.next_piece(self._at) is not None):
+        if frames.saw(self._loop.time(), has_news=reply.end > self._at):
             self._waker.announce(reply.request, self._watch_id, until_end=frames.is_fast)
 
     def _begin(self) -> None:

@@ -42,19 +42,19 @@ class Frames:
         self._latest = -math.inf
         self.is_fast = False
 
-    def saw(self, now: float, *, has_text: bool) -> bool:
+    def saw(self, now: float, *, has_news: bool) -> bool:
         """Take note that the stream was looked at; return whether ``is_fast`` has changed.
 
         Args:
             now: The loop's time.
-            has_text: Whether there was something new.
+            has_news: Whether a token had come.
         """
         was_fast = self.is_fast
         if was_fast:
-            self.is_fast = has_text
-        elif has_text:
+            self.is_fast = has_news
+        elif has_news:
             self.is_fast = now - self._latest < self._seconds
-        if has_text:
+        if has_news:
             self._latest = now
         return self.is_fast != was_fast
 

@@ -138,6 +138,11 @@ class Reply:
             return None
         return tuple(each for each in self._logprobs if each is not None)
 
+    @property
+    def end(self) -> int:
+        """The place after the last piece that may be handed on."""
+        return self._n_passed
+
     def next_piece(self, begin: int) -> int | None:
         """The place of the first piece of text from place ``begin`` on; None if none has come.
 
@@ -153,8 +158,7 @@ class Reply:
 
     def text_from(self, begin: int) -> tuple[str, int]:
         """All the text from place ``begin`` on, and the place after it."""
-        end = self._n_passed
-        return "".join([text for _, text, _ in self._events[begin:end]]), end
+        return "".join([text for _, text, _ in self._events[begin : self.end]]), self.end
 
     def cancel(self) -> None:
         """Stop the request within a step.  Any thread may call it, any number of times."""

@@ -19,6 +19,7 @@ from llmlocal.server.openai._errors import error_event
 from llmlocal.server.openai._logprobs import chat_logprobs
 from llmlocal.server.openai._options import MOST_ANSWERS, REFUSED, chat_options
 from llmlocal.server.openai._shapes import (
+    DONE,
     FINGERPRINT,
     HARMLESS,
     finish_reason,
@@ -137,13 +138,15 @@ async def _events(
                     if "role" in delta:
                         delta["content"] = ""
                     reason = finish_reason(event.reply)
-                    yield chunk([_choice(event.index, delta, reason, event.logprobs)])
+                    last = chunk([_choice(event.index, delta, reason, event.logprobs)])
+                    if len(replies) < job.n:
+                        yield last
         finally:
             await events.aclose()
     service.metrics.answered(name, replies)
     if with_usage:
-        yield chunk([], usage=usage_of(replies))
-    yield b"data: [DONE]\n\n"
+        last += chunk([], usage=usage_of(replies))
+    yield last + DONE
 
 
 def _is_plain(event: Event) -> TypeGuard[Piece]:

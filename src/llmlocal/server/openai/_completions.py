@@ -30,7 +30,7 @@ from llmlocal.server.openai._echo import NO_ECHO, Echo, echo_of
 from llmlocal.server.openai._errors import error_event
 from llmlocal.server.openai._logprobs import completion_logprobs
 from llmlocal.server.openai._options import MOST_ANSWERS, REFUSED, limit_of, sampling_options
-from llmlocal.server.openai._shapes import FINGERPRINT, HARMLESS, finish_reason, usage_of
+from llmlocal.server.openai._shapes import DONE, FINGERPRINT, HARMLESS, finish_reason, usage_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -183,14 +183,16 @@ async def _events(
                 else:
                     replies[i] = event.reply
                     choice = _choice(i, "", finish_reason(event.reply), logprobs)
-                yield sse({**head, "choices": [choice]})
+                last = sse({**head, "choices": [choice]})
+                if len(replies) < len(echoes):
+                    yield last
         finally:
             await events.aclose()
     ordered = [replies[i] for i in sorted(replies)]
     service.metrics.answered(name, ordered)
     if with_usage:
-        yield sse({**head, "choices": [], "usage": usage_of(ordered, len(job.prompts))})
-    yield b"data: [DONE]\n\n"
+        last += sse({**head, "choices": [], "usage": usage_of(ordered, len(job.prompts))})
+    yield last + DONE
 
 
 def _logprobs_of(echo: Echo, reply: Completion) -> dict[str, Any] | None:

@@ -10,7 +10,10 @@ from llmlocal import __version__
 if TYPE_CHECKING:
     from llmlocal import ChatReply, Completion
 
-__all__ = ["FINGERPRINT", "HARMLESS", "finish_reason", "message_of", "usage_of"]
+__all__ = ["DONE", "FINGERPRINT", "HARMLESS", "finish_reason", "message_of", "usage_of"]
+
+DONE = b"data: [DONE]\n\n"
+"""What ends a stream.  It is sent with the last event, as each one sent is work for both ends."""
 
 FINGERPRINT = f"llmlocal-{__version__}"
 
