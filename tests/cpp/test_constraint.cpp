@@ -79,6 +79,14 @@ TEST_CASE("constraint: where all is legal, only the end of the text may not be")
   }
 }
 
+TEST_CASE("constraint: what is beyond the vocabulary is not legal") {
+  std::vector<float> logits(33, 1);
+  Constraint some = constraint_of({.tokens = {0, 33}});
+  CHECK(std::ranges::equal(some.apply(logits), Tokens{0}));
+  Constraint none = constraint_of({.tokens = {33}});
+  CHECK_THROWS_AS(none.apply(logits), ConstraintError);
+}
+
 TEST_CASE("constraint: a broken mask is an error with its reason") {
   using Breaks = ScriptedMask::Breaks;
   const char* reason = "the constraint failed: as the script says";

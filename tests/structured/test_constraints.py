@@ -13,7 +13,7 @@ import pytest
 
 from llmlocal import LLM, _core
 from llmlocal._generation import _guide
-from llmlocal._generation._constraint import constraint_of
+from llmlocal._generation._constraint import Constraint, constraint_of
 from llmlocal.errors import ConstraintError, ParameterError, SchemaError
 
 from .. import tiny_models
@@ -218,6 +218,20 @@ def test_what_is_wrong_is_said(
 ) -> None:
     with pytest.raises(kind, match=f"(?s){text}"):
         vocabulary_llm.generate("A:", **options)
+
+
+def test_the_latest_are_kept_compiled(vocabulary_llm: LLM) -> None:
+    guide = _guide.Guide(vocabulary_llm._open_tokenizer())
+
+    def compiled(text: str) -> _core.Grammar:
+        return guide.compile(Constraint("choices", "lark", f'start: "{text}"'))[0]
+
+    first, second = compiled("first"), compiled("second")
+    for i in range(_guide._MOST_COMPILED - 1):
+        assert compiled("first") is first
+        compiled(f"another {i}")
+    assert compiled("first") is first
+    assert compiled("second") is not second
 
 
 def test_without_llguidance(open_tiny: OpenTiny, monkeypatch: pytest.MonkeyPatch) -> None:

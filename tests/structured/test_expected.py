@@ -44,11 +44,12 @@ def test_a_session_that_will_need_it(
 
 def test_a_chat_begins_before_its_prompt_is_written(open_tiny: OpenTiny) -> None:
     with open_tiny("llama") as llm:
+        session = llm.chat_session(template="{{ raise_exception('no') }}")
         with pytest.raises(TemplateError):
-            llm.chat_session(template="{{ raise_exception('no') }}").generate("?")
+            session.generate("?")
         assert not is_begun(llm)
         with pytest.raises(TemplateError):
-            llm.chat("?", template="{{ raise_exception('no') }}", choices=["a"])
+            session.generate("?", choices=["a"])
         assert is_begun(llm)
 
 

@@ -25,6 +25,11 @@ OPEN = {"type": "object", "properties": {"a": {"type": "integer"}}}
         ({**OPEN, "additionalProperties": False}, ['{"a":1}'], ['{"b":1}']),
         ({**OPEN, "unevaluatedProperties": False}, ['{"a":1}'], ['{"b":1}']),
         ({"type": "string", "format": "date"}, ['"2024-02-29"'], ['"2023-02-29"', '"2024-02-30"']),
+        (
+            {"type": "string", "format": "hostname"},
+            ['"a-1.example"', f'"{".".join(["a" * 63] * 3)}.{"b" * 61}"'],  # 253 characters
+            [f'"{".".join(["a" * 63] * 3)}.{"b" * 62}"', '"-a"', '"a..b"', '"a_b"'],
+        ),
         ({"type": "string", "format": "date"}, ['"2000-02-29"'], ['"1900-02-29"', '"2024-13-01"']),
         ({"format": "time", "type": "string"}, ['"23:59:59.5Z"'], ['"23:59:60Z"', '"24:00:00Z"']),
         ({"type": "string", "format": "ipv4"}, ['"1.2.3.255"'], ['"1.2.3.256"']),

@@ -43,7 +43,7 @@ void list(std::span<const std::uint32_t> bits, Tokens& tokens) {
   tokens.clear();
   for (std::size_t word = 0; word < bits.size(); ++word) {
     for (std::uint32_t left = bits[word]; left != 0; left &= left - 1) {
-      const std::size_t bit = static_cast<std::size_t>(std::countr_zero(left));
+      const auto bit = static_cast<std::size_t>(std::countr_zero(left));
       tokens.push_back(static_cast<Token>(word * kWord + bit));
     }
   }
