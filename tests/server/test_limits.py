@@ -165,9 +165,10 @@ def test_other_models_answer_while_one_loads(serve: Serve, tiny_path: TinyPath) 
         return tiny(tiny_path)
 
     with tiny(tiny_path) as llm:
-        served = serve(ModelPool({"slow": PoolEntry("slow", load), "fast": llm}))
+        models = {"slow": PoolEntry("slow", load), "fast": llm}
         body = {"messages": MESSAGES, "max_tokens": 2}
-        with ThreadPoolExecutor(1) as threads:
+        with ModelPool(models) as pool, ThreadPoolExecutor(1) as threads:
+            served = serve(pool)
             slow = threads.submit(served.post, "/v1/chat/completions", {**body, "model": "slow"})
             wait_until(lambda: served.get("/api/ps").json()["models"][0]["state"] == "loading")
             assert served.post("/v1/chat/completions", {**body, "model": "fast"}).status_code == 200

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from llmlocal import ModelPool
 from llmlocal.cli import main
-from llmlocal.cli.serve import is_loopback
+from llmlocal.cli.serve import first_command, is_loopback
 
 from ..conftest import TinyPath
+from ..embeddings import tiny_bert
+from .conftest import Serve
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
@@ -43,7 +49,8 @@ def test_it_serves_until_it_is_told_to_stop(tiny_path: TinyPath, ending: str) ->
             assert process.wait(30) in (0, 130, -signal.Signals[ending])
             assert process.stderr
             errors = process.stderr.read()
-            assert "Try: curl" in errors
+            assert f"Chat: {found[1]}/\n" in errors
+            assert f"Try: curl {found[1]}/v1/chat/completions" in errors
             assert "Traceback" not in errors
         finally:
             process.kill()
@@ -78,6 +85,25 @@ def test_times_that_are_none(value: str, capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit):
         main(["serve", "model", f"--keep-alive={value}"])
     assert "is not a time such as 30s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("api_key", [None, "sesame"])
+@pytest.mark.parametrize("kind", ["models", "embedders", "rerankers"])
+def test_the_first_command_to_try_works(
+    kind: str, api_key: str | None, tiny_path: TinyPath, tmp_path: Path, serve: Serve
+) -> None:
+    tiny_bert.embedder().write(tmp_path / "embedders.gguf")
+    tiny_bert.cross_encoder().write(tmp_path / "rerankers.gguf")
+    path = tiny_path("llama") if kind == "models" else tmp_path / f"{kind}.gguf"
+    models: dict[str, Any] = {"models": (), kind: [path], "device": "cpu", "n_ctx": 256}
+    with ModelPool(**models) as pool:
+        served = serve(pool, api_key=api_key)
+        command = first_command(served.url, pool, has_key=api_key is not None)
+        curl, url, *rest = shlex.split(command.replace("$LLMLOCAL_API_KEY", "sesame"))
+        assert (curl, rest[-2]) == ("curl", "-d")
+        headers = dict(each.split(": ") for each in rest[1:-2:2])
+        got = httpx.post(url, content=rest[-1], headers=headers, trust_env=False, timeout=60)
+    assert got.status_code == 200, got.text
 
 
 def test_which_addresses_stay_on_this_machine() -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import json
 import logging
 import os
 import re
+import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from llmlocal.cli._model_options import add_loading_options, loading_options
@@ -15,11 +18,13 @@ from llmlocal.errors import LLMLocalError, ParameterError
 
 if TYPE_CHECKING:
     from llmlocal import ModelPool
+    from llmlocal._pool import Kind
     from llmlocal.cli.models import SubParsers
 
 __all__ = ["register"]
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+_NEAR = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _SIZES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
@@ -113,8 +118,14 @@ def _run(arguments: argparse.Namespace) -> int:
             raise LLMLocalError(
                 f"can't listen on {arguments.host}:{arguments.port}: {exc.strerror or exc}"
             ) from exc
-        address = _address(arguments.host, listening.getsockname()[1])
-        server.run(app, listening, on_ready=lambda: _say_ready(address, pool))
+        port = listening.getsockname()[1]
+        address = _address(arguments.host, port)
+        # What listens on every address is reached at this machine's own.
+        near = _address(_NEAR.get(arguments.host, arguments.host), port)
+        has_key = bool(arguments.api_key)
+        server.run(
+            app, listening, on_ready=lambda: _say_ready(address, near, pool, has_key=has_key)
+        )
     return 0
 
 
@@ -156,15 +167,26 @@ def _address(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _say_ready(address: str, pool: ModelPool) -> None:
-    model = pool.names[0]
-    body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
+def _say_ready(address: str, near: str, pool: ModelPool, *, has_key: bool) -> None:
     print(f"Serving {', '.join(pool.names)} at {address}", flush=True)
-    print(
-        f"Try: curl {address}/v1/chat/completions -H 'content-type: application/json' -d '{body}'",
-        file=sys.stderr,
-        flush=True,
-    )
+    if pool.of_kind("generate"):
+        print(f"Chat: {near}/", file=sys.stderr)
+    print(f"Try: {first_command(near, pool, has_key=has_key)}", file=sys.stderr, flush=True)
+
+
+def first_command(address: str, pool: ModelPool, *, has_key: bool) -> str:
+    """A command that shows the server at work, with the first model that it has."""
+    kind, path, body = next(each for each in _FIRST if pool.of_kind(each[0]))
+    data = json.dumps({"model": pool.of_kind(kind)[0], **body})
+    key = ' -H "authorization: Bearer $LLMLOCAL_API_KEY"' if has_key else ""
+    return f"curl {address}{path} -H 'content-type: application/json'{key} -d {shlex.quote(data)}"
+
+
+_FIRST: Sequence[tuple[Kind, str, Mapping[str, Any]]] = (
+    ("generate", "/v1/chat/completions", {"messages": [{"role": "user", "content": "Hello!"}]}),
+    ("embed", "/v1/embeddings", {"input": "Hello!"}),
+    ("rerank", "/v1/rerank", {"query": "color", "documents": ["The sky is blue.", "Hello!"]}),
+)
 
 
 def _seconds(text: str) -> float | None:
