@@ -12,7 +12,7 @@ from benchmarks.scenarios.contended import BUSY
 from benchmarks.scenarios.held import FRESH
 from benchmarks.scenarios.memory import CYCLES, REQUESTS
 from benchmarks.scenarios.overhead import STREAMED, STREAMED_OVER_HTTP, WHOLE
-from benchmarks.scenarios.prefixes import KNOWN_TOKENS, over_reading
+from benchmarks.scenarios.prefixes import KEPT, KNOWN_TOKENS, NOT_KEPT, over_reading
 from benchmarks.scenarios.serve import SHARED, at_once
 from benchmarks.scenarios.together import BATCHED
 from benchmarks.systems import LIMIT, OURS, SERVED
@@ -182,8 +182,10 @@ BARS: tuple[Bar, ...] = (
             "at most")
         for tokens in KNOWN_TOKENS
     ),
-    Bar("72 prompts over 12 texts, shuffled", "0.95 of the speed of the sorted list",
-        ratio_to("tree", "seconds", "in order", "shuffled"), 1 / 0.95, "at most"),
+    Bar("an answer while a prompt is written to a file", "0.97 of the speed without",
+        ratio_to("writing", _TPS, NOT_KEPT, KEPT), 0.97, "at least"),
+    Bar("72 prompts over 12 texts, shuffled", "1.05 of the sorted list's time",
+        ratio_to("tree", "seconds", "in order", "shuffled"), 1.05, "at most"),
     *(
         Bar(f"the server: {at_once(count)}", "0.98 of the same in process",
             ratio_to("serve", _TPS, f"{OURS}, {at_once(count)}", f"{SERVED}, {at_once(count)}"),

@@ -14,7 +14,7 @@ from benchmarks.scenarios.held import HELD
 from benchmarks.scenarios.kernels import KERNELS, TYPES
 from benchmarks.scenarios.memory import MEMORY
 from benchmarks.scenarios.overhead import OVERHEAD
-from benchmarks.scenarios.prefixes import DISK, HYBRID, TREE
+from benchmarks.scenarios.prefixes import DISK, HYBRID, TREE, WRITING
 from benchmarks.scenarios.sampling import SAMPLING
 from benchmarks.scenarios.scenario import Scenario
 from benchmarks.scenarios.serve import SERVE
@@ -38,6 +38,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         ARRIVAL,
         HELD,
         DISK,
+        WRITING,
         TREE,
         HYBRID,
         COLD,

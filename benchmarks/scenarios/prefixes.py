@@ -15,7 +15,7 @@ from benchmarks.session import Session
 from benchmarks.systems import OURS, Entrant
 from benchmarks.workloads import counting, text
 
-__all__ = ["DISK", "HYBRID", "KNOWN_TOKENS", "TREE", "over_reading"]
+__all__ = ["DISK", "HYBRID", "KEPT", "KNOWN_TOKENS", "NOT_KEPT", "TREE", "WRITING", "over_reading"]
 
 KNOWN_TOKENS = (1000, 4000, 16_000)
 _KEEPERS = (OURS, "llama-cpp-python", "llama-server")
@@ -23,6 +23,10 @@ _TEXTS = 12
 _TREE_PROMPTS = 72
 _TREE_WORDS = 150
 _HYBRID_TOKENS = 2000
+_WRITTEN_TOKENS = 2000
+_ANSWER_TOKENS = 128
+
+KEPT, NOT_KEPT = "with a folder for prompts", "without one"
 
 
 def _disk(context: Context) -> Sequence[Task]:
@@ -116,6 +120,26 @@ def _question(known: str, reopened: Entrant | None) -> Any:
     return work
 
 
+def _writing(context: Context) -> Sequence[Task]:
+    """An answer, while what the prompt before it came to is written to a file."""
+    folder = context.folder / "written"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+    def work(session: Session, turn: int) -> dict[str, Any]:
+        words = context.words_for(_WRITTEN_TOKENS)
+        session.ask("prefill", text=f"{text(words, turn)} {counting(11)}", tokens=1)
+        return session.ask("stream", prompt=counting(10 + turn), tokens=_ANSWER_TOKENS)
+
+    return [
+        Task(label, Entrant(label, OURS, context.settings(n_ctx=4096, options=options)), work)
+        for label, options in (
+            (NOT_KEPT, {"prefix_cache_path": ""}),
+            (KEPT, {"prefix_cache_path": str(folder)}),
+        )
+    ]
+
+
 def _tree(context: Context) -> Sequence[Task]:
     """Prompts over a few texts, with a store for none of them."""
 
@@ -161,6 +185,12 @@ DISK = Scenario(
     (Metric("first_token_s", "s", "lower"), Metric("read_s", "s to read the file", "lower")),
     _disk,
     rounds=(5, 3),
+)
+WRITING = Scenario(
+    "writing",
+    f"one answer of {_ANSWER_TOKENS} tokens, while a prompt of {_WRITTEN_TOKENS} is written to a file",
+    (Metric("tokens_per_s", "tokens/s", "higher"), Metric("longest_gap_s", "s", "lower")),
+    _writing,
 )
 TREE = Scenario(
     "tree",

@@ -114,7 +114,7 @@ def all_rows(run: Results) -> Results:
             for count in (1, 8, 64)
         ),
         *("llmlocal-server, 16 after one text", "llama-server, 16 after one text"),
-        *("in order", "shuffled"),
+        *("in order", "shuffled", "with a folder for prompts", "without one"),
         *(f"{label}, {n} tokens" for n in KNOWN_TOKENS for label in ("from disk", "warm")),
     ]
     for scenario in SCENARIOS.values():
@@ -143,6 +143,7 @@ def test_a_quick_run_has_what_the_bars_on_speed_need() -> None:
             f"first token after {tokens:,} tokens that another process evaluated"
             for tokens in KNOWN_TOKENS
         ),
+        "an answer while a prompt is written to a file",
         "72 prompts over 12 texts, shuffled",
         "the server",
         "the server's thread",
