@@ -293,7 +293,8 @@ class FakeDecoder : public Decoder {
   }
 
   static StateBlob blob_of(const Tokens& tokens, Position floor, std::size_t size) {
-    auto bytes = std::make_unique<std::byte[]>(tokens.size() * sizeof(Token));
+    // A part says that it is smaller than the tokens that stand in it.
+    auto bytes = std::make_unique<std::byte[]>(std::max(size, tokens.size() * sizeof(Token)));
     std::memcpy(bytes.get(), tokens.data(), tokens.size() * sizeof(Token));
     return {std::move(bytes), size, static_cast<Position>(tokens.size()), floor};
   }
