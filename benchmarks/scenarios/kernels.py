@@ -13,7 +13,12 @@ from benchmarks.synthetic import SHAPES, ensure_model
 from benchmarks.systems import LIMIT, OURS, Entrant
 from benchmarks.workloads import text
 
-__all__ = ["KERNELS", "TYPES"]
+__all__ = ["KERNELS", "OFF", "ON", "PROMPT", "STOCK", "TYPES", "answer_after", "of_type"]
+
+ON, OFF = "on", "off"
+STOCK = {f"{LIMIT} (separate)": False, f"{LIMIT} (fused)": True}
+"""llama-bench with each of its attentions: whether it is fused."""
+PROMPT = "prompt"
 
 _RATE = (Metric("tokens_per_s", "tokens/s", "higher"),)
 _PROMPT_TOKENS = 512
@@ -32,8 +37,19 @@ def _types(context: Context) -> Sequence[Task]:
     for shape in ("135m",) if context.is_quick else ("135m", "1b"):
         for kind in TYPES_OF_WEIGHTS:
             model = ensure_model(replace(SHAPES[shape], type=kind), context.folder)
-            tasks += _tasks(replace(context, model=model), _QUICK_DEPTHS, f"{shape} {kind}, ")
+            of = of_type(kind, shape)
+            tasks += _tasks(replace(context, model=model), _QUICK_DEPTHS, of)
     return tasks
+
+
+def of_type(kind: str, shape: str = "135m") -> str:
+    """How the rows begin of a file of a type."""
+    return f"{shape} {kind}, "
+
+
+def answer_after(depth: int) -> str:
+    """What an answer after so many tokens is called."""
+    return f"answer after {depth:,} tokens" if depth else "answer"
 
 
 def _tasks(context: Context, depths: Sequence[int], of: str = "") -> list[Task]:
@@ -55,21 +71,20 @@ def _tasks(context: Context, depths: Sequence[int], of: str = "") -> list[Task]:
 
     tasks: list[Task] = []
     for entrant in _entrants(context):
-        tasks.append(Task(f"{of}prompt, {entrant.label}", entrant, prefill))
+        tasks.append(Task(f"{of}{PROMPT}, {entrant.label}", entrant, prefill))
         for depth in depths:
             work = answer(depth, entrant.system)
-            tasks.append(Task(f"{of}answer, {entrant.label}", entrant, work, at=depth))
+            tasks.append(Task(f"{of}{answer_after(depth)}, {entrant.label}", entrant, work))
     return tasks
 
 
 def _entrants(context: Context) -> Iterator[Entrant]:
     """Ours with the kernels and without, and llama-bench with each of its attentions."""
-    for label, value in (("on", "1"), ("off", "0")):
+    for label, value in ((ON, "1"), (OFF, "0")):
         yield Entrant(label, OURS, context.settings(), {"LLMLOCAL_KERNELS": value})
     if LIMIT in context.systems:
-        for label, fused in (("separate", False), ("fused", True)):
-            settings = context.settings(options={"fused_attention": fused})
-            yield Entrant(f"{LIMIT} ({label})", LIMIT, settings)
+        for label, fused in STOCK.items():
+            yield Entrant(label, LIMIT, context.settings(options={"fused_attention": fused}))
 
 
 KERNELS = Scenario(
@@ -79,7 +94,6 @@ KERNELS = Scenario(
     _RATE,
     _kernels,
     rounds=(7, 5),
-    axis="tokens before",
 )
 
 TYPES = Scenario(
@@ -88,5 +102,4 @@ TYPES = Scenario(
     _RATE,
     _types,
     rounds=(5, 3),
-    axis="tokens before",
 )

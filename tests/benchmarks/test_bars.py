@@ -11,10 +11,13 @@ from benchmarks.bars import (
     judge,
     ratio_to,
     ratio_to_best_peer,
+    ratio_to_best_stock,
     value_of,
 )
+from benchmarks.random_weights import TYPES
 from benchmarks.results import Results
 from benchmarks.scenarios import QUICK, SCENARIOS
+from benchmarks.scenarios.kernels import OFF, ON, PROMPT, STOCK, answer_after, of_type
 from benchmarks.scenarios.prefixes import KNOWN_TOKENS
 
 from .made_up import results, row
@@ -49,6 +52,19 @@ def test_the_best_peer_is_the_quickest_that_finished() -> None:
     figure = ratio_to_best_peer("chat", "first")(run)
     assert figure is not None
     assert figure.median == pytest.approx(1.5)
+
+
+def test_the_better_of_two_attentions_counts() -> None:
+    rows = [
+        row("135m Q4_1, prompt, on", tokens_per_s=[30.0]),
+        row("135m Q4_1, prompt, llama-bench (separate)", tokens_per_s=[10.0]),
+        row("135m Q4_1, prompt, llama-bench (fused)", tokens_per_s=[12.0]),
+    ]
+    figure = ratio_to_best_stock(PROMPT, "Q4_1")(results(types=rows))
+    assert figure is not None
+    assert figure.median == pytest.approx(2.5)
+    # One of the two alone may be the worse one.
+    assert ratio_to_best_stock(PROMPT, "Q4_1")(results(types=rows[:2])) is None
 
 
 def test_a_difference_is_ours_less_theirs() -> None:
@@ -116,6 +132,12 @@ def all_rows(run: Results) -> Results:
         *("llmlocal-server, 16 after one text", "llama-server, 16 after one text"),
         *("in order", "shuffled", "with a folder for prompts", "without one"),
         *(f"{label}, {n} tokens" for n in KNOWN_TOKENS for label in ("from disk", "warm")),
+        *(
+            f"{of}{work}, {entrant}"
+            for of in ("", *map(of_type, TYPES))
+            for work in (PROMPT, answer_after(0), answer_after(1000))
+            for entrant in (ON, OFF, *STOCK)
+        ),
     ]
     for scenario in SCENARIOS.values():
         metrics = {metric.name: [1.0, 1.0] for metric in scenario.metrics}
@@ -147,6 +169,7 @@ def test_a_quick_run_has_what_the_bars_on_speed_need() -> None:
         "72 prompts over 12 texts, shuffled",
         "the server",
         "the server's thread",
+        "our kernels",
     }
 
 
