@@ -64,6 +64,16 @@ def test_a_stop_sequence(client: anthropic.Anthropic) -> None:
     assert (done.stop_reason, done.stop_sequence) == ("stop_sequence", text[3:6])
 
 
+def test_a_schema(client: anthropic.Anthropic) -> None:
+    form = {"type": "json_schema", "schema": {"enum": ["red", "blue"]}}
+    for asked in ({"output_config": {"format": form}}, {"extra_body": {"output_format": form}}):
+        assert ask(client, **asked).content[0].text in ('"red"', '"blue"')
+    with pytest.raises(anthropic.BadRequestError, match=r"output_config\.format\.schema"):
+        ask(client, output_config={"format": {"type": "json_schema"}})
+    with pytest.raises(anthropic.BadRequestError, match=r"output_config\.effort"):
+        ask(client, output_config={"effort": "wild"})
+
+
 def test_errors_are_its_own(client: anthropic.Anthropic) -> None:
     with pytest.raises(anthropic.NotFoundError) as missing:
         ask(client, model="claude")

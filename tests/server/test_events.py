@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from llmlocal.server._http._events import GAP, Form, sse
+from llmlocal.server._http._events import GAP, Form, json_line, sse
 from llmlocal.server._http._patience import ClientGoneError, Patience
 
 FOREVER_S = 60
@@ -20,6 +20,13 @@ def test_a_form_writes_what_the_whole_event_would_be(text: str) -> None:
         return sse({"id": 'a"b', "choices": [{"delta": {"content": content}}], "end": None}, "kind")
 
     assert Form(event(GAP)).filled(text) == event(text)
+
+
+def test_a_form_may_have_several_gaps() -> None:
+    def event(number: int | str, text: str) -> bytes:
+        return json_line({"n": number, "100%s": "%d {0}", "text": text, "end": None})
+
+    assert Form(event(GAP, GAP)).filled(7, "50% %s") == event(7, "50% %s")
 
 
 class Client:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -20,11 +20,7 @@ __all__ = [
     "Piece",
     "PieceKind",
     "TextJob",
-    "chat_events",
-    "chat_replies",
     "infill_prompt",
-    "text_events",
-    "text_replies",
     "together",
 ]
 
@@ -87,6 +83,21 @@ class ChatJob:
     options: Mapping[str, Any] = field(default_factory=dict)
     n: int = 1
 
+    def events(self, llm: LLM) -> AsyncGenerator[Event, None]:
+        """The answers as they come; what is closed early stops the engine."""
+        return _merged(
+            [
+                _chat_answer(i, llm.astream_chat(self.messages, **_seeded(self.options, i)))
+                for i in range(self.n)
+            ]
+        )
+
+    async def replies(self, llm: LLM) -> list[ChatReply]:
+        """The answers, all at once."""
+        return await together(
+            [llm.achat(self.messages, **_seeded(self.options, i)) for i in range(self.n)]
+        )
+
 
 @dataclass(frozen=True)
 class TextJob:
@@ -102,6 +113,26 @@ class TextJob:
     options: Mapping[str, Any] = field(default_factory=dict)
     n: int = 1
 
+    def events(self, llm: LLM) -> AsyncGenerator[Event, None]:
+        """The continuations as they come; what is closed early stops the engine."""
+        return _merged(
+            [
+                _text_answer(index, llm.astream(prompt, **options))
+                for index, (prompt, options) in enumerate(self._asked())
+            ]
+        )
+
+    async def replies(self, llm: LLM) -> list[Completion]:
+        """The continuations, all at once."""
+        return await together(
+            [llm.agenerate(prompt, **options) for prompt, options in self._asked()]
+        )
+
+    def _asked(self) -> Iterator[tuple[str | Sequence[int], Any]]:
+        for prompt in self.prompts:
+            for i in range(self.n):
+                yield prompt, _seeded(self.options, i)
+
 
 def infill_prompt(llm: LLM, prefix: str, suffix: str) -> list[int]:
     """The prompt for what goes between two texts.
@@ -113,45 +144,6 @@ def infill_prompt(llm: LLM, prefix: str, suffix: str) -> list[int]:
         return llm.infill_prompt(prefix, suffix)
     except RequestError as exc:
         raise refused("suffix", str(exc)) from None
-
-
-def chat_events(llm: LLM, job: ChatJob) -> AsyncGenerator[Event, None]:
-    """The answers of a chat as they come; what is closed early stops the engine."""
-    return _merged(
-        [
-            _chat_answer(i, llm.astream_chat(job.messages, **_seeded(job.options, i)))
-            for i in range(job.n)
-        ]
-    )
-
-
-def text_events(llm: LLM, job: TextJob) -> AsyncGenerator[Event, None]:
-    """The continuations as they come; what is closed early stops the engine."""
-    asked = [(prompt, i) for prompt in job.prompts for i in range(job.n)]
-    return _merged(
-        [
-            _text_answer(index, llm.astream(prompt, **_seeded(job.options, i)))
-            for index, (prompt, i) in enumerate(asked)
-        ]
-    )
-
-
-async def chat_replies(llm: LLM, job: ChatJob) -> list[ChatReply]:
-    """The answers of a chat, all at once."""
-    return await together(
-        [llm.achat(job.messages, **_seeded(job.options, i)) for i in range(job.n)]
-    )
-
-
-async def text_replies(llm: LLM, job: TextJob) -> list[Completion]:
-    """The continuations, all at once."""
-    return await together(
-        [
-            llm.agenerate(prompt, **_seeded(job.options, i))
-            for prompt in job.prompts
-            for i in range(job.n)
-        ]
-    )
 
 
 async def _chat_answer(index: int, stream: AsyncChatStream) -> AsyncGenerator[Event, None]:

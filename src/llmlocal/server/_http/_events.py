@@ -11,7 +11,7 @@ import json
 import logging
 import secrets
 from collections.abc import AsyncGenerator, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.responses import StreamingResponse
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import Message, Receive, Scope, Send
 
-__all__ = ["GAP", "Form", "event_stream", "json_lines", "sse"]
+__all__ = ["GAP", "Form", "as_json", "event_stream", "json_line", "json_lines", "sse"]
 
 _logger = logging.getLogger("llmlocal.server")
 
@@ -38,27 +38,37 @@ def sse(data: object, event: str | None = None) -> bytes:
     return f"{head}data: {as_json(data)}\n\n".encode()
 
 
+def json_line(data: object) -> bytes:
+    """A line with JSON in it."""
+    return f"{as_json(data)}\n".encode()
+
+
 def as_json(data: object) -> str:
+    """JSON text without spaces."""
     return _ENCODER.encode(data)
 
 
 GAP = secrets.token_hex(16)
-"""Stands where a :class:`Form` has its gap; nothing else in an event is like it."""
+"""Stands where a :class:`Form` has a gap; nothing else in an event is like it."""
 
 
 class Form:
-    """An event that is written many times with another text: what stands around it is encoded once.
+    """An event that is written many times with other values: what stands around them is encoded once.
 
     Args:
-        event: The event with :data:`GAP` as the text.
+        event: The event with :data:`GAP` as each of these values.
+
+    Example:
+        >>> Form(json_line({"model": "tiny", "text": GAP})).filled("Once upon a time").strip()
+        b'{"model":"tiny","text":"Once upon a time"}'
     """
 
     def __init__(self, event: bytes) -> None:
-        self._before, self._after = event.split(f'"{GAP}"'.encode())
+        self._around = event.decode().replace("%", "%%").replace(f'"{GAP}"', "%s")
 
-    def filled(self, text: str) -> bytes:
-        """The event with this text."""
-        return b"".join((self._before, as_json(text).encode(), self._after))
+    def filled(self, *values: str | int) -> bytes:
+        """The event with these values, in the order of the gaps."""
+        return (self._around % tuple(map(as_json, values))).encode()
 
 
 async def event_stream(
@@ -78,23 +88,10 @@ async def event_stream(
 
 
 async def json_lines(
-    request: Request,
-    lines: AsyncGenerator[dict[str, Any], None],
-    on_error: Callable[[ApiError], dict[str, Any]],
+    request: Request, lines: AsyncGenerator[bytes, None], on_error: Callable[[ApiError], bytes]
 ) -> Response:
-    """A response of JSON objects, one a line; as :func:`event_stream`."""
-
-    async def written() -> AsyncGenerator[bytes, None]:
-        try:
-            async for line in lines:
-                yield f"{as_json(line)}\n".encode()
-        finally:
-            await lines.aclose()
-
-    def written_error(error: ApiError) -> bytes:
-        return f"{as_json(on_error(error))}\n".encode()
-
-    return await _stream(request, written(), written_error, "application/x-ndjson")
+    """A response of lines as :func:`json_line` writes them; else as :func:`event_stream`."""
+    return await _stream(request, lines, on_error, "application/x-ndjson")
 
 
 async def _stream(

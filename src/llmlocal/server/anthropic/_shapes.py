@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from llmlocal import ChatReply
 
 __all__ = [
+    "content_of",
     "conversation",
     "error_body",
     "error_event",
@@ -158,12 +158,17 @@ def usage_of(reply: ChatReply) -> dict[str, Any]:
     }
 
 
-def parsed(arguments: str) -> Any:
-    """The arguments of a call as a value; None for a call that was cut short."""
-    try:
-        return json.loads(arguments) if arguments.strip() else {}
-    except ValueError:
-        return None
+def content_of(reply: ChatReply) -> list[dict[str, Any]]:
+    """An answer as blocks; a call that was cut short is none."""
+    blocks: list[dict[str, Any]] = []
+    if reply.reasoning:
+        blocks.append({"type": "thinking", "thinking": reply.reasoning, "signature": ""})
+    if reply:
+        blocks.append({"type": "text", "text": str(reply)})
+    for call in reply.tool_calls:
+        block = {"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments}
+        blocks.append(block)
+    return blocks
 
 
 def error_body(error: ApiError) -> dict[str, Any]:

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
-from llmlocal.server._answers import (
-    ChatJob,
-    Event,
-    Piece,
-    TextJob,
-    chat_events,
-    infill_prompt,
-    text_events,
-)
+from llmlocal.server._answers import ChatJob, Piece, PieceKind, TextJob, infill_prompt
 from llmlocal.server._http._body import read_fields
-from llmlocal.server._http._events import json_lines
+from llmlocal.server._http._events import GAP, Form, json_line, json_lines
 from llmlocal.server._http._patience import while_connected
 from llmlocal.server._service import Service, service_of
 from llmlocal.server.ollama._shapes import (
+    calls_of,
     chat_messages,
-    error_body,
+    error_line,
     figures,
     generation_options,
     keep_alive,
@@ -35,7 +29,7 @@ from llmlocal.server.openai._logprobs import token_logprobs
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from llmlocal import LLM
+    from llmlocal import LLM, Completion, TokenLogprob
     from llmlocal.server._http._fields import Fields
 
 __all__ = ["chat", "generate"]
@@ -47,8 +41,9 @@ _REFUSED = {
     "template": "the model's own template is used; or send raw: true",
 }
 
-Lines = AsyncGenerator[dict[str, Any], None]
-Start = Callable[["LLM"], AsyncGenerator[Event, None]]
+Job = ChatJob | TextJob
+Shape = Callable[..., dict[str, Any]]
+"""Takes a text, thoughts and calls of tools; returns how the endpoint tells of them."""
 
 
 async def chat(request: Request) -> Response:
@@ -59,12 +54,14 @@ async def chat(request: Request) -> Response:
     messages = chat_messages(fields)
     options = generation_options(fields)
     take_thinking(fields, options)
+    if fields.flag("truncate", default=True):
+        options["overflow"] = "drop_oldest"
     if tools := fields.array("tools"):
         options["tools"] = tools
     if not messages:
-        return await _load_only(request, service, name, fields, {"message": _message("")})
+        return await _load_only(request, service, name, fields, _message)
     job = ChatJob(messages, options)
-    return await _answer(request, service, name, fields, lambda llm: chat_events(llm, job), _delta)
+    return await _answer(request, service, name, fields, lambda _: job, _message)
 
 
 async def generate(request: Request) -> Response:
@@ -78,20 +75,19 @@ async def generate(request: Request) -> Response:
     is_raw = fields.flag("raw")
     options = generation_options(fields)
     if not prompt:
-        return await _load_only(request, service, name, fields, {"response": ""})
+        return await _load_only(request, service, name, fields, _response)
 
-    def start(llm: LLM) -> AsyncGenerator[Event, None]:
+    def job(llm: LLM) -> Job:
         if suffix:
-            filled = infill_prompt(llm, prompt, suffix)
-            return text_events(llm, TextJob([filled], options))
+            return TextJob([infill_prompt(llm, prompt, suffix)], options)
         if is_raw or not llm.chat_template():
-            return text_events(llm, TextJob([prompt], options))
+            return TextJob([prompt], options)
         head = [{"role": "system", "content": system}] if system else []
-        return chat_events(llm, ChatJob([*head, {"role": "user", "content": prompt}], options))
+        return ChatJob([*head, {"role": "user", "content": prompt}], options)
 
     if not is_raw and not suffix:
         take_thinking(fields, options)
-    return await _answer(request, service, name, fields, start, _response)
+    return await _answer(request, service, name, fields, job, _response)
 
 
 async def _answer(
@@ -99,26 +95,26 @@ async def _answer(
     service: Service,
     name: str,
     fields: Fields,
-    start: Start,
-    shape: Callable[[Piece | None], dict[str, Any]],
+    job: Callable[[LLM], Job],
+    shape: Shape,
 ) -> Response:
     stream = fields.flag("stream", default=True)
     alive = keep_alive(fields)
     fields.finish(_HARMLESS, _REFUSED)
-    lines = _lines(service, name, start, shape, alive)
     if stream:
-        return await json_lines(request, lines, error_body)
-    return JSONResponse(await while_connected(request, _joined(lines)))
+        return await json_lines(request, _lines(service, name, job, shape, alive), error_line)
+    whole = _whole(service, name, job, shape, alive)
+    return JSONResponse(await while_connected(request, whole))
 
 
 async def _load_only(
-    request: Request, service: Service, name: str, fields: Fields, empty: dict[str, Any]
+    request: Request, service: Service, name: str, fields: Fields, shape: Shape
 ) -> Response:
     """A request without anything to answer loads the model; or unloads it, with ``keep_alive: 0``."""
     fields.flag("stream")
     alive = keep_alive(fields)
     fields.finish(_HARMLESS, {})
-    done = {"model": name, "created_at": now(), **empty, "done": True}
+    done = {"model": name, "created_at": now(), **shape(), "done": True}
     if alive == 0:
         service.pool.unload(name)
         return JSONResponse({**done, "done_reason": "unload"})
@@ -131,84 +127,78 @@ async def _load_only(
     return JSONResponse({**done, "done_reason": "load"})
 
 
-async def _lines(
-    service: Service,
-    name: str,
-    start: Start,
-    shape: Callable[[Piece | None], dict[str, Any]],
-    alive: float | None,
-) -> Lines:
+async def _whole(
+    service: Service, name: str, job: Callable[[LLM], Job], shape: Shape, alive: float | None
+) -> dict[str, Any]:
     started = time.perf_counter()
     async with service.model(name, keep_alive=alive) as llm:
         loaded = time.perf_counter()
-        events = start(llm)
+        [reply] = await job(llm).replies(llm)
+    service.metrics.answered(name, [reply])
+    told = shape(str(reply), getattr(reply, "reasoning", ""), calls_of(reply))
+    scored = _scored(reply.logprobs or ())
+    return {"model": name, "created_at": now(), **told, **scored, **_end(reply, started, loaded)}
+
+
+async def _lines(
+    service: Service, name: str, job: Callable[[LLM], Job], shape: Shape, alive: float | None
+) -> AsyncGenerator[bytes, None]:
+    started = time.perf_counter()
+
+    def line(told: dict[str, Any], at: str, **more: Any) -> bytes:
+        return json_line({"model": name, "created_at": at, **told, "done": False, **more})
+
+    @cache
+    def form(kind: PieceKind) -> Form:
+        return Form(line(_told(shape, kind, GAP), GAP))
+
+    async with service.model(name, keep_alive=alive) as llm:
+        loaded = time.perf_counter()
+        events = job(llm).events(llm)
         try:
             async for event in events:
+                scored = _scored(event.logprobs)
                 if not isinstance(event, Piece):
-                    reply, rest = event.reply, _logprobs(event)
-                elif event.kind in ("answer", "reasoning"):
-                    line = {"model": name, "created_at": now(), **shape(event), "done": False}
-                    yield line | _logprobs(event)
+                    reply = event.reply
+                elif event.kind not in ("answer", "reasoning"):
+                    pass  # Calls are told whole, at the end.
+                elif scored:
+                    yield line(_told(shape, event.kind, event.text), now(), **scored)
+                else:
+                    yield form(event.kind).filled(now(), event.text)
         finally:
             await events.aclose()
     service.metrics.answered(name, [reply])
-    head = {"model": name, "created_at": now()}
-    if calls := _called(reply):
-        yield {**head, "message": {**_message(""), "tool_calls": calls}, "done": False}
-    yield {
-        **head,
-        **shape(None),
-        **rest,
-        "done": True,
-        "done_reason": "length" if reply.finish_reason in ("length", "timeout") else "stop",
-        **figures(reply, started, loaded),
-    }
+    calls = calls_of(reply)
+    called = line(shape(calls=calls), now()) if calls else b""
+    yield called + line(shape(), now(), **scored, **_end(reply, started, loaded))
 
 
-def _logprobs(event: Event) -> dict[str, Any]:
-    return {"logprobs": token_logprobs(event.logprobs)} if event.logprobs else {}
+def _end(reply: Completion, started: float, loaded: float) -> dict[str, Any]:
+    reason = "length" if reply.finish_reason in ("length", "timeout") else "stop"
+    return {"done": True, "done_reason": reason, **figures(reply, started, loaded)}
 
 
-def _called(reply: Any) -> list[dict[str, Any]]:
-    """The calls that are whole: one that was cut short has no arguments to show."""
-    return [
-        {"function": {"name": call.name, "arguments": call.arguments}}
-        for call in getattr(reply, "tool_calls", ())
-    ]
+def _scored(tokens: Sequence[TokenLogprob]) -> dict[str, Any]:
+    return {"logprobs": token_logprobs(tokens)} if tokens else {}
 
 
-async def _joined(lines: Lines) -> dict[str, Any]:
-    """All lines as one."""
-    texts: dict[str, str] = {}
-    logprobs: list[dict[str, Any]] = []
-    message: dict[str, Any] = {}
-    last: dict[str, Any] = {}
-    async for line in lines:
-        last = line
-        logprobs += line.get("logprobs", ())
-        for key in ("response", "thinking"):
-            texts[key] = texts.get(key, "") + line.get(key, "")
-        for key, value in line.get("message", {}).items():
-            joins = key in ("content", "thinking")
-            message[key] = message.get(key, "") + value if joins else value
-    if logprobs:
-        last = {**last, "logprobs": logprobs}
-    if message:
-        return {**last, "message": message}
-    return {**last, **{key: text for key, text in texts.items() if text or key == "response"}}
+def _told(shape: Shape, kind: PieceKind, text: str) -> dict[str, Any]:
+    return shape(text) if kind == "answer" else shape("", text)
 
 
-def _message(content: str) -> dict[str, Any]:
-    return {"role": "assistant", "content": content}
+def _message(
+    text: str = "", thinking: str = "", calls: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": text}
+    if thinking:
+        message["thinking"] = thinking
+    if calls:
+        message["tool_calls"] = calls
+    return {"message": message}
 
 
-def _delta(piece: Piece | None) -> dict[str, Any]:
-    if piece is None or piece.kind == "answer":
-        return {"message": _message(piece.text if piece else "")}
-    return {"message": {**_message(""), "thinking": piece.text}}
-
-
-def _response(piece: Piece | None) -> dict[str, Any]:
-    if piece is None or piece.kind == "answer":
-        return {"response": piece.text if piece else ""}
-    return {"response": "", "thinking": piece.text}
+def _response(
+    text: str = "", thinking: str = "", _: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    return {"response": text, "thinking": thinking} if thinking else {"response": text}

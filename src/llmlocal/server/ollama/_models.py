@@ -18,10 +18,10 @@ from llmlocal import ChatTemplate, Progress, __version__
 from llmlocal._chat._output import find_formats
 from llmlocal.errors import LLMLocalError
 from llmlocal.server._http._body import read_fields
-from llmlocal.server._http._events import json_lines
+from llmlocal.server._http._events import json_line, json_lines
 from llmlocal.server._http._patience import while_connected
 from llmlocal.server._service import Service, service_of
-from llmlocal.server.ollama._shapes import error_body
+from llmlocal.server.ollama._shapes import error_line
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -98,18 +98,18 @@ async def pull(request: Request) -> Response:
     stream = fields.flag("stream", default=True)
     lines = _pulled(service, name)
     if stream:
-        return await json_lines(request, lines, error_body)
+        return await json_lines(request, lines, error_line)
 
-    async def last() -> dict[str, Any]:
-        line: dict[str, Any] = {}
+    async def last() -> bytes:
+        line = b""
         async for each in lines:
             line = each
         return line
 
-    return JSONResponse(await while_connected(request, last()))
+    return Response(await while_connected(request, last()), media_type="application/json")
 
 
-async def _pulled(service: Service, name: str) -> AsyncGenerator[dict[str, Any], None]:
+async def _pulled(service: Service, name: str) -> AsyncGenerator[bytes, None]:
     from llmlocal import models
 
     source = service.pool.source(name)
@@ -120,25 +120,28 @@ async def _pulled(service: Service, name: str) -> AsyncGenerator[dict[str, Any],
         reports[:] = [progress]
         return not is_cancelled.is_set()
 
-    yield {"status": "pulling manifest"}
+    yield json_line({"status": "pulling manifest"})
     if source is not None:
         work = asyncio.ensure_future(asyncio.to_thread(models.resolve, source, progress=report))
         try:
             while not work.done():
                 await asyncio.wait([work], timeout=_SECONDS_BETWEEN_REPORTS)
                 if reports and not work.done():
-                    latest = reports[0]
-                    status = {"download": f"pulling {name}", "verify": "verifying sha256 digest"}
-                    yield {
-                        "status": status.get(latest.stage, latest.stage),
-                        "digest": _digest(name),
-                        "total": latest.total or 0,
-                        "completed": latest.done,
-                    }
+                    yield json_line(_progress(name, reports[0]))
             await work
         finally:
             is_cancelled.set()
-    yield {"status": "success"}
+    yield json_line({"status": "success"})
+
+
+def _progress(name: str, progress: Progress) -> dict[str, Any]:
+    status = {"download": f"pulling {name}", "verify": "verifying sha256 digest"}
+    return {
+        "status": status.get(progress.stage, progress.stage),
+        "digest": _digest(name),
+        "total": progress.total or 0,
+        "completed": progress.done,
+    }
 
 
 def _info(service: Service, name: str) -> ModelInfo | None:

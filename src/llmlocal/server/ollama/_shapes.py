@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from llmlocal._quote import quote
 from llmlocal.server._http._errors import ApiError, refused
-from llmlocal.server._http._events import as_json
+from llmlocal.server._http._events import as_json, json_line
 from llmlocal.server._http._fields import Fields
 
 if TYPE_CHECKING:
     from llmlocal import Completion
 
 __all__ = [
+    "calls_of",
     "chat_messages",
     "error_body",
+    "error_line",
     "figures",
     "generation_options",
     "keep_alive",
@@ -38,7 +40,7 @@ _NUMBERS = {
     "mirostat_tau": "mirostat_tau",
     "mirostat_eta": "mirostat_eta",
 }
-_WHOLE = {"top_k": "top_k", "repeat_last_n": "repeat_last_n", "mirostat": "mirostat"}
+_WHOLE = {"top_k": 0, "repeat_last_n": 2**31 - 1, "mirostat": 0}  # With what -1 means.
 # Of the load, which the one who started the server decides, or of other engines.
 _HARMLESS = {
     "f16_kv",
@@ -67,10 +69,11 @@ def generation_options(fields: Fields) -> dict[str, Any]:
     for theirs, ours in _NUMBERS.items():
         if (number := given.number(theirs)) is not None:
             options[ours] = number
-    for theirs, ours in _WHOLE.items():
-        if (whole := given.whole(theirs, -1, _INT32_MAX)) is not None and whole >= 0:
-            options[ours] = whole
-    if (seed := given.whole("seed", -(2**63), 2**64 - 1)) is not None:
+    for name, unlimited in _WHOLE.items():
+        if (whole := given.whole(name, -1, _INT32_MAX)) is not None:
+            options[name] = unlimited if whole == -1 else whole
+    seed = given.whole("seed", -(2**63), 2**64 - 1)
+    if seed is not None and seed != -1:  # Which asks for any.
         options["seed"] = seed % 2**64
     if stops := given.texts("stop"):
         options["stop"] = stops
@@ -174,6 +177,19 @@ def figures(reply: Completion, started: float, loaded: float) -> dict[str, Any]:
     }
 
 
+def calls_of(reply: Completion) -> list[dict[str, Any]]:
+    """The calls that are whole: one that was cut short has no arguments to show."""
+    return [
+        {"function": {"name": call.name, "arguments": call.arguments}}
+        for call in getattr(reply, "tool_calls", ())
+    ]
+
+
 def error_body(error: ApiError) -> dict[str, Any]:
     """The body of a response that tells of an error."""
     return {"error": error.message}
+
+
+def error_line(error: ApiError) -> bytes:
+    """An error in the middle of a stream."""
+    return json_line(error_body(error))

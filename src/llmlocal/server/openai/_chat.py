@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
-from llmlocal.server._answers import ChatJob, Event, Piece, PieceKind, chat_events, chat_replies
+from llmlocal.server._answers import ChatJob, Event, Piece, PieceKind
 from llmlocal.server._http._body import read_fields
 from llmlocal.server._http._events import GAP, Form, event_stream, sse
 from llmlocal.server._http._patience import while_connected
@@ -90,7 +90,7 @@ def _with_usage(fields: Fields, *, stream: bool) -> bool:
 
 async def _whole(service: Service, name: str, job: ChatJob, head: dict[str, Any]) -> dict[str, Any]:
     async with service.model(name) as llm:
-        replies = await chat_replies(llm, job)
+        replies = await job.replies(llm)
     service.metrics.answered(name, replies)
     choices = [
         {
@@ -120,7 +120,7 @@ async def _events(
         return Form(chunk([_choice(index, _delta(Piece(index, kind, GAP, call)), None)]))
 
     async with service.model(name) as llm:
-        events = chat_events(llm, job)
+        events = job.events(llm)
         try:
             async for event in events:
                 if _is_plain(event) and event.index in begun:

@@ -11,15 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
-from llmlocal._quote import quote
-from llmlocal.server._answers import (
-    Piece,
-    TextJob,
-    infill_prompt,
-    text_events,
-    text_replies,
-    together,
-)
+from llmlocal.server._answers import Piece, TextJob, infill_prompt, together
 from llmlocal.server._http._body import read_fields
 from llmlocal.server._http._errors import refused
 from llmlocal.server._http._events import GAP, Form, event_stream, sse
@@ -30,6 +22,7 @@ from llmlocal.server.openai._echo import NO_ECHO, Echo, echo_of
 from llmlocal.server.openai._errors import error_event
 from llmlocal.server.openai._logprobs import completion_logprobs
 from llmlocal.server.openai._options import MOST_ANSWERS, REFUSED, limit_of, sampling_options
+from llmlocal.server.openai._prompts import prompts_of
 from llmlocal.server.openai._shapes import DONE, FINGERPRINT, HARMLESS, finish_reason, usage_of
 
 if TYPE_CHECKING:
@@ -39,9 +32,6 @@ if TYPE_CHECKING:
     from llmlocal.server._http._fields import Fields
 
 __all__ = ["completions"]
-
-_INT32_MAX = 2**31 - 1
-_MOST_PROMPTS = 2048
 
 
 async def completions(request: Request) -> Response:
@@ -102,7 +92,7 @@ class _Job:
 
 
 def _job(fields: Fields) -> _Job:
-    prompts = _prompts(fields)
+    prompts = prompts_of(fields, "prompt")
     options = sampling_options(fields)
     # 16 is OpenAI's default.
     options["max_tokens"] = limit_of(fields, 16)
@@ -122,29 +112,10 @@ def _job(fields: Fields) -> _Job:
     return _Job(prompts, options, n, echo, suffix)
 
 
-def _prompts(fields: Fields) -> list[str | list[int]]:
-    prompt = fields.any("prompt")
-    if isinstance(prompt, str):
-        return [prompt]
-    if not isinstance(prompt, list) or not prompt or len(prompt) > _MOST_PROMPTS:
-        raise fields.error("prompt", "must be text, ids of tokens, or an array of either")
-    if all(_is_token(each) for each in prompt):
-        return [prompt]
-    for each in prompt:
-        is_ids = isinstance(each, list) and bool(each) and all(_is_token(token) for token in each)
-        if not isinstance(each, str) and not is_ids:
-            raise fields.error("prompt", f"must hold texts, or ids of tokens; got {quote(each)}")
-    return prompt
-
-
-def _is_token(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _INT32_MAX
-
-
 async def _whole(service: Service, name: str, job: _Job, head: dict[str, Any]) -> dict[str, Any]:
     async with service.model(name) as llm:
         echoes = await job.echoes(llm)  # First: the answers adopt what was evaluated for them.
-        replies = await text_replies(llm, job.text_job(llm))
+        replies = await job.text_job(llm).replies(llm)
     service.metrics.answered(name, replies)
     choices = [
         _choice(i, echo.text + str(reply), finish_reason(reply), _logprobs_of(echo, reply))
@@ -169,7 +140,7 @@ async def _events(
             logprobs = completion_logprobs(tokens, unscored=echo.unscored)
             yield sse({**head, "choices": [_choice(i, echo.text, None, logprobs)]})
         offsets = [len(echo.text) for echo in echoes]
-        events = text_events(llm, job.text_job(llm))
+        events = job.text_job(llm).events(llm)
         try:
             async for event in events:
                 i = event.index

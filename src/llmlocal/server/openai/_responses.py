@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
-from llmlocal.server._answers import ChatJob, Piece, chat_events
+from llmlocal.server._answers import ChatJob, Piece
 from llmlocal.server._http._body import read_fields
 from llmlocal.server._http._errors import ApiError
 from llmlocal.server._http._events import event_stream, sse
@@ -17,12 +17,14 @@ from llmlocal.server._http._fields import Fields
 from llmlocal.server._http._patience import while_connected
 from llmlocal.server._service import Service, service_of
 from llmlocal.server.openai._options import chat_options
-from llmlocal.server.openai._response_events import ResponseItems
+from llmlocal.server.openai._response_events import ResponseEvents
 from llmlocal.server.openai._response_items import messages_of, new_id
 from llmlocal.server.openai._shapes import HARMLESS
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+
+    from llmlocal import ChatReply
 
 __all__ = ["create_response", "delete_response", "get_response"]
 
@@ -55,7 +57,7 @@ async def create_response(request: Request) -> Response:
     stream = fields.flag("stream")
     fields.finish(_HARMLESS, _REFUSED)
     if stream:
-        return await event_stream(request, _events(service, asked), _error_event)
+        return await event_stream(request, _events(service, asked, _begun(asked)), _error_event)
     response = await while_connected(request, _whole(service, asked))
     return JSONResponse(response)
 
@@ -153,24 +155,15 @@ def _tool(tool: Any) -> Any:
 
 
 async def _whole(service: Service, asked: _Asked) -> dict[str, Any]:
-    response: dict[str, Any] = {}
-    async for _, fields in _steps(service, asked):
-        response = fields.get("response", response)
+    response = _begun(asked)
+    async for _ in _events(service, asked, response):
+        pass
     return response
 
 
-async def _events(service: Service, asked: _Asked) -> AsyncGenerator[bytes, None]:
-    number = 0
-    async for kind, fields in _steps(service, asked):
-        yield sse({"type": kind, "sequence_number": number, **fields}, kind)
-        number += 1
-
-
-async def _steps(
-    service: Service, asked: _Asked
-) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
-    """The events of a response; the last one holds it whole."""
-    response = {
+def _begun(asked: _Asked) -> dict[str, Any]:
+    """A response of which nothing has been written."""
+    return {
         "id": new_id("resp"),
         "object": "response",
         "created_at": int(time.time()),
@@ -178,44 +171,54 @@ async def _steps(
         "error": None,
         "incomplete_details": None,
         **asked.echo,
+        "status": "in_progress",
+        "output": [],
+        "usage": None,
     }
-    begun = {**response, "status": "in_progress", "output": [], "usage": None}
-    items = ResponseItems()
+
+
+async def _events(
+    service: Service, asked: _Asked, response: dict[str, Any]
+) -> AsyncGenerator[bytes, None]:
+    """The events of a response, which is whole at their end."""
+    written = ResponseEvents()
+    begun = written.event("response.created", {"response": response})
+    begun += written.event("response.in_progress", {"response": response})
     async with service.model(asked.name) as llm:
-        events = chat_events(llm, asked.job)
+        events = asked.job.events(llm)
         try:
-            is_begun = False
             async for event in events:
-                if not is_begun:
-                    is_begun = True
-                    yield "response.created", {"response": begun}
-                    yield "response.in_progress", {"response": begun}
                 if isinstance(event, Piece):
-                    for step in items.take(event):
-                        yield step
+                    yield begun + written.take(event)
+                    begun = b""
                 else:
                     reply, rest = event.reply, event.logprobs
         finally:
             await events.aclose()
-    is_whole = reply.finish_reason in ("stop", "tool_calls")
-    for step in items.close("completed" if is_whole else "incomplete", rest):
-        yield step
     service.metrics.answered(asked.name, [reply])
+    is_whole = reply.finish_reason in ("stop", "tool_calls")
+    status = "completed" if is_whole else "incomplete"
+    closed = written.close(status, rest)
     response |= {
-        "status": "completed" if is_whole else "incomplete",
+        "status": status,
         "incomplete_details": None if is_whole else {"reason": "max_output_tokens"},
-        "output": items.items,
-        "usage": {
-            "input_tokens": reply.usage.prompt_tokens,
-            "input_tokens_details": {"cached_tokens": reply.usage.cached_tokens},
-            "output_tokens": reply.usage.completion_tokens,
-            "output_tokens_details": {"reasoning_tokens": reply.usage.reasoning_tokens},
-            "total_tokens": reply.usage.prompt_tokens + reply.usage.completion_tokens,
-        },
+        "output": written.items,
+        "usage": _usage(reply),
     }
     if asked.is_stored:
         service.responses.put([*asked.messages, reply.message], response)
-    yield f"response.{response['status']}", {"response": response}
+    yield begun + closed + written.event(f"response.{status}", {"response": response})
+
+
+def _usage(reply: ChatReply) -> dict[str, Any]:
+    usage = reply.usage
+    return {
+        "input_tokens": usage.prompt_tokens,
+        "input_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "output_tokens": usage.completion_tokens,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+    }
 
 
 def _error_event(error: ApiError) -> bytes:
