@@ -22,13 +22,16 @@ from llmlocal._encoding._work import Part, Portion, Work
 from llmlocal._loading import Loaded, LoadOptions
 from llmlocal._progress import ProgressOption, counting
 from llmlocal._quote import quote
-from llmlocal._tokens import check_text
+from llmlocal._tokens import TokenArray, check_text, token_ids
 from llmlocal.errors import ModelLoadError, ParameterError
 
 if TYPE_CHECKING:
     from llmlocal._encoding._vectors import Floats, Vectors
 
 __all__ = ["Embedder"]
+
+Text = str | Sequence[int] | TokenArray
+"""A text, or the ids of its tokens."""
 
 _RANK = 4  # llama.cpp's number for a model that gives scores.
 _SHORT_WORK = 256  # Texts that are done too soon for a bar.
@@ -135,7 +138,7 @@ class Embedder(Reader):
 
     def embed(
         self,
-        texts: str | Iterable[str],
+        texts: str | Iterable[Text],
         *,
         prefix: str | None = None,
         dimensions: int | None = None,
@@ -148,7 +151,8 @@ class Embedder(Reader):
         """The vector of a text, or those of many.
 
         Args:
-            texts: A text, or any number of them.
+            texts: A text, or any number of them; in place of a text, the ids of its tokens, with or
+                without the special ones around it.
             prefix: What goes before each text: ``"query"`` for what is searched with,
                 ``"document"`` for what is searched for (for these the catalog knows what the model
                 was trained with; nothing for most), or any other text.
@@ -196,7 +200,7 @@ class Embedder(Reader):
 
     async def aembed(
         self,
-        texts: str | Iterable[str],
+        texts: str | Iterable[Text],
         *,
         prefix: str | None = None,
         dimensions: int | None = None,
@@ -217,7 +221,7 @@ class Embedder(Reader):
 
     def embed_each(
         self,
-        texts: Iterable[str],
+        texts: Iterable[Text],
         *,
         prefix: str | None = None,
         dimensions: int | None = None,
@@ -294,9 +298,14 @@ class Embedder(Reader):
         frame = self._encoder.frame
         room = self.n_ctx - frame.size
 
-        def prepare(text: object) -> Sequence[Part]:
+        def tokens_of(text: Any) -> Sequence[int]:
+            if hasattr(text, "__len__") and not isinstance(text, (str, bytes, bytearray)):
+                return [*encode(options.prefix), *frame.unwrap(token_ids(text))]
             check_text(text)
-            tokens = encode(options.prefix + str(text))
+            return encode(options.prefix + text)
+
+        def prepare(text: object) -> Sequence[Part]:
+            tokens = tokens_of(text)
             parts = windows(tokens, room, options.truncate)
             if len(tokens) > room and len(parts) == 1:
                 self._tell_of_a_cut(len(tokens), room)
@@ -305,7 +314,7 @@ class Embedder(Reader):
         return Work(self._encoder, prepare, timeout=timeout, report=report, model=self)
 
     def _counting(
-        self, progress: ProgressOption, texts: Iterable[str]
+        self, progress: ProgressOption, texts: Iterable[Text]
     ) -> AbstractContextManager[Callable[[int], None]]:
         total = len(texts) if isinstance(texts, Sized) else None
         return counting(progress, "embed", total, label=self.path.name, few=_SHORT_WORK)

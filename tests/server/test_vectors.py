@@ -73,6 +73,24 @@ def test_embeddings(server: Served, expected: Any) -> None:
             client.embeddings.create(input="x", model="tiny-llama")
 
 
+def test_ids_of_tokens(server: Served) -> None:
+    body: dict[str, Any] = {"model": "tiny-embedder"}
+    ids = server.post("/tokenize", {**body, "content": TEXTS[3]}).json()["tokens"]
+    assert server.post("/detokenize", {**body, "tokens": ids}).status_code == 200
+    assert server.get("/tokenizer_info?model=tiny-embedder").json()["chat_template"] is None
+    for given, text in ((ids, TEXTS[3]), ([ids, ids[1:-1]], [TEXTS[3]] * 2)):
+        got = server.post("/v1/embeddings", {**body, "input": given}).json()
+        plain = server.post("/v1/embeddings", {**body, "input": text}).json()
+        np.testing.assert_allclose(
+            [each["embedding"] for each in got["data"]],
+            [each["embedding"] for each in plain["data"]],
+            atol=1e-6,
+        )
+    got = server.post("/v1/embeddings", {**body, "input": [[99999]]})
+    assert got.status_code == 400
+    assert "the vocabulary has" in got.json()["error"]["message"]
+
+
 def test_ollama_s(server: Served, expected: Any, alone: Any) -> None:
     client = ollama.Client(host=server.url, trust_env=False)
     got = client.embed("tiny-embedder", TEXTS)

@@ -51,6 +51,13 @@ class Frame:
         # A model without special tokens can't read nothing at all.
         return [*self.before, *tokens, *self.after] or [self.empty]
 
+    def unwrap(self, tokens: Sequence[int]) -> Sequence[int]:
+        """A text's tokens without those special ones, where they are there."""
+        begin = len(self.before) if tuple(tokens[: len(self.before)]) == self.before else 0
+        end = len(tokens) - len(self.after)
+        is_framed = end >= begin and tuple(tokens[end:]) == self.after
+        return tokens[begin:end] if is_framed else tokens[begin:]
+
     def wrap_pair(self, first: Sequence[int], second: Sequence[int]) -> list[int]:
         return [*self.before, *first, *self.between, *second, *self.after]
 

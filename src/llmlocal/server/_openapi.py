@@ -19,6 +19,7 @@ _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"type": "boolean"}
 _TEXTS: Schema = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}
 _TOKENS: Schema = {"type": "array", "items": {"type": "integer", "minimum": 0}}
+_PROMPTS: Schema = {"anyOf": [*_TEXTS["anyOf"], _TOKENS, {"type": "array", "items": _TOKENS}]}
 _OBJECT: Schema = {"type": "object"}
 
 
@@ -75,7 +76,7 @@ _CHAT = _body(
 _COMPLETION = _body(
     ("prompt",),
     model=_TEXT,
-    prompt={"anyOf": [_TEXT, _list(_TEXT), _TOKENS, _list(_TOKENS)]},
+    prompt=_PROMPTS,
     suffix=_TEXT,
     echo=_FLAG,
     response_format=_OBJECT,
@@ -131,7 +132,7 @@ _POSTS: dict[str, tuple[str, Schema]] = {
         _body(
             ("input",),
             model=_TEXT,
-            input=_TEXTS,
+            input=_PROMPTS,
             encoding_format={"enum": ["float", "base64"]},
             dimensions=_whole(1),
         ),

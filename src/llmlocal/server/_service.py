@@ -60,12 +60,14 @@ class Service:
             raise ApiError(400, f"the model {name!r} can't {_WORK[kind]}{can}", param="model")
         return name
 
-    def any_name_of(self, asked: str) -> str:
-        """The name of a model of any kind.
+    def any_name_of(self, asked: str | None) -> str:
+        """The name of a model of any kind; None: the first.
 
         Raises:
             ApiError: 404: there is none of this name.
         """
+        if asked is None:
+            return self.pool.names[0]
         try:
             # Ollama's clients put ":latest" after names that have no colon.
             return self.pool.name_of(asked.removesuffix(":latest"))

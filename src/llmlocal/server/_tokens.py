@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
+from llmlocal import LLM
 from llmlocal.server._http._body import read_fields
 from llmlocal.server._service import service_of
 
@@ -20,8 +21,9 @@ async def tokenize(request: Request) -> Response:
     """The ids of a text's tokens; or of the prompt for a conversation."""
     service = service_of(request)
     fields = await read_fields(request)
-    name = service.name_of(fields.text("model"))
+    asked = fields.text("model")
     messages = fields.array("messages")
+    name = service.any_name_of(asked) if messages is None else service.name_of(asked)
     text = fields.text("prompt", fields.text("content"))
     add_special = fields.flag(
         "add_special", default=fields.flag("add_special_tokens", default=True)
@@ -47,7 +49,7 @@ async def detokenize(request: Request) -> Response:
     """The text that tokens stand for."""
     service = service_of(request)
     fields = await read_fields(request)
-    name = service.name_of(fields.text("model"))
+    name = service.any_name_of(fields.text("model"))
     tokens = fields.array("tokens")
     if tokens is None:
         raise fields.error("tokens", "is missing")
@@ -59,7 +61,7 @@ async def detokenize(request: Request) -> Response:
 async def tokenizer_info(request: Request) -> Response:
     """What there is to know of the tokenizer."""
     service = service_of(request)
-    name = service.name_of(request.query_params.get("model"))
+    name = service.any_name_of(request.query_params.get("model"))
     async with service.model(name) as llm:
         info: dict[str, Any] = {
             "model": name,
@@ -67,7 +69,7 @@ async def tokenizer_info(request: Request) -> Response:
             "bos_token": llm.bos_token or None,
             "eos_token": llm.eos_token or None,
             "add_bos_token": llm.add_bos,
-            "chat_template": llm.chat_template(),
+            "chat_template": llm.chat_template() if isinstance(llm, LLM) else None,
             "max_model_len": llm.n_ctx,
         }
     return JSONResponse(info)

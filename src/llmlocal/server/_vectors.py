@@ -18,17 +18,20 @@ __all__ = ["embedded"]
 async def embedded(
     service: Service,
     name: str,
-    texts: Sequence[str],
+    texts: Sequence[str | list[int]],
     *,
     keep_alive: float | None = None,
     **options: Any,
 ) -> tuple[npt.NDArray[np.float32], int]:
-    """The vectors of texts, and how many tokens these have."""
+    """The vectors of texts, or of the ids of their tokens, and how many tokens these have."""
     async with service.model(name, keep_alive=keep_alive) as embedder:
         vectors = await embedder.aembed(list(texts), **options)
 
         def count() -> int:
-            return sum(embedder.count_tokens(text) for text in texts)
+            return sum(
+                embedder.count_tokens(text) if isinstance(text, str) else len(text)
+                for text in texts
+            )
 
         tokens = await asyncio.to_thread(count)
     service.metrics.read(name, tokens)

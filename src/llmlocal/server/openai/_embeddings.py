@@ -12,6 +12,7 @@ from llmlocal.server._http._body import read_fields
 from llmlocal.server._http._patience import while_connected
 from llmlocal.server._service import service_of
 from llmlocal.server._vectors import embedded
+from llmlocal.server.openai._prompts import prompts_of
 from llmlocal.server.openai._shapes import HARMLESS
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["embeddings", "rerank"]
 
-_MOST_TEXTS = 2048
+_MOST_DOCUMENTS = 2048
 _MOST_DIMENSIONS = 1 << 16
 
 
@@ -30,7 +31,7 @@ async def embeddings(request: Request) -> Response:
     service = service_of(request)
     fields = await read_fields(request)
     name = service.name_of(fields.text("model"), "embed")
-    texts = _texts(fields)
+    texts = prompts_of(fields, "input")
     form = fields.one_of("encoding_format", ("float", "base64"), "float")
     options: dict[str, Any] = {"truncate": "error"}
     if (dimensions := fields.whole("dimensions", 1, _MOST_DIMENSIONS)) is not None:
@@ -54,13 +55,6 @@ async def embeddings(request: Request) -> Response:
     return JSONResponse({"object": "list", "model": name, "data": data, "usage": usage})
 
 
-def _texts(fields: Fields) -> list[str]:
-    texts = fields.texts("input")
-    if not texts or len(texts) > _MOST_TEXTS:
-        raise fields.error("input", f"must be a text, or 1 to {_MOST_TEXTS} texts")
-    return texts
-
-
 async def rerank(request: Request) -> Response:
     """Documents in the order of how well they answer a query."""
     service = service_of(request)
@@ -71,8 +65,8 @@ async def rerank(request: Request) -> Response:
     top_n = fields.whole("top_n", 1, 1 << 20)
     with_documents = fields.flag("return_documents")
     fields.finish(HARMLESS, {})
-    if not documents or len(documents) > _MOST_TEXTS:
-        raise fields.error("documents", f"must hold 1 to {_MOST_TEXTS} texts")
+    if not documents or len(documents) > _MOST_DOCUMENTS:
+        raise fields.error("documents", f"must hold 1 to {_MOST_DOCUMENTS} texts")
 
     async def work() -> list[Any]:
         async with service.model(name) as reranker:
