@@ -38,6 +38,23 @@ def test_a_chat(client: ollama.Client) -> None:
     assert [each.done for each in streamed][-2:] == [False, True]
 
 
+def test_a_seed(client: ollama.Client) -> None:
+    def texts(seed: int) -> set[Any]:
+        options: Any = {"num_predict": 8, "temperature": 1.5, "seed": seed}
+        return {client.generate("tiny-llama", "hello", options=options).response for _ in range(3)}
+
+    assert len(texts(7)) == 1
+    assert len(texts(-1)) == 3  # Any seed.
+
+
+def test_a_long_conversation_loses_its_oldest_messages(client: ollama.Client) -> None:
+    turns: Any = [{"role": role, "content": "word " * 60} for role in ("user", "assistant") * 10]
+    asked = {"model": "tiny-llama", "messages": [*turns, *MESSAGES], "options": OPTIONS}
+    assert client.chat(**asked).eval_count == 8
+    with pytest.raises(ollama.ResponseError, match="tokens"):
+        client._request(ollama.ChatResponse, "POST", "/api/chat", json={**asked, "truncate": False})
+
+
 def test_a_prompt(client: ollama.Client) -> None:
     done = client.generate("tiny-llama", "hello there", options=OPTIONS)
     assert done.response == client.chat("tiny-llama", MESSAGES, options=OPTIONS).message.content

@@ -142,6 +142,30 @@ def test_too_long_a_conversation(client: openai.OpenAI) -> None:
         list(chat(client, messages=messages, stream=True))
 
 
+def test_no_limit(client: openai.OpenAI) -> None:
+    """An answer ends where the model ends it, or with the context: 512 tokens."""
+    endless: Any = {"extra_body": {"grammar": 'root ::= "a"{600,}'}}
+    for limit in (None, -1):
+        used = chat(client, max_tokens=limit, **endless).usage
+        assert used.completion_tokens > 400
+    used = respond(client, input="hello", max_output_tokens=None, **endless).usage
+    assert used.output_tokens > 400
+
+
+def test_what_other_servers_call_no_limit(client: openai.OpenAI) -> None:
+    plain = chat(client, seed=3, temperature=1.5, extra_body={"top_k": 0}).choices[0].message
+    off = chat(client, seed=3, temperature=1.5, extra_body={"top_k": -1}).choices[0].message
+    assert off.content == plain.content
+    options: Any = {"repeat_last_n": -1, "repeat_penalty": 5}
+    assert chat(client, extra_body=options).choices[0].message.content
+
+
+def test_a_long_prompt_of_ids(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.completions.create(model="tiny-llama", prompt=[5] * 3000)
+    assert caught.value.code == "context_length_exceeded"
+
+
 def test_completions(server: Served, client: openai.OpenAI) -> None:
     options: Any = {"model": "tiny-llama", "max_tokens": 6, "temperature": 0}
     done = client.completions.create(prompt=["one", "two"], n=2, echo=True, **options)

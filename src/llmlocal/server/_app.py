@@ -157,7 +157,7 @@ def _route(path: str, method: str, handler: Handler, body_of: ErrorBody) -> Rout
 
 async def _not_there(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
-    why = f"{request.method} {request.url.path}: {exc.detail}"
+    why = f"{request.method} {request.url.path}: {exc.detail}; /openapi.json tells what there is"
     return JSONResponse(error_body(ApiError(exc.status_code, why)), exc.status_code, exc.headers)
 
 

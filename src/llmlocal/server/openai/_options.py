@@ -36,8 +36,15 @@ _NUMBERS = (
     "mirostat_eta",
     "top_n_sigma",
 )
-_WHOLE = ("top_k", "repeat_last_n", "mirostat", "dry_allowed_length", "dry_last_n")
 _INT32_MAX = 2**31 - 1
+# With what -1 means: no limit, for the clients of several other servers.
+_WHOLE = {
+    "top_k": 0,
+    "repeat_last_n": _INT32_MAX,
+    "mirostat": None,
+    "dry_allowed_length": None,
+    "dry_last_n": None,
+}
 
 REFUSED = {
     "allowed_token_ids": "use logit_bias, or a grammar",
@@ -60,9 +67,10 @@ def sampling_options(fields: Fields) -> dict[str, Any]:
     for name in _NUMBERS:
         if (number := fields.number(name)) is not None:
             options[_RENAMED.get(name, name)] = number
-    for name in _WHOLE:
-        if (whole := fields.whole(name, 0, _INT32_MAX)) is not None:
-            options[name] = whole
+    for name, unlimited in _WHOLE.items():
+        least = 0 if unlimited is None else -1
+        if (whole := fields.whole(name, least, _INT32_MAX)) is not None:
+            options[name] = unlimited if whole == -1 else whole
     if stops := fields.texts("stop"):
         options["stop"] = stops
     if (seed := fields.whole("seed", -(2**63), 2**64 - 1)) is not None:
