@@ -137,19 +137,6 @@ def test_a_prefix_goes_before_each_text(embedder: Embedder) -> None:
     assert embedder.prefixes == {"query": "", "document": ""}
 
 
-def test_ids_of_tokens_stand_for_their_text(embedder: Embedder) -> None:
-    texts = ["the quick fox", "bread"]
-    framed = [embedder.tokenize(text) for text in texts]
-    bare = [embedder.tokenize(text, add_special=False) for text in texts]
-    expected = embedder.embed(texts)
-    assert len(bare[0]) < len(framed[0])
-    given: Any
-    for given in (framed, bare, [np.array(framed[0]), bare[1]]):
-        np.testing.assert_array_equal(embedder.embed(given), expected)
-    prefixed = embedder.embed(bare, prefix="the ")
-    np.testing.assert_array_equal(prefixed, embedder.embed(texts, prefix="the "))
-
-
 def test_prefixes_and_windows_are_the_catalogs(tmp_path: Path) -> None:
     """Also for another quantisation, whose file the catalog does not have."""
     path = tiny_bert.embedder().write(tmp_path / "nomic-embed-text-v1.5.Q4_K_M.gguf", kind="f32")
@@ -374,9 +361,7 @@ def test_options_out_of_their_range(embedder: Embedder, wrong: dict[str, Any]) -
         embedder.embed(["bread"], **wrong)
 
 
-@pytest.mark.parametrize(
-    "texts", [None, 5, b"bread", [5], ["bread", None], ["\ud800"], [["a"]], [[10**6]]]
-)
+@pytest.mark.parametrize("texts", [None, 5, b"bread", [5], ["bread", None], ["\ud800"], [["a"]]])
 def test_what_is_no_text(embedder: Embedder, texts: Any) -> None:
     with pytest.raises(ParameterError, match=r"text|token"):
         embedder.embed(texts)
