@@ -10,13 +10,17 @@
 #include "kernels/panels.h"
 #include "kernels/places.h"
 #include "kernels/rows.h"
-#include "kernels/weights.h"
+#include "kernels/types.h"
 #include "kernels/work_items.h"
 
 namespace llmlocal::kernels {
 namespace {
 
-constexpr std::int64_t kFewestPanelColumns = 3;  // of an expert, on average
+// Of an expert, on average; with fewer, rows are faster than panels, or ggml's own products.
+template <class Weights>
+constexpr std::int64_t kFewestPanelColumns =
+    kHasRows<Weights> ? (kIsSigned<Weights> ? 6 : 4)
+                      : Weights::kFewestColumns + (LLMLOCAL_VNNI ? 0 : 1);
 
 // What is wanted: for each token, each of so many slots, the product of an input with an expert.
 struct Plan {
@@ -115,7 +119,7 @@ float* result_of(const ggml_tensor* op, const Plan& plan, std::int64_t pair) {
 // Where few columns want an expert, as in answers, its rows are read one after the other.
 template <class Weights>
 bool takes_rows(const Plan& plan) {
-  return kHasRows<Weights> && plan.pairs() < kFewestPanelColumns * plan.experts;
+  return kHasRows<Weights> && plan.pairs() < kFewestPanelColumns<Weights> * plan.experts;
 }
 
 template <class Weights>
@@ -276,12 +280,11 @@ class Experts final : public ggml::cpu::tensor_traits {
 template <class Weights>
 bool is_faster(const Plan& plan) {
   if (takes_rows<Weights>(plan)) return plan.parts >= kStretch;
-  if constexpr (kIsPacked<Weights>) return plan.pairs() >= Weights::kFewestColumns * plan.experts;
-  return plan.pairs() >= kFewestPanelColumns * plan.experts;
+  return plan.pairs() >= kFewestPanelColumns<Weights> * plan.experts;
 }
 
 template <class... Weights>
-ggml::cpu::tensor_traits* experts_of(const ggml_tensor* op) {
+ggml::cpu::tensor_traits* experts_of(Types<Weights...>, const ggml_tensor* op) {
   ggml::cpu::tensor_traits* found = nullptr;
   (
       [&] {
@@ -302,9 +305,8 @@ ggml::cpu::tensor_traits* experts_for(const ggml_tensor* op) {
                      inputs->type == GGML_TYPE_F32 && inputs->nb[0] == sizeof(float) &&
                      op->type == GGML_TYPE_F32 && op->nb[0] == sizeof(float);
   if (!suits) return nullptr;
-  if (is_packed(weights)) return experts_of<PackedQ4_0, PackedQ4_K>(op);
-  if (!is_plain(weights)) return nullptr;
-  return experts_of<Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q3_K, Q4_K, Q5_K, Q6_K>(op);
+  if (is_packed(weights)) return experts_of(PackedTypes{}, op);
+  return is_plain(weights) ? experts_of(PlainTypes{}, op) : nullptr;
 }
 
 }  // namespace llmlocal::kernels

@@ -31,7 +31,11 @@ static_assert(std::is_same_v<decltype(&ggml_threadpool_chunk_add), int (*)(ggml_
 static_assert(std::is_same_v<decltype(&ggml_tiled_wdata_size), std::size_t (*)(int, ggml_tensor*)>);
 static_assert(sizeof(block_q4_0) == 18 && sizeof(block_q4_1) == 20 && sizeof(block_q5_0) == 22 &&
               sizeof(block_q5_1) == 24 && sizeof(block_q8_0) == 34);
+static_assert(sizeof(block_mxfp4) == 17 && sizeof(block_iq4_nl) == 18 &&
+              sizeof(block_iq4_xs) == 136);
 static_assert(sizeof(block_q4_0x8) == 8 * sizeof(block_q4_0) &&
+              sizeof(block_mxfp4x8) == 8 * sizeof(block_mxfp4) &&
+              sizeof(block_iq4_nlx8) == 8 * sizeof(block_iq4_nl) &&
               sizeof(block_q4_Kx8) == 8 * sizeof(block_q4_K));
 static_assert(QK_K == 256 && sizeof(block_q3_K) == 110 && sizeof(block_q4_K) == 144 &&
               sizeof(block_q5_K) == 176 && sizeof(block_q6_K) == 210);

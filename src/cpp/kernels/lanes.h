@@ -85,6 +85,10 @@ inline Ints bits(Ints bytes, int shift, char mask) {
   return _mm512_and_si512(_mm512_srli_epi16(bytes, static_cast<unsigned>(shift)),
                           _mm512_set1_epi8(mask));
 }
+// Of each byte below 16, what the table has there.
+inline Ints looked_up(Ints bytes, __m128i table) {
+  return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), bytes);
+}
 inline Ints flipped(Ints bytes, int mask) {
   return _mm512_xor_si512(bytes, _mm512_set1_epi8(static_cast<char>(mask)));
 }
@@ -149,6 +153,10 @@ inline Floats plus(Floats a, Floats b) {
 // Of each byte those bits that are in the mask, from `shift` on.
 inline Ints bits(Ints bytes, int shift, char mask) {
   return _mm256_and_si256(_mm256_srli_epi16(bytes, shift), _mm256_set1_epi8(mask));
+}
+// Of each byte below 16, what the table has there.
+inline Ints looked_up(Ints bytes, __m128i table) {
+  return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), bytes);
 }
 inline Ints flipped(Ints bytes, int mask) {
   return _mm256_xor_si256(bytes, _mm256_set1_epi8(static_cast<char>(mask)));

@@ -1,11 +1,11 @@
 // Weights as ggml repacks them for AVX2: blocks of eight rows side by side, whose codes come in
-// turns of eight bytes.  What weights.h says of a type holds here too, but for a block's rows; with
-// fewer than kFewestColumns, ggml's own products are faster.
+// turns of eight bytes.  What weights.h says of a type holds here too, but for a block's rows.
 #pragma once
 
 #include <cstdint>
 
 #include "kernels/ggml_internals.h"
+#include "kernels/looked_up.h"
 #include "kernels/scales.h"
 #include "kernels/weights.h"
 
@@ -41,6 +41,29 @@ struct PackedQ4_0 {
   }
 };
 
+// Half a byte a weight, of eight rows, as places in a table.
+template <class Type, class PackedBlock>
+struct PackedPlaces : Type {
+  using Block = PackedBlock;
+  static __m256i codes(const Block& block, int row, int) {
+    return pairs_looked_up(sixteen_of(block.qs, 0, row), Type::table());
+  }
+};
+
+struct PackedMXFP4 : PackedPlaces<MXFP4, block_mxfp4x8> {
+  static ScalesAndMins scales(const Block& block, int) {
+    const __m128i exponents = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(block.e));
+    return {halves_of_powers(_mm256_cvtepu8_epi32(exponents)), _mm256_setzero_ps()};
+  }
+};
+
+struct PackedIQ4_NL : PackedPlaces<IQ4_NL, block_iq4_nlx8> {
+  static constexpr std::int64_t kFewestColumns = LLMLOCAL_VNNI ? 3 : 7;
+  static ScalesAndMins scales(const Block& block, int) {
+    return {_mm256_cvtph_ps(load_16(block.d)), _mm256_setzero_ps()};
+  }
+};
+
 struct PackedQ4_K {
   using Block = block_q4_Kx8;
   static constexpr ggml_type kType = Q4_K::kType;
@@ -67,5 +90,9 @@ template <>
 inline constexpr bool kIsPacked<PackedQ4_0> = true;
 template <>
 inline constexpr bool kIsPacked<PackedQ4_K> = true;
+template <>
+inline constexpr bool kIsPacked<PackedMXFP4> = true;
+template <>
+inline constexpr bool kIsPacked<PackedIQ4_NL> = true;
 
 }  // namespace llmlocal::kernels

@@ -12,7 +12,7 @@
 #include "kernels/panels.h"
 #include "kernels/places.h"
 #include "kernels/rows.h"
-#include "kernels/weights.h"
+#include "kernels/types.h"
 #include "kernels/work_items.h"
 
 namespace llmlocal::kernels {
@@ -159,12 +159,13 @@ class Product final : public ggml::cpu::tensor_traits {
 template <class Weights>
 bool is_faster(std::int64_t width, std::int64_t columns) {
   if (takes_rows<Weights>(columns)) return width >= kStretch * kPartLength;
-  if constexpr (kIsPacked<Weights>) return columns >= Weights::kFewestColumns;
-  return columns > 1;
+  return columns >= Weights::kFewestColumns;
 }
 
 template <class... Weights>
-ggml::cpu::tensor_traits* product_of(const ggml_tensor* weights, std::int64_t columns) {
+ggml::cpu::tensor_traits* product_of(Types<Weights...>,
+                                     const ggml_tensor* weights,
+                                     std::int64_t columns) {
   ggml::cpu::tensor_traits* found = nullptr;
   (
       [&] {
@@ -188,9 +189,8 @@ ggml::cpu::tensor_traits* products_for(const ggml_tensor* op) {
       inputs->nb[0] == sizeof(float) && op->type == GGML_TYPE_F32 && op->nb[0] == sizeof(float);
   if (!suits) return nullptr;
   const std::int64_t columns = ggml_nrows(inputs);
-  if (is_packed(weights)) return product_of<PackedQ4_0, PackedQ4_K>(weights, columns);
-  if (!is_plain(weights)) return nullptr;
-  return product_of<Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q3_K, Q4_K, Q5_K, Q6_K>(weights, columns);
+  if (is_packed(weights)) return product_of(PackedTypes{}, weights, columns);
+  return is_plain(weights) ? product_of(PlainTypes{}, weights, columns) : nullptr;
 }
 
 }  // namespace llmlocal::kernels

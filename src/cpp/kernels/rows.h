@@ -13,6 +13,7 @@
 
 #include "kernels/bytes.h"
 #include "kernels/lanes.h"
+#include "kernels/looked_up.h"
 #include "kernels/packed.h"
 #include "kernels/scales.h"
 #include "kernels/weights.h"
@@ -22,10 +23,10 @@ namespace llmlocal::kernels {
 constexpr int kMostRowColumns = 2;     // beyond these, panels are faster
 constexpr int kTogether = kLanes / 4;  // parts
 
-// Rows of K-quants, whose blocks are long, and rows that ggml has repacked are read by panels
-// alone; ggml's own products with one column are faster than these.
+// Rows of K-quants, and rows that ggml has repacked, are read by panels alone; ggml's own products
+// with one column are faster than these.
 template <class Weights>
-constexpr bool kHasRows = Weights::kParts == 1 && !kIsPacked<Weights>;
+constexpr bool kHasRows = (Weights::kParts == 1 || kHasTable<Weights>) && !kIsPacked<Weights>;
 
 // A column of activations, with zeros up to a whole stretch.
 struct Column {
@@ -77,10 +78,16 @@ struct Codes {
   Ints low, high;
 };
 
-// 16 bytes of each of kTogether blocks, `offset` into it.
-template <class Block>
-LLMLOCAL_INLINE Ints sixteen_of_each(const Block* const (&blocks)[kTogether], std::size_t offset) {
-  const auto at = [&](int i) { return load_16(reinterpret_cast<const char*>(blocks[i]) + offset); };
+// 16 bytes of each of kTogether parts, `offset` into its codes.  A stretch is eight blocks, or one
+// of 256.
+template <class Weights>
+LLMLOCAL_INLINE Ints sixteen_of_each(const typename Weights::Block* stretch,
+                                     const int (&parts)[kTogether],
+                                     int offset) {
+  const auto at = [&](int i) {
+    if constexpr (Weights::kParts == 1) return load_16(stretch[parts[i]].qs + offset);
+    return load_16(stretch->qs + 16 * parts[i] + offset);
+  };
 #if LLMLOCAL_AVX512
   const __m256i first = _mm256_inserti128_si256(_mm256_castsi128_si256(at(0)), at(1), 1);
   const __m256i last = _mm256_inserti128_si256(_mm256_castsi128_si256(at(2)), at(3), 1);
@@ -91,22 +98,23 @@ LLMLOCAL_INLINE Ints sixteen_of_each(const Block* const (&blocks)[kTogether], st
 }
 
 template <class Weights>
-LLMLOCAL_INLINE Codes codes_of(const typename Weights::Block* const (&blocks)[kTogether]) {
-  using Block = typename Weights::Block;
-  constexpr std::size_t kFirst = offsetof(Block, qs);
+LLMLOCAL_INLINE Codes codes_of(const typename Weights::Block* stretch,
+                               const int (&parts)[kTogether]) {
   if constexpr (Weights::kType == GGML_TYPE_Q8_0) {
-    const auto read = [&](std::size_t offset) {
-      const Ints codes = sixteen_of_each(blocks, offset);
-      return Weights::kSigned ? codes : flipped(codes, 0x80);
+    const auto read = [&](int offset) {
+      return flipped(sixteen_of_each<Weights>(stretch, parts, offset), Weights::kZero);
     };
-    return {read(kFirst), read(kFirst + 16)};
+    return {read(0), read(16)};
   } else {
-    const Ints both = sixteen_of_each(blocks, kFirst);
+    const Ints both = sixteen_of_each<Weights>(stretch, parts, 0);
     Codes codes{bits(both, 0, 15), bits(both, 4, 15)};
+    if constexpr (kHasTable<Weights>) {
+      codes = {looked_up(codes.low, Weights::table()), looked_up(codes.high, Weights::table())};
+    }
     if constexpr (Weights::kType == GGML_TYPE_Q5_0 || Weights::kType == GGML_TYPE_Q5_1) {
       std::uint64_t low = 0, high = 0;
       for (int i = 0; i < kTogether; ++i) {
-        const std::uint32_t fifths = fifth_bits(*blocks[i]);
+        const std::uint32_t fifths = fifth_bits(stretch[parts[i]]);
         low |= static_cast<std::uint64_t>(fifths & 0xffff) << 16 * i;
         high |= static_cast<std::uint64_t>(fifths >> 16) << 16 * i;
       }
@@ -174,10 +182,10 @@ struct Total {
   }
 };
 
-// Adds `count` parts of a row, from part `first` on, times each column, to the totals.  `of` has
-// the scales and mins of these, and zeros for what is missing to a stretch.
+// Adds `count` parts of a row, those from part `first` on, times each column, to the totals.  `of`
+// has the scales and mins of these, and zeros for what is missing to a stretch.
 template <class Weights, int Columns>
-LLMLOCAL_INLINE void add_stretch(const typename Weights::Block* row,
+LLMLOCAL_INLINE void add_stretch(const typename Weights::Block* stretch,
                                  std::int64_t first,
                                  int count,
                                  const ScalesAndMins& of,
@@ -193,11 +201,11 @@ LLMLOCAL_INLINE void add_stretch(const typename Weights::Block* row,
   }
   for (int part = 0; part < kStretch; part += kTogether) {
     if (part >= count) break;  // A length that is known, so that the sums stay in registers.
-    const typename Weights::Block* blocks[kTogether];
+    int parts[kTogether];
     for (int i = 0; i < kTogether; ++i) {  // The last one stands for those that there are not.
-      blocks[i] = row + first + std::min(part + i, count - 1);
+      parts[i] = std::min(part + i, count - 1);
     }
-    const Codes codes = codes_of<Weights>(blocks);
+    const Codes codes = codes_of<Weights>(stretch, parts);
     for (int c = 0; c < Columns; ++c) {
       const Ints products =
           products_of<Weights>(codes, columns[c].codes + (first + part) * kPartLength);
@@ -214,17 +222,18 @@ LLMLOCAL_NOINLINE void multiply_row(const char* row,
                                     const Column (&columns)[Columns],
                                     float* const (&results)[Columns]) {
   const auto* blocks = reinterpret_cast<const typename Weights::Block*>(row);
+  const auto from = [&](std::int64_t part) { return blocks + part / Weights::kParts; };
   Total totals[Columns];
   std::int64_t part = 0;
   for (; part + kStretch <= parts; part += kStretch) {
-    add_stretch<Weights>(
-        blocks, part, kStretch, scales_and_mins<Weights>(blocks + part), columns, totals);
+    const ScalesAndMins of = scales_and_mins<Weights>(from(part));
+    add_stretch<Weights>(from(part), part, kStretch, of, columns, totals);
   }
   if (part < parts) {
     const auto count = static_cast<int>(parts - part);
-    const ScalesAndMins of = scales_and_mins<Weights>(blocks + parts - kStretch);
-    add_stretch<Weights>(
-        blocks, part, count, {last_of(of.scales, count), last_of(of.mins, count)}, columns, totals);
+    const ScalesAndMins all = scales_and_mins<Weights>(from(parts - kStretch));
+    const ScalesAndMins of{last_of(all.scales, count), last_of(all.mins, count)};
+    add_stretch<Weights>(from(part), part, count, of, columns, totals);
   }
   for (int c = 0; c < Columns; ++c) *results[c] = totals[c].sum();
 }

@@ -1,5 +1,5 @@
 // The scales of a stretch of weights unpacked together: of eight parts of a row, which are eight
-// blocks, or one of a K-quant.
+// blocks, or one of 256 weights.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,7 @@
 
 #include "kernels/bytes.h"
 #include "kernels/lanes.h"
+#include "kernels/looked_up.h"
 #include "kernels/weights.h"
 
 namespace llmlocal::kernels {
@@ -33,21 +34,25 @@ LLMLOCAL_INLINE Halves halves_of(const Block* blocks) {
   return {_mm_unpacklo_epi64(low, high), _mm_unpackhi_epi64(low, high)};
 }
 
+// Of eight blocks of powers of two.
+inline __m256i exponents_of(const block_mxfp4* blocks) {
+  return _mm256_setr_epi32(blocks[0].e,
+                           blocks[1].e,
+                           blocks[2].e,
+                           blocks[3].e,
+                           blocks[4].e,
+                           blocks[5].e,
+                           blocks[6].e,
+                           blocks[7].e);
+}
+
 // A weight is scale * code + min here: what makes codes signed (kZero) is a min, too.
 struct ScalesAndMins {
   __m256 scales, mins;
 };
-template <class Weights>
-LLMLOCAL_INLINE ScalesAndMins scales_and_mins(const typename Weights::Block* blocks) {
-  static_assert(Weights::kParts == 1);
-  const Halves halves = halves_of(blocks);
-  const __m256 scales = _mm256_cvtph_ps(halves.first);
-  if constexpr (Weights::kHasMin) return {scales, _mm256_cvtph_ps(halves.second)};
-  return {scales, _mm256_mul_ps(scales, _mm256_set1_ps(static_cast<float>(-Weights::kZero)))};
-}
 
-// Of a block of a K-quant.  Where a scale is for 16 weights there are two vectors: the first scales
-// of the eight parts, and the second ones.
+// Of a block of 256.  Where a scale is for 16 weights there are two vectors: the first scales of
+// the eight parts, and the second ones.
 template <class Weights>
 struct BlockScales {
   __m256 scales[kPartLength / Weights::kSpan];
@@ -70,6 +75,8 @@ LLMLOCAL_INLINE BlockScales<Weights> block_scales(const typename Weights::Block&
     const SixBits bytes = six_bits(block.scales);
     return {{_mm256_mul_ps(floats_of(bytes.scales), _mm256_set1_ps(scale))},
             _mm256_mul_ps(floats_of(bytes.mins), _mm256_set1_ps(-to_float(block.dmin)))};
+  } else if constexpr (Weights::kSpan == kPartLength) {
+    return {{times(Weights::eight_scales(block), scale)}, _mm256_setzero_ps()};
   } else {
     const __m128i order = _mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
     const __m128i sorted = _mm_shuffle_epi8(Weights::sixteen_scales(block), order);
@@ -77,6 +84,23 @@ LLMLOCAL_INLINE BlockScales<Weights> block_scales(const typename Weights::Block&
              times(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(sorted, sorted)), scale)},
             _mm256_setzero_ps()};
   }
+}
+
+// Of a stretch.
+template <class Weights>
+LLMLOCAL_INLINE ScalesAndMins scales_and_mins(const typename Weights::Block* blocks) {
+  __m256 scales;
+  if constexpr (Weights::kType == GGML_TYPE_MXFP4) {
+    scales = MXFP4::halves_of_powers(exponents_of(blocks));
+  } else if constexpr (Weights::kParts == kStretch) {
+    static_assert(Weights::kSpan == kPartLength && !Weights::kHasMin);
+    scales = block_scales<Weights>(*blocks).scales[0];
+  } else {
+    const Halves halves = halves_of(blocks);
+    scales = _mm256_cvtph_ps(halves.first);
+    if constexpr (Weights::kHasMin) return {scales, _mm256_cvtph_ps(halves.second)};
+  }
+  return {scales, _mm256_mul_ps(scales, _mm256_set1_ps(static_cast<float>(-Weights::kZero)))};
 }
 
 }  // namespace llmlocal::kernels

@@ -1,10 +1,13 @@
-// How each type of quantized weights reads as unsigned codes of one byte, 32 at a time:
+// How each type of quantized weights reads as codes of one byte, 32 at a time:
 //
 //   weight = scale * (code - kZero)     or     scale * code + min
 //
-// A scale is for kSpan = 32 weights or 16; those of K-quants are unpacked by scales.h. kMostSummed:
-// that many products with codes of activations (-127..127), two at a time, add up in 16 bits.  To
-// add a type: its struct here, its line in products.cpp.  Nothing reads beyond the block.
+// Codes are unsigned, but those of a type that has neither a zero nor a min (kIsSigned).  A scale
+// is for kSpan = 32 weights or 16; those of blocks of 256 are unpacked by scales.h.  kMostSummed:
+// that many products with codes of activations (-127..127), two at a time, add up in 16 bits.  With
+// fewer columns than kFewestColumns, ggml's own products are faster than panels.  Nothing reads
+// beyond the block.  Types that look their values up are in looked_up.h, and types.h lists them
+// all.
 #pragma once
 
 #include <cstdint>
@@ -50,11 +53,15 @@ struct Scales {
   float scale, min;
 };
 
+template <class Weights>
+constexpr bool kIsSigned = Weights::kZero == 0 && !Weights::kHasMin;
+
 struct Q4_0 {
   using Block = block_q4_0;
   static constexpr ggml_type kType = GGML_TYPE_Q4_0;
   static constexpr int kParts = 1, kSpan = 32, kZero = 8, kMostSummed = 8;
   static constexpr bool kHasMin = false;
+  static constexpr std::int64_t kFewestColumns = 3;
   static __m256i codes(const Block& block, int) { return nibbles(load_16(block.qs)); }
   static Scales scales(const Block& block) { return {to_float(block.d), 0}; }
 };
@@ -64,6 +71,7 @@ struct Q4_1 {
   static constexpr ggml_type kType = GGML_TYPE_Q4_1;
   static constexpr int kParts = 1, kSpan = 32, kZero = 0, kMostSummed = 8;
   static constexpr bool kHasMin = true;
+  static constexpr std::int64_t kFewestColumns = 3;
   static __m256i codes(const Block& block, int) { return nibbles(load_16(block.qs)); }
   static Scales scales(const Block& block) { return {to_float(block.d), to_float(block.m)}; }
 };
@@ -73,6 +81,7 @@ struct Q5_0 {
   static constexpr ggml_type kType = GGML_TYPE_Q5_0;
   static constexpr int kParts = 1, kSpan = 32, kZero = 16, kMostSummed = 4;
   static constexpr bool kHasMin = false;
+  static constexpr std::int64_t kFewestColumns = 3;
   static __m256i codes(const Block& block, int) {
     return _mm256_or_si256(nibbles(load_16(block.qs)), sixteens(fifth_bits(block)));
   }
@@ -84,23 +93,23 @@ struct Q5_1 {
   static constexpr ggml_type kType = GGML_TYPE_Q5_1;
   static constexpr int kParts = 1, kSpan = 32, kZero = 0, kMostSummed = 4;
   static constexpr bool kHasMin = true;
+  static constexpr std::int64_t kFewestColumns = 3;
   static __m256i codes(const Block& block, int) {
     return _mm256_or_si256(nibbles(load_16(block.qs)), sixteens(fifth_bits(block)));
   }
   static Scales scales(const Block& block) { return {to_float(block.d), to_float(block.m)}; }
 };
 
-// Codes of eight bits do not fit twice into 16: without VNNI they stay signed, and each product is
-// of a magnitude and a sign (products.cpp).
+// Products of eight bits do not fit twice into 16 bits: without VNNI codes stay signed, and each
+// product is of a magnitude and a sign (products_16).
 struct Q8_0 {
   using Block = block_q8_0;
   static constexpr ggml_type kType = GGML_TYPE_Q8_0;
-  static constexpr bool kSigned = !LLMLOCAL_VNNI;
-  static constexpr int kParts = 1, kSpan = 32, kZero = kSigned ? 0 : 128, kMostSummed = 1;
+  static constexpr int kParts = 1, kSpan = 32, kZero = LLMLOCAL_VNNI ? 128 : 0, kMostSummed = 1;
   static constexpr bool kHasMin = false;
+  static constexpr std::int64_t kFewestColumns = LLMLOCAL_VNNI ? 3 : 7;
   static __m256i codes(const Block& block, int) {
-    const __m256i codes = load_32(block.qs);
-    return kSigned ? codes : _mm256_xor_si256(codes, _mm256_set1_epi8(static_cast<char>(0x80)));
+    return _mm256_xor_si256(load_32(block.qs), _mm256_set1_epi8(static_cast<char>(kZero)));
   }
   static Scales scales(const Block& block) { return {to_float(block.d), 0}; }
 };
@@ -108,7 +117,7 @@ struct Q8_0 {
 // Products of codes with those of activations, added in pairs: of 16 bits each.  Without VNNI.
 template <class Weights>
 inline Ints products_16(Ints weights, Ints activations) {
-  if constexpr (Weights::kType == GGML_TYPE_Q8_0) {
+  if constexpr (kIsSigned<Weights>) {
     return pairs_8(magnitudes(weights), with_signs(activations, weights));
   }
   return pairs_8(weights, activations);
@@ -133,6 +142,7 @@ struct Q4_K {
   static constexpr ggml_type kType = GGML_TYPE_Q4_K;
   static constexpr int kParts = 8, kSpan = 32, kZero = 0, kMostSummed = 8;
   static constexpr bool kHasMin = true;
+  static constexpr std::int64_t kFewestColumns = LLMLOCAL_VNNI ? 3 : 4;
   static __m256i codes(const Block& block, int part) {
     return bits_of(load_32(block.qs + part / 2 * 32), part % 2 * 4, 15);
   }
@@ -143,6 +153,7 @@ struct Q5_K {
   static constexpr ggml_type kType = GGML_TYPE_Q5_K;
   static constexpr int kParts = 8, kSpan = 32, kZero = 0, kMostSummed = 4;
   static constexpr bool kHasMin = true;
+  static constexpr std::int64_t kFewestColumns = 3;
   static __m256i codes(const Block& block, int part) {
     const __m256i low = bits_of(load_32(block.qs + part / 2 * 32), part % 2 * 4, 15);
     const __m256i high = bits_of(load_32(block.qh), part, 1);
@@ -155,6 +166,7 @@ struct Q6_K {
   static constexpr ggml_type kType = GGML_TYPE_Q6_K;
   static constexpr int kParts = 8, kSpan = 16, kZero = 32, kMostSummed = 2;
   static constexpr bool kHasMin = false;
+  static constexpr std::int64_t kFewestColumns = LLMLOCAL_VNNI ? 3 : 4;
   static __m256i codes(const Block& block, int part) {
     const int half = part / 4, quarter = part % 4;
     const __m256i low =
@@ -170,6 +182,7 @@ struct Q3_K {
   static constexpr ggml_type kType = GGML_TYPE_Q3_K;
   static constexpr int kParts = 8, kSpan = 16, kZero = 4, kMostSummed = 8;
   static constexpr bool kHasMin = false;
+  static constexpr std::int64_t kFewestColumns = 3;
   static __m256i codes(const Block& block, int part) {
     const __m256i low = bits_of(load_32(block.qs + part / 4 * 32), part % 4 * 2, 3);
     const __m256i high = bits_of(load_32(block.hmask), part, 1);
