@@ -83,7 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     plot.set_defaults(work=_plot)
 
     model = commands.add_parser("model", help="write a model with seeded random weights")
-    model.add_argument("shape", help="135m, 1b, tiny, or layers,width,inner,heads,kv_heads,vocab")
+    model.add_argument(
+        "shape", help="135m, 1b, moe, tiny, or layers,width,inner,heads,kv_heads,vocab"
+    )
     model.add_argument("--type", default="Q4_0", help="of its weights (default: %(default)s)")
     model.add_argument("--output", type=Path, help=f"GGUF file (default: one in {SYNTHETIC})")
     model.set_defaults(work=_model)

@@ -20,11 +20,12 @@ from benchmarks.workloads import WORDS
 __all__ = ["SHAPES", "Shape", "ensure_model", "parameters", "vocabulary", "write_model"]
 
 _SEED = 20
+_EXPERTS_USED = 4  # by each token
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The shape of a Llama-like model.
+    """The shape of a Llama-like model, or of a mixture of experts.
 
     Attributes:
         layers: Blocks.
@@ -34,7 +35,9 @@ class Shape:
         kv_heads: Heads of keys and values; `heads` is a multiple of it.
         vocab: Tokens, at least about 1,000.
         context: Tokens that it claims to be trained for.
-        type: Of its weights, one of `random_weights.TYPES`.
+        type: Of its weights, one of `random_weights.TYPES`. In a mixture whose experts are MXFP4 the
+            others are Q8_0, as in gpt-oss.
+        experts: Of each block; 0 for none. A token goes through four of them.
     """
 
     layers: int
@@ -45,6 +48,7 @@ class Shape:
     vocab: int
     context: int = 8192
     type: str = field(default="Q4_0", kw_only=True)
+    experts: int = field(default=0, kw_only=True)
 
     @classmethod
     def of_numbers(cls, numbers: Iterable[int]) -> Shape:
@@ -66,6 +70,8 @@ SHAPES: Mapping[str, Shape] = {
     "135m": Shape(layers=30, width=576, inner=1536, heads=9, kv_heads=3, vocab=49152),
     # TinyLlama's: 1.1 billion parameters, 620 MB: bound by memory bandwidth.
     "1b": Shape(layers=22, width=2048, inner=5632, heads=32, kv_heads=4, vocab=32000),
+    # A third of gpt-oss 20b's layers, width and inner length, with as many experts.
+    "moe": Shape(layers=8, width=1024, inner=1024, heads=16, kv_heads=2, vocab=32000, experts=32),
 }
 
 
@@ -92,10 +98,10 @@ def write_model(path: Path, shape: Shape, *, seed: int) -> None:
     writer = gguf.GGUFWriter(str(path), "llama")
     _write_header(writer, shape)
     for name, size in _tensors(shape):
-        if len(size) == 1:
-            writer.add_tensor_info(name, size, np.dtype(np.float32), 4 * size[0])
+        kind = _type_of(name, size, shape)
+        if kind is None:
+            writer.add_tensor_info(name, size, np.dtype(np.float32), 4 * int(np.prod(size)))
         else:
-            kind = type_for(TYPES[shape.type], size[1])
             shape_in_bytes = gguf.quant_shape_to_byte_shape(size, kind)
             writer.add_tensor_info(
                 name,
@@ -108,12 +114,16 @@ def write_model(path: Path, shape: Shape, *, seed: int) -> None:
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
     random = np.random.default_rng(seed)
-    for _, size in _tensors(shape):
-        if len(size) == 1:
+    for name, size in _tensors(shape):
+        kind = _type_of(name, size, shape)
+        if kind is not None:
+            rows = int(np.prod(size[:-1]))
+            writer.write_tensor_data(random_weights(random, (rows, size[-1]), kind))
+        elif len(size) == 1:
             writer.write_tensor_data(np.ones(size, np.float32))
         else:
-            kind = type_for(TYPES[shape.type], size[1])
-            writer.write_tensor_data(random_weights(random, (size[0], size[1]), kind))
+            floats = random.standard_normal(size, np.float32) / np.float32(np.sqrt(size[-1]))
+            writer.write_tensor_data(floats)
     writer.close()
 
 
@@ -154,6 +164,9 @@ def _write_header(writer: gguf.GGUFWriter, shape: Shape) -> None:
     writer.add_head_count_kv(shape.kv_heads)
     writer.add_rope_dimension_count(shape.width // shape.heads)
     writer.add_layer_norm_rms_eps(1e-5)
+    if shape.experts:
+        writer.add_expert_count(shape.experts)
+        writer.add_expert_used_count(_EXPERTS_USED)
     writer.add_vocab_size(shape.vocab)
     writer.add_file_type(_file_type(shape.type))
     tokens, kinds, scores = zip(*vocabulary(shape.vocab), strict=True)
@@ -172,8 +185,16 @@ def _write_header(writer: gguf.GGUFWriter, shape: Shape) -> None:
 
 
 def _file_type(kind: str) -> gguf.LlamaFileType:
-    names = {"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
+    names = {"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M", "MXFP4": "MXFP4_MOE"}
     return gguf.LlamaFileType[f"MOSTLY_{names.get(kind, kind)}"]
+
+
+def _type_of(name: str, size: tuple[int, ...], shape: Shape) -> gguf.GGMLQuantizationType | None:
+    """None for single precision, which norms and the choice of experts have."""
+    if len(size) == 1 or "ffn_gate_inp" in name:
+        return None
+    is_other = shape.experts > 0 and len(size) < 3
+    return type_for(TYPES["Q8_0" if is_other and shape.type == "MXFP4" else shape.type], size[-1])
 
 
 def _tensors(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -188,8 +209,11 @@ def _tensors(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield f"{block}attn_v.weight", (kv_width, width)
         yield f"{block}attn_output.weight", (width, width)
         yield f"{block}ffn_norm.weight", (width,)
-        yield f"{block}ffn_gate.weight", (shape.inner, width)
-        yield f"{block}ffn_up.weight", (shape.inner, width)
-        yield f"{block}ffn_down.weight", (width, shape.inner)
+        if shape.experts:
+            yield f"{block}ffn_gate_inp.weight", (shape.experts, width)
+        experts, of = ((shape.experts,), "_exps") if shape.experts else ((), "")
+        yield f"{block}ffn_gate{of}.weight", (*experts, shape.inner, width)
+        yield f"{block}ffn_up{of}.weight", (*experts, shape.inner, width)
+        yield f"{block}ffn_down{of}.weight", (*experts, width, shape.inner)
     yield "output_norm.weight", (width,)
     yield "output.weight", (shape.vocab, width)

@@ -67,6 +67,19 @@ def test_a_model_of_any_type_answers(name: str, tmp_path: Path) -> None:
         assert llm.generate("1, 2, 3,", max_tokens=5, temp=0).usage.completion_tokens == 5
 
 
+def test_a_mixture_of_experts_answers(tmp_path: Path) -> None:
+    shape = replace(SHAPES["moe"], layers=1, width=64, inner=96, heads=2, type="MXFP4", vocab=4096)
+    tensors = {each.name: each for each in gguf.GGUFReader(ensure_model(shape, tmp_path)).tensors}
+    assert sum(int(tensor.n_elements) for tensor in tensors.values()) == parameters(shape)
+    down = tensors["blk.0.ffn_down_exps.weight"]
+    assert list(down.shape) == [96, 64, 32]
+    assert down.tensor_type.name == "MXFP4"
+    assert tensors["blk.0.attn_q.weight"].tensor_type.name == "Q8_0"
+    path = ensure_model(shape, tmp_path)
+    with LLM(path, n_ctx=256, n_threads=1, device="cpu", progress=False) as llm:
+        assert llm.generate("1, 2, 3,", max_tokens=5, temp=0).usage.completion_tokens == 5
+
+
 def test_the_same_seed_writes_the_same_file(tmp_path: Path, tiny: Path) -> None:
     again = ensure_model(SHAPES["tiny"], tmp_path)
     assert again.name == tiny.name
