@@ -192,9 +192,15 @@ def test_metrics_count(serve: Serve, tiny_path: TinyPath) -> None:
 
 
 def test_unknown_paths_and_methods(server: Served) -> None:
-    assert server.get("/v1/nothing").status_code == 404
+    """Each protocol's client can read the error."""
     assert server.get("/v1/chat/completions").status_code == 405
-    assert "error" in server.get("/v1/nothing").json()
+    for path in ("/v1/nothing", "/api/nothing", "/v1/messages/batches"):
+        got = server.get(path)
+        assert got.status_code == 404
+        body = got.json()
+        message = body["error"] if path == "/api/nothing" else body["error"]["message"]
+        assert message == f"GET {path}: Not Found; /openapi.json tells what there is"
+    assert body["type"] == "error"
 
 
 def test_requests_with_random_disconnects_leave_nothing(

@@ -96,8 +96,8 @@ def test_a_gap_needs_a_model_that_fills_it(client: ollama.Client) -> None:
 
 
 def test_the_models(client: ollama.Client) -> None:
-    [model] = client.list().models
-    assert model.model == "tiny-llama"
+    model, alias = client.list().models
+    assert (model.model, alias.model) == ("tiny-llama", "gpt-tiny")
     assert model.size
     assert model.modified_at
     assert abs(time.time() - model.modified_at.timestamp()) < 1e6  # the file's, made for the test

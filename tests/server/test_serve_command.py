@@ -17,6 +17,7 @@ import pytest
 from llmlocal import ModelPool
 from llmlocal.cli import main
 from llmlocal.cli.serve import first_command, is_loopback
+from llmlocal.server._run import listen
 
 from ..conftest import TinyPath
 from ..embeddings import tiny_bert
@@ -60,6 +61,7 @@ def test_it_serves_until_it_is_told_to_stop(tiny_path: TinyPath, ending: str) ->
     ("arguments", "message"),
     [
         (["--host", "0.0.0.0"], "lets other machines in: give an --api-key, or say --insecure"),
+        (["--api-key", ""], "api_key must not be empty"),
         (["--port", "70000"], "--port must be 0 to 65535, got 70000"),
         (["--alias", "x=nothing"], "the alias 'x'"),
     ],
@@ -69,6 +71,20 @@ def test_what_it_refuses(
 ) -> None:
     assert main(["serve", str(tiny_path("llama")), *arguments]) != 0
     assert message in capsys.readouterr().err
+
+
+def test_an_empty_key_in_the_environment_is_none(
+    tiny_path: TinyPath, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A container has it where nobody set one."""
+    monkeypatch.setenv("LLMLOCAL_API_KEY", "")
+    assert main(["serve", str(tiny_path("llama")), "--host", "0.0.0.0"]) != 0
+    assert "lets other machines in" in capsys.readouterr().err
+    taken = listen("127.0.0.1", 0)
+    port = taken.getsockname()[1]
+    assert main(["serve", str(tiny_path("llama")), "--port", str(port)]) == 1
+    taken.close()
+    assert "can't listen" in capsys.readouterr().err  # and not "must not be empty"
 
 
 def test_a_port_that_is_taken(tiny_path: TinyPath, capsys: pytest.CaptureFixture[str]) -> None:

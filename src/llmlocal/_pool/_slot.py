@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from llmlocal._checks import LONGEST_S
 from llmlocal._pool._entry import Kind, Model, PoolEntry, entry_of, name_of_model
 from llmlocal._quote import quote
 from llmlocal.errors import EngineClosedError, ParameterError
+
+if TYPE_CHECKING:
+    from llmlocal._stats import Stats
 
 __all__ = ["PooledModel", "Slot", "bytes_of", "idle_seconds", "slot_of", "status_of"]
 
@@ -27,6 +30,7 @@ class PooledModel:
         state: ``"unloaded"``, ``"loading"`` or ``"loaded"``.
         progress: How far its load is, 0 to 1.
         users: How many have borrowed it, or wait for it.
+        waiting: Requests that wait in its engine for others to end.
         bytes: Memory that it takes; 0 while it is not loaded.
         idle_until: When it is unloaded if nobody asks for it, in seconds of ``time.monotonic()``;
             None: never, not loaded, or in use.
@@ -37,6 +41,7 @@ class PooledModel:
     state: Literal["unloaded", "loading", "loaded"]
     progress: float
     users: int
+    waiting: int
     bytes: int
     idle_until: float | None
 
@@ -113,6 +118,11 @@ def bytes_of(model: Model | None) -> int:
         return 0
 
 
+def _waiting(model: Model | None) -> int:
+    stats: Callable[[], Stats] | None = getattr(model, "stats", None)  # Only what generates has it.
+    return stats().waiting if stats else 0
+
+
 def status_of(slot: Slot) -> PooledModel:
     """What it does now."""
     model = slot.model
@@ -123,6 +133,7 @@ def status_of(slot: Slot) -> PooledModel:
         state="loaded" if model else "loading" if slot.future else "unloaded",
         progress=1.0 if model else slot.progress,
         users=slot.users,
+        waiting=_waiting(model),
         bytes=bytes_of(model),
         idle_until=until if math.isfinite(until) else None,
     )

@@ -44,7 +44,7 @@ def register(subparsers: SubParsers) -> None:
     group.add_argument(
         "--api-key",
         metavar="KEY",
-        default=os.environ.get("LLMLOCAL_API_KEY"),
+        default=os.environ.get("LLMLOCAL_API_KEY") or None,
         help="what clients must show; default: $LLMLOCAL_API_KEY",
     )
     group.add_argument(

@@ -15,7 +15,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from llmlocal._pool import ModelPool
+from llmlocal.errors import ParameterError
 from llmlocal.server import _tokens
+from llmlocal.server._error_response import error_response
 from llmlocal.server._http._errors import ApiError, api_error
 from llmlocal.server._http._gate import Gate
 from llmlocal.server._http._patience import ClientGoneError
@@ -24,15 +26,12 @@ from llmlocal.server._openapi import openapi
 from llmlocal.server._page import page, page_file
 from llmlocal.server._service import Service, service_of
 from llmlocal.server.anthropic import _messages as anthropic
-from llmlocal.server.anthropic._shapes import error_body as anthropic_error
 from llmlocal.server.ollama import _embed as ollama_embed
 from llmlocal.server.ollama import _generate as ollama
 from llmlocal.server.ollama import _models as ollama_models
-from llmlocal.server.ollama._shapes import error_body as ollama_error
 from llmlocal.server.openai._chat import chat_completions
 from llmlocal.server.openai._completions import completions
 from llmlocal.server.openai._embeddings import embeddings, rerank
-from llmlocal.server.openai._errors import error_body
 from llmlocal.server.openai._models import list_models, show_model
 from llmlocal.server.openai._responses import create_response, delete_response, get_response
 
@@ -45,7 +44,6 @@ _logger = logging.getLogger("llmlocal.server")
 _CLIENT_CLOSED = 499  # As nginx has it; nobody is there to read it.
 
 Handler = Callable[["Request"], Awaitable[Response]]
-ErrorBody = Callable[[ApiError], dict[str, Any]]
 
 
 def create_app(
@@ -67,10 +65,15 @@ def create_app(
             ``"https://app.example"``; ``"*"`` is any.
         **pool_options: As for :class:`llmlocal.ModelPool`.
 
+    Raises:
+        ParameterError: The key is empty; or an option of the pool is out of its range.
+
     Example:
         >>> import uvicorn
         >>> uvicorn.run(create_app("smollm2-135m-instruct"), port=8080)  # doctest: +SKIP
     """
+    if api_key == "":
+        raise ParameterError("api_key must not be empty; None lets everybody in")
     if isinstance(models, ModelPool):
         pool, is_ours = models, False
     else:
@@ -88,30 +91,30 @@ def create_app(
 
     app = Starlette(
         routes=[
-            _route("/v1/chat/completions", "POST", chat_completions, error_body),
-            _route("/v1/completions", "POST", completions, error_body),
-            _route("/v1/responses", "POST", create_response, error_body),
-            _route("/v1/responses/{response}", "GET", get_response, error_body),
-            _route("/v1/responses/{response}", "DELETE", delete_response, error_body),
-            _route("/v1/embeddings", "POST", embeddings, error_body),
-            _route("/v1/rerank", "POST", rerank, error_body),
-            _route("/v1/models", "GET", list_models, error_body),
-            _route("/v1/models/{model:path}", "GET", show_model, error_body),
-            _route("/v1/messages", "POST", anthropic.messages, anthropic_error),
-            _route("/v1/messages/count_tokens", "POST", anthropic.count_tokens, anthropic_error),
-            _route("/api/chat", "POST", ollama.chat, ollama_error),
-            _route("/api/generate", "POST", ollama.generate, ollama_error),
-            _route("/api/embed", "POST", ollama_embed.embed, ollama_error),
-            _route("/api/embeddings", "POST", ollama_embed.embeddings, ollama_error),
-            _route("/api/tags", "GET", ollama_models.tags, ollama_error),
-            _route("/api/show", "POST", ollama_models.show, ollama_error),
-            _route("/api/ps", "GET", ollama_models.ps, ollama_error),
-            _route("/api/pull", "POST", ollama_models.pull, ollama_error),
-            _route("/api/version", "GET", ollama_models.version, ollama_error),
-            _route("/tokenize", "POST", _tokens.tokenize, error_body),
-            _route("/detokenize", "POST", _tokens.detokenize, error_body),
-            _route("/tokenizer_info", "GET", _tokens.tokenizer_info, error_body),
-            _route("/metrics", "GET", _metrics, error_body),
+            _route("/v1/chat/completions", "POST", chat_completions),
+            _route("/v1/completions", "POST", completions),
+            _route("/v1/responses", "POST", create_response),
+            _route("/v1/responses/{response}", "GET", get_response),
+            _route("/v1/responses/{response}", "DELETE", delete_response),
+            _route("/v1/embeddings", "POST", embeddings),
+            _route("/v1/rerank", "POST", rerank),
+            _route("/v1/models", "GET", list_models),
+            _route("/v1/models/{model:path}", "GET", show_model),
+            _route("/v1/messages", "POST", anthropic.messages),
+            _route("/v1/messages/count_tokens", "POST", anthropic.count_tokens),
+            _route("/api/chat", "POST", ollama.chat),
+            _route("/api/generate", "POST", ollama.generate),
+            _route("/api/embed", "POST", ollama_embed.embed),
+            _route("/api/embeddings", "POST", ollama_embed.embeddings),
+            _route("/api/tags", "GET", ollama_models.tags),
+            _route("/api/show", "POST", ollama_models.show),
+            _route("/api/ps", "GET", ollama_models.ps),
+            _route("/api/pull", "POST", ollama_models.pull),
+            _route("/api/version", "GET", ollama_models.version),
+            _route("/tokenize", "POST", _tokens.tokenize),
+            _route("/detokenize", "POST", _tokens.detokenize),
+            _route("/tokenizer_info", "GET", _tokens.tokenizer_info),
+            _route("/metrics", "GET", _metrics),
             Route("/health", _health),
             # Without a key: the page asks for it, and holds nothing by itself.
             Route("/openapi.json", openapi),
@@ -135,8 +138,8 @@ def create_app(
     return app
 
 
-def _route(path: str, method: str, handler: Handler, body_of: ErrorBody) -> Route:
-    """An endpoint for those who have the key, whose errors are told in its protocol's words."""
+def _route(path: str, method: str, handler: Handler) -> Route:
+    """An endpoint for those who have the key."""
 
     async def endpoint(request: Request) -> Response:
         service = service_of(request)
@@ -150,20 +153,23 @@ def _route(path: str, method: str, handler: Handler, body_of: ErrorBody) -> Rout
             if error.status == 500:
                 _logger.exception("%s %s failed", method, path)
             service.metrics.errors[str(error.status)] += 1
-            return JSONResponse(body_of(error), error.status, error.headers)
+            return error_response(error, path)
 
     return Route(path, endpoint, methods=[method])
 
 
 async def _not_there(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
-    why = f"{request.method} {request.url.path}: {exc.detail}; /openapi.json tells what there is"
-    return JSONResponse(error_body(ApiError(exc.status_code, why)), exc.status_code, exc.headers)
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    why = f"{request.method} {path}: {exc.detail}; /openapi.json tells what there is"
+    response = error_response(ApiError(exc.status_code, why), path)
+    response.headers.update(exc.headers or {})
+    return response
 
 
-async def _failed(_: Request, exc: Exception) -> Response:
+async def _failed(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, ApiError)
-    return JSONResponse(error_body(exc), exc.status, exc.headers)
+    return error_response(exc, request.scope["path"])
 
 
 async def _health(_: Request) -> Response:

@@ -115,6 +115,9 @@ def exposition(metrics: Metrics, pool: ModelPool, *, inside: int, refused: int) 
         ]
         family(name, "histogram", text, samples)
     status = pool.status()
+    name = "llmlocal_requests_waiting"
+    samples = [f"{name}{{{_label('model', m.name)}}} {m.waiting}" for m in status]
+    family(name, "gauge", "Requests that wait in an engine for others to end.", samples)
     name = "llmlocal_model_loaded"
     samples = [f"{name}{{{_label('model', m.name)}}} {int(m.state == 'loaded')}" for m in status]
     family(name, "gauge", "Whether a model is in memory.", samples)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -10,13 +11,17 @@ from typing import TYPE_CHECKING
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from llmlocal.server._error_response import error_response
+from llmlocal.server._http._errors import CUT
+
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["listen", "run"]
 
 HEAD_S = 20.0
-_GRACE_S = 10
+GRACE_S = 10
 _BACKLOG = 256
 
 
@@ -72,7 +77,7 @@ def run(
         on_made: Called with the server before it runs: ``should_exit`` ends it.
     """
     config = uvicorn.Config(
-        app,
+        _cuttable(app),
         http=_TimedProtocol,
         ws="none",
         lifespan="on",
@@ -80,11 +85,26 @@ def run(
         access_log=False,
         server_header=False,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=_GRACE_S,
+        timeout_graceful_shutdown=GRACE_S,
     )
     server = _Server(config, on_ready)
     on_made(server)
     server.run(sockets=[listening])
+
+
+def _cuttable(app: ASGIApp) -> ASGIApp:
+    """The application, whose requests end in order where uvicorn cancels them after the grace time."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except asyncio.CancelledError:
+            if scope["type"] != "http":
+                raise
+            with contextlib.suppress(RuntimeError):  # The answer has begun.
+                await error_response(CUT, scope["path"])(scope, receive, send)
+
+    return serve
 
 
 class _Server(uvicorn.Server):

@@ -13,7 +13,7 @@ from llmlocal.errors import (
     RequestError,
 )
 
-__all__ = ["ApiError", "api_error", "refused"]
+__all__ = ["CUT", "ApiError", "api_error", "refused"]
 
 
 class ApiError(Exception):
@@ -47,6 +47,10 @@ class ApiError(Exception):
     def headers(self) -> dict[str, str]:
         """What the response says beside its body."""
         return {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
+
+
+CUT = ApiError(503, "the server stops; ask again later", code="server_stops", retry_after=10)
+"""For requests that run longer than a server that stops waits for them."""
 
 
 def refused(param: str, why: str) -> ApiError:

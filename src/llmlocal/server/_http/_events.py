@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import StreamingResponse
 
-from llmlocal.server._http._errors import ApiError, api_error
+from llmlocal.server._http._errors import CUT, ApiError, api_error
 from llmlocal.server._http._patience import ClientGoneError, Patience, while_connected
 
 if TYPE_CHECKING:
@@ -126,9 +126,14 @@ class _EventStream(StreamingResponse):
             with Patience(receive):
                 await send(start)
                 await self._send_events(send)
-                await send({"type": "http.response.body", "body": b""})
+                await send(_END)
         except ClientGoneError:
             pass
+        except asyncio.CancelledError:
+            # By the server that stops.  Its client should not take what has come for the whole.
+            await send(_part(self._on_error(CUT)))
+            await send(_END)
+            raise
         finally:
             await self._events.aclose()
 
@@ -148,6 +153,9 @@ class _EventStream(StreamingResponse):
             if error.status == 500:
                 _logger.exception("a stream failed")
             await send(_part(self._on_error(error)))
+
+
+_END: Message = {"type": "http.response.body", "body": b""}
 
 
 def _part(body: bytes) -> Message:

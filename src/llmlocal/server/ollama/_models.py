@@ -42,9 +42,10 @@ async def version(_: Request) -> Response:
 
 
 async def tags(request: Request) -> Response:
-    """All models."""
+    """All models, with aliases."""
     service = service_of(request)
-    infos = await asyncio.to_thread(lambda: {n: _info(service, n) for n in service.pool.names})
+    names = (*service.pool.names, *service.pool.aliases)
+    infos = await asyncio.to_thread(lambda: {name: _info(service, name) for name in names})
     return JSONResponse({"models": [_listed(name, info) for name, info in infos.items()]})
 
 

@@ -1,7 +1,8 @@
-"""``GET /v1/models``."""
+"""``GET /v1/models``, for OpenAI's clients and for Anthropic's, which ask at the same place."""
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
@@ -36,4 +37,6 @@ async def show_model(request: Request) -> Response:
 
 
 def _model(name: str, created: int) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": created, "owned_by": "llmlocal"}
+    since = datetime.fromtimestamp(created, timezone.utc).isoformat().replace("+00:00", "Z")
+    anthropic = {"type": "model", "display_name": name, "created_at": since}
+    return {"id": name, "object": "model", "created": created, "owned_by": "llmlocal", **anthropic}
