@@ -173,6 +173,19 @@ TEST_CASE("prefix files: nothing in a file of our name is taken on trust") {
   });
 }
 
+TEST_CASE("prefix files: one that has the name of another is not adopted") {
+  Shelf shelf;
+  const Tokens text = counting(1, 40);
+  const Tokens other = counting(100, 40);
+  shelf.open().write(text, state_of(text));
+  auto file = shelf.disk->files.extract(prefix_file_name("model a", text));
+  file.key() = prefix_file_name("model a", other);
+  shelf.disk->files.insert(std::move(file));
+  PrefixFiles files = shelf.open();
+  CHECK(adopted(files, text, text) == 0);
+  CHECK(shelf.log.size() == 1);
+}
+
 // Writes some, with a fault at each operation in turn; then all is read again.
 void harm_each_operation(FakeDisk::Harm harm) {
   const Tokens old = counting(1, 30);

@@ -36,11 +36,12 @@ std::optional<PrefixFront> read_front(ReadableFile& file) {
   return decode_front(*header, bytes);
 }
 
+StateBlob without_bytes(const PrefixHeader& header) {
+  return {nullptr, header.state_bytes, static_cast<Position>(header.tokens), header.floor};
+}
+
 std::optional<StateBlob> read_state(ReadableFile& file, const PrefixHeader& header) {
-  StateBlob blob;
-  blob.size = header.state_bytes;
-  blob.length = static_cast<Position>(header.tokens);
-  blob.floor = header.floor;
+  StateBlob blob = without_bytes(header);
   Checksum sum;
   // Mapped, where that can be had: memory to read it into would have to be cleared first, which
   // takes longer than all the rest.
@@ -65,7 +66,7 @@ std::optional<StateBlob> read_state(ReadableFile& file, const PrefixHeader& head
 }  // namespace
 
 PrefixFiles::PrefixFiles(std::unique_ptr<PrivateFolder> folder, PrefixFilesOptions options)
-    : folder_(std::move(folder)), options_(std::move(options)) {
+    : folder_(std::move(folder)), options_(std::move(options)), index_(options_.identity) {
   refresh();
 }
 
@@ -87,31 +88,40 @@ void PrefixFiles::refresh_index() {
   std::erase_if(files, [this](const FileFacts& file) {
     return !is_prefix_file(file.name, options_.identity);
   });
-  std::map<std::string, std::optional<Entry>> found;
-  for (const FileFacts& file : unknown_of(files)) found[file.name] = index(file);
+  std::vector<std::pair<std::string, std::optional<PrefixEntry>>> found;
+  for (const FileFacts& file : unknown_of(files)) found.emplace_back(file.name, entry_of(file));
   std::set<std::string> there;
   for (FileFacts& file : files) there.insert(std::move(file.name));
   const std::lock_guard lock(mutex_);
-  entries_.merge(found);
-  std::erase_if(entries_, [&](const auto& entry) { return !there.contains(entry.first); });
+  for (auto& [name, entry] : found) {
+    if (index_.knows(name)) continue;  // This process wrote it meanwhile.
+    if (entry) {
+      index_.add(std::move(*entry));
+    } else {
+      index_.reject(name);
+    }
+  }
+  index_.keep_only(there);
 }
 
 std::vector<FileFacts> PrefixFiles::unknown_of(const std::vector<FileFacts>& files) const {
   const std::lock_guard lock(mutex_);
   std::vector<FileFacts> unknown;
   std::ranges::copy_if(files, std::back_inserter(unknown), [this](const FileFacts& file) {
-    return !entries_.contains(file.name);
+    return !index_.knows(file.name);
   });
   return unknown;
 }
 
-std::optional<PrefixFiles::Entry> PrefixFiles::index(const FileFacts& file) {
+// Nothing: it can't be adopted.
+std::optional<PrefixEntry> PrefixFiles::entry_of(const FileFacts& file) {
   try {
     const std::unique_ptr<ReadableFile> opened = folder_->open(file.name);
     if (!opened) return std::nullopt;
     std::optional<PrefixFront> front = read_front(*opened);
-    if (front && front->identity == options_.identity) {
-      return Entry{std::move(front->key), front->header.floor};
+    if (front && front->identity == options_.identity &&
+        prefix_file_name(front->identity, front->key) == file.name) {
+      return PrefixEntry{std::move(front->key), without_bytes(front->header)};
     }
     options_.log("the prefix file " + file.name + " is damaged or foreign, and is not used");
   } catch (const FileError& error) {
@@ -122,17 +132,14 @@ std::optional<PrefixFiles::Entry> PrefixFiles::index(const FileFacts& file) {
 
 PrefixFiles::Match PrefixFiles::find(const PrefixView& prompt, Position limit) const {
   const std::lock_guard lock(mutex_);
-  Match best;
-  for (const auto& [name, entry] : entries_) {
-    if (!entry) continue;
-    const Position length = usable_prefix(entry->key, entry->floor, {prompt, limit});
-    if (length > best.length) best = {name, length};
-  }
-  return best;
+  const auto [entry, length] = index_.find(prompt, limit);
+  if (entry == nullptr) return {};
+  return {prefix_file_name(options_.identity, entry->key), length};
 }
 
 Position PrefixFiles::covered(const PrefixView& key) const {
-  return find(key, static_cast<Position>(key.size())).length;
+  const std::lock_guard lock(mutex_);
+  return index_.find(key, static_cast<Position>(key.size())).length;
 }
 
 PrefixFiles::Latest PrefixFiles::latest() const {
@@ -146,11 +153,8 @@ PrefixFiles::Latest PrefixFiles::latest() const {
   Latest latest;
   std::int64_t used_s = 0;
   for (const FileFacts& file : files) {
-    const auto known = entries_.find(file.name);
-    if (known == entries_.end()) continue;
-    const auto& entry = known->second;
-    if (!entry) continue;
-    const auto length = static_cast<Position>(entry->key.size());
+    const Position length = index_.length_of(file.name);
+    if (length == 0) continue;
     if (std::pair(file.used_s, length) <= std::pair(used_s, latest.length)) continue;
     latest = {length, file.bytes};
     used_s = file.used_s;
@@ -190,7 +194,7 @@ std::optional<StateBlob> PrefixFiles::load(const Match& match, const PrefixView&
 void PrefixFiles::drop(const std::string& name, const std::string& why) {
   {
     const std::lock_guard lock(mutex_);
-    entries_.insert_or_assign(name, std::nullopt);
+    index_.reject(name);
   }
   if (!why.empty()) options_.log(why);
 }
@@ -199,7 +203,7 @@ bool PrefixFiles::write(const PrefixView& key, const StateBlob& blob) {
   const std::string name = prefix_file_name(options_.identity, key);
   try {
     write_file(name, key, blob);
-    remove_covered(name, key, blob.floor);
+    remove_covered(key);
     make_room(name);
     return true;
   } catch (const FileError& error) {
@@ -241,27 +245,18 @@ void PrefixFiles::write_file(const std::string& name,
     throw;
   }
   const std::lock_guard lock(mutex_);
-  entries_.insert_or_assign(name, Entry{PrefixKey(key), blob.floor});
+  index_.add({PrefixKey(key), {nullptr, blob.size, blob.length, blob.floor}});
   written_bytes_ += bytes;
 }
 
 // What could serve nothing that the new entry can't.
-void PrefixFiles::remove_covered(const std::string& name, const PrefixView& key, Position floor) {
+void PrefixFiles::remove_covered(const PrefixView& key) {
   std::vector<std::string> covered;
   {
     const std::lock_guard lock(mutex_);
-    for (const auto& [other, entry] : entries_) {
-      if (!entry || other == name) continue;
-      const auto length = static_cast<Position>(entry->key.size());
-      if (floor <= length && common_prefix(entry->key, key) == length) {
-        covered.push_back(other);
-      }
-    }
+    covered = index_.reject_covered_by(key);
   }
-  for (const std::string& other : covered) {
-    drop(other, "");
-    folder_->remove(other);
-  }
+  for (const std::string& name : covered) folder_->remove(name);
 }
 
 // All models share the folder, so all files count.
@@ -290,8 +285,7 @@ void PrefixFiles::make_room(const std::string& newest) {
 
 void PrefixFiles::report(EngineStats& stats) const {
   const std::lock_guard lock(mutex_);
-  stats.disk_entries = static_cast<std::size_t>(
-      std::ranges::count_if(entries_, [](const auto& entry) { return entry.second.has_value(); }));
+  stats.disk_entries = index_.count_adoptable();
   stats.disk_hits = hits_;
   stats.disk_tokens = hit_tokens_;
   stats.disk_read_bytes = read_bytes_;

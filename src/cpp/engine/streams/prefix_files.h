@@ -12,7 +12,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -24,6 +23,8 @@
 #include "base/token.h"
 #include "engine/decoder.h"
 #include "engine/stats.h"
+#include "engine/streams/prefix_entry.h"
+#include "engine/streams/prefix_index.h"
 
 namespace llmlocal {
 
@@ -72,17 +73,12 @@ class PrefixFiles {
   void count_hit(Position tokens);
 
  private:
-  struct Entry {
-    PrefixKey key;
-    Position floor = 0;
-  };
-
   void refresh_index();
   std::vector<FileFacts> unknown_of(const std::vector<FileFacts>& files) const;
-  std::optional<Entry> index(const FileFacts& file);
+  std::optional<PrefixEntry> entry_of(const FileFacts& file);
   void drop(const std::string& name, const std::string& why);
   void write_file(const std::string& name, const PrefixView& key, const StateBlob& blob);
-  void remove_covered(const std::string& name, const PrefixView& key, Position floor);
+  void remove_covered(const PrefixView& key);
   void make_room(const std::string& newest);
 
   const std::unique_ptr<PrivateFolder> folder_;
@@ -90,8 +86,8 @@ class PrefixFiles {
   std::mutex refreshing_;              // Guards the next two; taken before the other mutex.
   std::optional<std::int64_t> stamp_;  // Of the folder as it was indexed.
   bool said_unreadable_ = false;
-  mutable std::mutex mutex_;                             // Guards everything below.
-  std::map<std::string, std::optional<Entry>> entries_;  // Nothing: looked at, and not ours.
+  mutable std::mutex mutex_;  // Guards everything below.
+  PrefixIndex index_;
   std::uint64_t hits_ = 0;
   std::uint64_t hit_tokens_ = 0;
   std::uint64_t read_bytes_ = 0;
