@@ -86,7 +86,8 @@ struct Work {
     return aligned(static_cast<std::size_t>(floats) * sizeof(float));
   }
   std::size_t bytes(int threads) const {
-    return 64 + partials_bytes() + static_cast<std::size_t>(threads) * scratch_bytes();
+    return shares_bytes(threads) + partials_bytes() +
+           static_cast<std::size_t>(threads) * scratch_bytes();
   }
 
   // ALiBi: what a head's mask is multiplied by.
@@ -329,7 +330,7 @@ class FewRows final : public ggml::cpu::tensor_traits {
 
     const std::int64_t stride = work.block_queries() * work.partial_floats();
     const std::int64_t items = work.units / work.together * work.spans;
-    for (std::int64_t item = params->ith; item < items; item += params->nth) {
+    for_items(*params, items, [&](std::int64_t item) {
       const std::int64_t span = item % work.spans, first_unit = item / work.spans * work.together;
       const std::int64_t end_key = std::min((span + 1) * work.span, work.keys);
       const auto each_unit = [&](const auto& use) {
@@ -349,7 +350,7 @@ class FewRows final : public ggml::cpu::tensor_traits {
           block.write(partials + (unit * work.spans + span) * stride);
         }
       });
-    }
+    });
     if (work.spans > 1) {
       ggml_barrier(params->threadpool);
       for (std::int64_t unit = params->ith; unit < work.units; unit += params->nth) {

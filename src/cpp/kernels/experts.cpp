@@ -89,9 +89,9 @@ class Groups {
   std::int64_t pair(std::int64_t column) const { return pairs_[column]; }
 
   std::int64_t items() const { return items_[experts_]; }
-  // The expert of an item, not before `expert`; `item` becomes its number among the expert's.
-  std::int64_t expert_of_item(std::int64_t& item, std::int64_t expert) const {
-    while (item >= items_[expert + 1]) ++expert;
+  // The expert of an item; `item` becomes its number among the expert's.
+  std::int64_t expert_of_item(std::int64_t& item) const {
+    const std::int64_t expert = std::upper_bound(items_, items_ + experts_, item) - items_ - 1;
     item -= items_[expert];
     return expert;
   }
@@ -124,7 +124,7 @@ bool takes_rows(const Plan& plan) {
 
 template <class Weights>
 std::size_t work_bytes(const Plan& plan, int threads) {
-  const std::size_t shared = 64 + Groups::bytes(plan);
+  const std::size_t shared = shares_bytes(threads) + Groups::bytes(plan);
   if (takes_rows<Weights>(plan)) {
     return shared + static_cast<std::size_t>(plan.pairs()) * column_bytes(plan.parts);
   }
@@ -205,9 +205,8 @@ class Experts final : public ggml::cpu::tensor_traits {
     const auto bytes =
         static_cast<std::size_t>(plan.most_columns() * plan.parts) * sizeof(Activations);
     auto* scratch = reinterpret_cast<Scratch*>(work + aligned(bytes)) + params.ith;
-    std::int64_t expert = 0;
     for_items(params, groups.items(), [&](std::int64_t item) {
-      expert = groups.expert_of_item(item, expert);
+      const std::int64_t expert = groups.expert_of_item(item);
       const std::int64_t within = item / panels * kMostItemColumns;
       const std::int64_t first = groups.first_column(expert) + within;
       multiply_panel<Weights>(
@@ -243,9 +242,8 @@ class Experts final : public ggml::cpu::tensor_traits {
                   memory_of(pair));
     }
     ggml_barrier(params.threadpool);
-    std::int64_t expert = 0;
     for_items(params, groups.items(), [&](std::int64_t item) {
-      expert = groups.expert_of_item(item, expert);
+      const std::int64_t expert = groups.expert_of_item(item);
       const Matrix weights = matrix_of(op->src[0], plan, expert);
       const std::int64_t first = item * rows, last = std::min(first + rows, plan.rows);
       const std::int64_t begin = groups.first_column(expert), count = groups.count(expert);

@@ -53,7 +53,8 @@ struct Scratch {
 };
 
 std::size_t work_bytes(const Plan& plan, int threads) {
-  return 64 + plan.tiles_bytes() + static_cast<std::size_t>(threads) * sizeof(Scratch);
+  return shares_bytes(threads) + plan.tiles_bytes() +
+         static_cast<std::size_t>(threads) * sizeof(Scratch);
 }
 
 template <class Reader>

@@ -25,9 +25,6 @@ static_assert(std::is_same_v<decltype(ggml_compute_params::wdata), void*>);
 static_assert(std::is_same_v<decltype(ggml_compute_params::wsize), std::size_t>);
 static_assert(std::is_same_v<decltype(ggml_compute_params::use_ref), bool>);
 static_assert(std::is_same_v<decltype(&ggml_barrier), void (*)(ggml_threadpool*)>);
-static_assert(
-    std::is_same_v<decltype(&ggml_threadpool_chunk_set), void (*)(ggml_threadpool*, int)>);
-static_assert(std::is_same_v<decltype(&ggml_threadpool_chunk_add), int (*)(ggml_threadpool*, int)>);
 static_assert(std::is_same_v<decltype(&ggml_tiled_wdata_size), std::size_t (*)(int, ggml_tensor*)>);
 static_assert(sizeof(block_q4_0) == 18 && sizeof(block_q4_1) == 20 && sizeof(block_q5_0) == 22 &&
               sizeof(block_q5_1) == 24 && sizeof(block_q8_0) == 34);

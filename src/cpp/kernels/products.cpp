@@ -48,9 +48,11 @@ bool takes_rows(std::int64_t columns) {
 template <class Weights>
 std::size_t work_bytes(const Plan& plan, int threads) {
   if (takes_rows<Weights>(plan.columns)) {
-    return 64 + static_cast<std::size_t>(plan.columns) * column_bytes(plan.parts);
+    return shares_bytes(threads) +
+           static_cast<std::size_t>(plan.columns) * column_bytes(plan.parts);
   }
-  return 64 + plan.activations_bytes() + static_cast<std::size_t>(threads) * sizeof(Scratch);
+  return shares_bytes(threads) + plan.activations_bytes() +
+         static_cast<std::size_t>(threads) * sizeof(Scratch);
 }
 
 template <class Weights>
