@@ -118,6 +118,7 @@ class FakeDecoder : public Decoder {
       at(batch.streams[row]).tokens.push_back(batch.tokens[row]);
     }
     last_batch_ = batch;
+    logits_.assign(batch.size(), {});
     return DecodeStatus::kOk;
   }
 
@@ -128,12 +129,14 @@ class FakeDecoder : public Decoder {
     enter(Call::kLogits);
     const auto length = static_cast<std::size_t>(last_batch_.positions[row]) + 1;
     const auto sequence = std::span(at(last_batch_.streams[row]).tokens).first(length);
-    logits_.assign(options_.model.pieces.size(), 0.0F);
-    logits_[static_cast<std::size_t>(options_.model.next(sequence))] = 2.0F;
+    std::vector<float>& logits = logits_[row];
+    if (!logits.empty()) return logits;  // As whoever had them left them.
+    logits.assign(options_.model.pieces.size(), 0.0F);
+    logits[static_cast<std::size_t>(options_.model.next(sequence))] = 2.0F;
     if (options_.logits_are_nan && options_.logits_are_nan(sequence)) {
-      logits_[0] = std::numeric_limits<float>::quiet_NaN();
+      logits[0] = std::numeric_limits<float>::quiet_NaN();
     }
-    return logits_;
+    return logits;
   }
 
   void set_abort_check(std::function<bool()> check) override {
@@ -356,7 +359,7 @@ class FakeDecoder : public Decoder {
   Position room_;
   std::vector<Stream> streams_;
   Batch last_batch_;
-  std::vector<float> logits_;
+  std::vector<std::vector<float>> logits_;  // Of the last batch's rows, as far as asked for.
   std::function<bool()> abort_check_ = [] { return false; };
   std::thread::id thread_;  // Of the first call.
 };

@@ -58,7 +58,8 @@ class Decoder {
   // --- A step ------------------------------------------------------------------------------------
   // Evaluates the rows, which must continue their streams.  Throws EngineError.
   virtual DecodeStatus decode(const Batch& batch) = 0;
-  // The logits of row `row` of the last batch, which must have asked for them.
+  // The logits of row `row` of the last batch, which must have asked for them: there until the next
+  // decode(), for whoever wants to overwrite them, on any thread.
   virtual std::span<float> logits(std::size_t row) = 0;
   // Polled during decode(); true ends it early.  An empty one says nothing.
   virtual void set_abort_check(std::function<bool()> check) = 0;

@@ -131,6 +131,7 @@ void Engine::run() noexcept {
     reason = failures_.as_engine_error(std::current_exception());
   }
   stop(reason);
+  evaluator_.end();
   scheduler_.pool().keep_rest();
   scheduler_.pool().retire();
   decoder_.reset();

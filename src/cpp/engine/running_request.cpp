@@ -65,6 +65,13 @@ void RunningRequest::start_over() {
 }
 
 Token RunningRequest::choose(std::span<float> logits) {
+  const Clock::time_point start = Clock::now();
+  const Token token = choose_and_rate(logits);
+  choice_s_ = std::max(seconds(Clock::now() - start), choice_s_ / 2);
+  return token;
+}
+
+Token RunningRequest::choose_and_rate(std::span<float> logits) {
   const std::optional<std::int32_t> wanted = request_->spec().logprobs;
   if (!wanted) return chooser_.choose(logits);
   logits_.assign(logits.begin(), logits.end());

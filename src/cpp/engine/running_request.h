@@ -1,6 +1,7 @@
 // A request while it runs: how far it is, and how its tokens become events and its end an outcome.
 //
-// Used by the engine's thread only; the caller's side of the same request is Request.
+// Used by the engine's thread only, but for choose(); the caller's side of the same request is
+// Request.
 #pragma once
 
 #include <cstddef>
@@ -54,8 +55,12 @@ class RunningRequest {
     if (request_->spec().max_tokens == 0) return FinishReason::kLength;
     return std::nullopt;
   }
-  // The next token of its answer, by these logits, which may be overwritten.
+  // The next token of its answer, by these logits, which may be overwritten.  On any thread, as it
+  // uses nothing that other requests have.
   Token choose(std::span<float> logits);
+  // About how long the next choice will take, by the last ones: the last time, or half of what was
+  // expected then if that is more.
+  double choice_seconds() const { return choice_s_; }
   // Takes the chosen token; the request may be over then.
   void accept(Token token, const Decoder& decoder, Clock::time_point now);
   // Adds drafts to what is evaluated next.
@@ -80,6 +85,7 @@ class RunningRequest {
  private:
   std::int32_t generated() const { return static_cast<std::int32_t>(answer_.size()); }
   void evaluate_prompt(const PrefixView& prompt);
+  Token choose_and_rate(std::span<float> logits);
   void deliver(Token token, std::string text, std::unique_ptr<const Logprobs> logprobs = nullptr);
   void deliver_rest(std::string text);
   // The outcome, for what only the caller knows.
@@ -96,6 +102,7 @@ class RunningRequest {
   Tokens next_;                               // What is evaluated next: the state points into it.
   std::unique_ptr<const Logprobs> logprobs_;  // Of what was chosen, if they are asked for.
   std::vector<float> logits_;                 // As they were; reused.
+  double choice_s_ = 0;
   Position scored_ = 0;
   Tokens replay_;  // What is evaluated again after start_over().
   Clock::time_point started_;

@@ -1,7 +1,7 @@
 // What may come next in one answer: a constraint, such as a JSON schema, as tokens see it.
 //
 // Tokens that are not legal lose their chance before anything is truncated, so that top-k and top-p
-// count legal tokens only.  Used by the engine's thread only, which knows no Python: an
+// count legal tokens only.  Used by one thread at a time, of the engine's, which know no Python: an
 // implementation takes no lock of the interpreter's and throws nothing.
 //
 // Whether the text may end is said by may_stop() alone.  An implementation never sees a token that

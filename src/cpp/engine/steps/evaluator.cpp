@@ -36,7 +36,8 @@ Evaluator::Evaluator(Decoder& decoder,
       pool_(pool),
       failures_(failures),
       closing_(closing),
-      governor_(decoder.max_threads()) {}
+      governor_(decoder.max_threads()),
+      choices_(decoder) {}
 
 void Evaluator::step(Running running, Clock::time_point start) {
   const auto capacity = static_cast<Position>(decoder_.batch_capacity());
@@ -89,6 +90,7 @@ DecodeStatus Evaluator::decode(const StepPlan& plan, Running running) {
 // Books what was evaluated, samples where there are logits, and delivers.
 void Evaluator::harvest(const StepPlan& plan, Running running) {
   prompt_tokens_ += static_cast<std::uint64_t>(plan.prompt_tokens);
+  choices_.begin(plan, running, governor_.threads());
   for (const RunPart& part : plan.parts) {
     RunningRequest& run = *running[part.run];
     const RunState& state = run.state();
@@ -141,7 +143,7 @@ std::optional<Token> Evaluator::answer(RunningRequest& run, std::size_t row) {
     run.end(*reason, now);
     return std::nullopt;
   }
-  const Token token = run.choose(decoder_.logits(row));
+  const Token token = choices_.choose(run, row);
   ++completion_tokens_;
   run.accept(token, decoder_, now);
   return token;

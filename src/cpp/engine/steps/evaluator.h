@@ -16,6 +16,7 @@
 #include "engine/failures.h"
 #include "engine/running_request.h"
 #include "engine/stats.h"
+#include "engine/steps/choices.h"
 #include "engine/steps/step_pacer.h"
 #include "engine/steps/step_plan.h"
 #include "engine/steps/thread_governor.h"
@@ -25,7 +26,7 @@ namespace llmlocal {
 
 class Evaluator {
  public:
-  using Running = std::span<const std::unique_ptr<RunningRequest>>;
+  using Running = Choices::Running;
 
   // All outlive it.  `closing` ends the step in hand.
   Evaluator(Decoder& decoder,
@@ -39,6 +40,8 @@ class Evaluator {
   // if it does; the others go on.  Throws where the decoder is beyond use.
   void step(Running running, Clock::time_point start);
   void report(EngineStats& stats) const;
+  // There will be no more steps.
+  void end() noexcept { choices_.end(); }
 
  private:
   void evaluate(const StepPlan& plan, Running running);
@@ -57,6 +60,7 @@ class Evaluator {
   const std::atomic<bool>& closing_;
   StepPacer pacer_;
   ThreadGovernor governor_;
+  Choices choices_;
   std::uint64_t steps_ = 0;
   std::uint64_t prompt_tokens_ = 0;
   std::uint64_t completion_tokens_ = 0;
