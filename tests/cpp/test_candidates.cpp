@@ -116,6 +116,24 @@ TEST_CASE("candidates: with min-p, top-p leaves out only what min-p drops anyway
   });
 }
 
+TEST_CASE("candidates: min-p picks all in its reach, in the order of their tokens") {
+  for_random_cases(1000, [](Random& random) {
+    const std::vector<float> logits = random_logits(random);
+    const float min_p = random.pick<float>({0.001F, 0.05F, 0.5F, 1});
+    std::vector<Candidate> picked = {{7, 7}};
+    pick_min_p(logits, min_p, picked);
+    CHECK(std::ranges::is_sorted(picked, std::ranges::less(), &Candidate::token));
+    std::ranges::sort(picked, comes_before);
+    const std::vector<Candidate> all = all_sorted(logits);
+    REQUIRE(begins_with(all, picked));
+    if (all.empty()) return;
+    const float cut = all[0].logit + std::log(min_p);
+    CHECK(std::ranges::count_if(picked, [&](const Candidate& each) { return each.logit >= cut; }) ==
+          std::ranges::count_if(all, [&](const Candidate& each) { return each.logit >= cut; }));
+    CHECK(picked.back().logit > cut - 0.1F);
+  });
+}
+
 TEST_CASE("candidates: a large vocabulary is no different") {
   Random random(1);
   std::vector<float> logits;

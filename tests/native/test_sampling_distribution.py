@@ -115,6 +115,10 @@ def check_frequencies(
         {},
         {"top_k": 5, "min_p": 0.0},
         {"top_k": 3, "xtc_probability": 1},
+        {"top_k": 0},
+        {"top_k": 0, "top_p": 0.5, "min_p": 0.0},
+        {"top_k": 0, "top_p": 0.9, "min_p": 0.001},
+        {"top_k": 0, "top_p": 1.0},
     ],
 )
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.95])

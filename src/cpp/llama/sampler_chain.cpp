@@ -46,7 +46,9 @@ SamplerChain::Way SamplerChain::choose_way(const SamplingParams& params, bool sh
   if (params.is_greedy() && !params.has_dry()) return Way::kGreedy;
   if (needs_all || !short_cuts) return Way::kWhole;
   if (params.top_k > 0 && params.top_k <= kMostShortCutK) return Way::kTopK;
-  if (params.top_k == 0 && params.top_p < 1 && params.typical_p >= 1) return Way::kTopP;
+  if (params.top_k > 0 || params.typical_p < 1) return Way::kWhole;
+  if (params.top_p < 1) return Way::kTopP;
+  if (params.min_p > 0) return Way::kMinP;
   return Way::kWhole;
 }
 
@@ -104,36 +106,18 @@ Token SamplerChain::choose_legal(std::span<float> logits, Constraint& constraint
   return choose_among(few_logits_, few);
 }
 
-// So many of the likeliest tokens are enough; 0: all are needed.
-std::size_t SamplerChain::few() const {
-  if (way_ == Way::kGreedy) return 1;
-  return way_ == Way::kTopK ? static_cast<std::size_t>(top_k_) : 0;
-}
-
-// Picks the likeliest legal tokens, as many as are enough, by asking about one after the other: a
-// few more than that, and four times as many where these do not suffice.  False: at the rate at
-// which legal ones come, to find out all that are legal takes less time.
-bool SamplerChain::pick_legal(std::span<const float> logits, Constraint& constraint) {
-  constexpr std::size_t kSurelyFew = 4;
-  constexpr std::size_t kMany = 64;
-  const std::size_t wanted = few();
-  if (wanted == 0) return false;
-  const std::size_t few_more = wanted + std::max<std::size_t>(wanted / 2, kSurelyFew - 1);
-  std::size_t expected = few_more;
-  std::size_t asked = 0;
-  legal_.clear();
-  for (const std::size_t most : {few_more, std::max(4 * few_more, kMany)}) {
-    const bool is_dear = most > kSurelyFew;
-    if (is_dear && !constraint.is_cheaper_for(std::max(most, expected))) return false;
-    pick_top_k(logits, most, picked_);
-    for (; asked < picked_.size() && legal_.size() < wanted; ++asked) {
-      if (constraint.allows(picked_[asked].token)) legal_.push_back(picked_[asked]);
-    }
-    if (legal_.size() == wanted) {
-      picked_.swap(legal_);
-      return true;
-    }
-    expected = most * (wanted + 1) / (legal_.size() + 1);
+bool SamplerChain::pick_legal(std::span<float> logits, Constraint& constraint) {
+  switch (way_) {
+    case Way::kGreedy:
+      return legal_.pick_top_k(logits, 1, constraint, picked_);
+    case Way::kTopK:
+      return legal_.pick_top_k(logits, static_cast<std::size_t>(top_k_), constraint, picked_);
+    case Way::kTopP:
+      return legal_.pick_top_p(logits, top_p_, min_p_, constraint, picked_);
+    case Way::kMinP:
+      return legal_.pick_min_p(logits, min_p_, constraint, picked_);
+    case Way::kWhole:
+      return false;
   }
   return false;
 }
@@ -156,6 +140,7 @@ Token SamplerChain::choose_among(std::span<const float> logits, std::span<const 
 void SamplerChain::pick(std::span<const float> logits) {
   if (way_ == Way::kTopK) pick_top_k(logits, static_cast<std::size_t>(top_k_), picked_);
   if (way_ == Way::kTopP) pick_top_p(logits, top_p_, min_p_, picked_);
+  if (way_ == Way::kMinP) pick_min_p(logits, min_p_, picked_);
   if (way_ != Way::kGreedy) return;
   picked_.clear();
   const Token best = best_token(logits);
@@ -166,7 +151,7 @@ Token SamplerChain::choose_picked() {
   if (picked_.empty() || picked_.front().logit == kInfinity) return -1;
   if (way_ == Way::kGreedy) return picked_.front().token;
   candidates_.clear();
-  sorted_ = true;
+  sorted_ = way_ != Way::kMinP;
   for (const Candidate& each : picked_) candidates_.push_back({each.token, each.logit, 0});
   return draw();
 }

@@ -2,10 +2,10 @@
 // same distribution.
 //
 // Logit bias and penalties touch only the tokens they are about; greedy is one pass; with top-k,
-// or top-p alone, the few candidates come straight from the raw logits and only they go through
+// top-p or min-p, the few candidates come straight from the raw logits and only they go through
 // llama.cpp's samplers.  DRY, top-n-sigma, Mirostat and very flat distributions take the long way
-// over the whole vocabulary.  Where an answer is held to something, greedy and top-k look at the
-// likeliest tokens first: mostly those are legal, and nobody has to find out which others are.
+// over the whole vocabulary.  Where an answer is held to something, the short cuts look at the
+// likeliest tokens first (LegalPicker): mostly nobody has to find out which others are legal.
 #pragma once
 
 #include <llama.h>
@@ -20,6 +20,7 @@
 #include "llama/dry_samplers.h"
 #include "llama/model.h"
 #include "sampling/candidates.h"
+#include "sampling/legal_picker.h"
 #include "sampling/penalty_window.h"
 #include "sampling/sampler.h"
 #include "sampling/sampling_params.h"
@@ -39,14 +40,13 @@ class SamplerChain : public Sampler {
   void take_back(std::size_t count) override;
 
  private:
-  enum class Way { kGreedy, kTopK, kTopP, kWhole };
+  enum class Way { kGreedy, kTopK, kTopP, kMinP, kWhole };
 
   static Way choose_way(const SamplingParams& params, bool short_cuts);
   void build_chain(DrySamplers& dry, const SamplingParams& params);
   void add(llama_sampler* sampler);
-  std::size_t few() const;
   Token choose_legal(std::span<float> logits, Constraint& constraint);
-  bool pick_legal(std::span<const float> logits, Constraint& constraint);
+  bool pick_legal(std::span<float> logits, Constraint& constraint);
   Token choose_among(std::span<const float> logits, std::span<const Token> tokens);
   void pick(std::span<const float> logits);
   Token choose_picked();
@@ -65,8 +65,8 @@ class SamplerChain : public Sampler {
   Tokens seen_;  // By DRY.
 
   // Reused from token to token.
+  LegalPicker legal_;
   std::vector<Candidate> picked_;
-  std::vector<Candidate> legal_;
   std::vector<float> few_logits_;
   std::vector<llama_token_data> candidates_;
   bool sorted_ = false;

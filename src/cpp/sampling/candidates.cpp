@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "sampling/exponentials.h"
+
 namespace llmlocal {
 namespace {
 
@@ -34,12 +36,11 @@ void for_each_above(std::span<const float> logits, const float& threshold, Visit
   }
 }
 
-// The first of equal logits comes first, which makes every result the same on every machine.
+}  // namespace
+
 bool comes_before(const Candidate& a, const Candidate& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
 }
-
-}  // namespace
 
 Token best_token(std::span<const float> logits) {
   Token best = -1;
@@ -67,6 +68,37 @@ void pick_top_k(std::span<const float> logits, std::size_t k, std::vector<Candid
   std::ranges::sort_heap(picked, comes_before);
 }
 
+bool pick_above(std::span<const float> logits,
+                float threshold,
+                std::size_t most,
+                std::vector<Candidate>& picked) {
+  picked.clear();
+  bool are_more = false;
+  for_each_above(logits, threshold, [&](Token token, float logit) {
+    if (picked.size() < most) {
+      picked.push_back({token, logit});
+    } else {
+      are_more = true;
+      threshold = -kLowest;  // So that it is over soon.
+    }
+  });
+  return !are_more;
+}
+
+// The margin leaves the exact cut to llama.cpp.
+float reach_of_min_p(float min_p) {
+  constexpr float kMargin = 0.01F;
+  return min_p > 0 ? kMargin - std::log(min_p) : -kLowest;
+}
+
+void pick_min_p(std::span<const float> logits, float min_p, std::vector<Candidate>& picked) {
+  picked.clear();
+  const Token best = best_token(logits);
+  if (best < 0) return;
+  const float max = logits[static_cast<std::size_t>(best)];
+  pick_above(logits, max - reach_of_min_p(min_p), logits.size(), picked);
+}
+
 void pick_top_p(std::span<const float> logits,
                 float p,
                 float min_p,
@@ -75,15 +107,12 @@ void pick_top_p(std::span<const float> logits,
   const Token best = best_token(logits);
   if (best < 0) return;
   const float max = logits[static_cast<std::size_t>(best)];
-  double wanted = 0;
-  for (const float logit : logits) wanted += logit > kLowest ? std::exp(logit - max) : 0.0F;
-  wanted *= static_cast<double>(p);
+  const double wanted = static_cast<double>(p) * sum_of_exp(logits, max);
 
   // Most of the vocabulary is many orders of magnitude less likely than the best token: it counts
   // in the sum, but the flatter the distribution, the more of it must be sorted.  What min-p is
-  // going to drop need never be; the margin leaves the exact cut to it.
-  constexpr float kMargin = 0.01F;
-  const float enough = min_p > 0 ? kMargin - std::log(min_p) : -kLowest;
+  // going to drop need never be.
+  const float enough = reach_of_min_p(min_p);
   for (const float nearness : {4.0F, 8.0F, 16.0F, -kLowest}) {
     const float threshold = max - std::min(nearness, enough);
     picked.clear();
