@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/bytes.h"
 #include "kernels/lanes.h"
@@ -14,13 +15,27 @@ namespace llmlocal::kernels {
 
 constexpr int kStretch = 8;
 
-// The first two halves of eight blocks: d, and mostly m.  By hand, since GCC 12 takes vectors of
-// such parts through memory, four bytes at a time, and waits for them.
+// The first two halves of eight blocks: d, and mostly m.
 struct Halves {
   __m128i first, second;
 };
+#if LLMLOCAL_AVX512
+// Four blocks are in a vector.
+LLMLOCAL_INLINE Halves halves_by_fours(const block_q4_1* blocks) {
+  const Ints order = _mm512_setr_epi32(0, 5, 10, 15, 16, 21, 26, 31, 0, 0, 0, 0, 0, 0, 0, 0);
+  const __m256i both =
+      _mm512_castsi512_si256(_mm512_permutex2var_epi32(load(blocks), order, load(blocks + 4)));
+  return {_mm256_cvtepi32_epi16(both), _mm256_cvtepi32_epi16(_mm256_srli_epi32(both, 16))};
+}
+#endif
+
+// By hand, since GCC 12 takes vectors of such parts through memory, four bytes at a time, and waits
+// for them.
 template <class Block>
 LLMLOCAL_INLINE Halves halves_of(const Block* blocks) {
+#if LLMLOCAL_AVX512
+  if constexpr (std::is_same_v<Block, block_q4_1>) return halves_by_fours(blocks);
+#endif
   const auto both = [&](int i) {
     std::int32_t bytes;
     std::memcpy(&bytes, blocks + i, sizeof(bytes));
