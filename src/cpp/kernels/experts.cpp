@@ -256,14 +256,7 @@ class Experts final : public ggml::cpu::tensor_traits {
           columns[c] = column_at(memory_of(pair), plan.parts);
           results[c] = result_of(op, plan, pair);
         }
-        for (std::int64_t row = first; row < last; ++row) {
-          float* to[Columns];
-          for (int c = 0; c < Columns; ++c) to[c] = results[c] + row;
-          multiply_row<Weights>(weights.data + static_cast<std::size_t>(row) * weights.row_bytes,
-                                plan.parts,
-                                columns,
-                                to);
-        }
+        multiply_rows<Weights>(weights, first, last, columns, results);
       };
       std::int64_t at = 0;
       for (; at + 2 <= count; at += 2) multiply_by(at, std::integral_constant<int, 2>{});

@@ -7,6 +7,7 @@
 
 #include "kernels/packed.h"
 #include "kernels/panels.h"
+#include "kernels/places.h"
 
 namespace llmlocal::kernels {
 
@@ -16,12 +17,6 @@ constexpr std::int64_t kMostItemColumns = 512;
 struct Scratch {
   alignas(64) float sums[kMostItemColumns][kPanelRows];
   alignas(64) std::uint8_t panel[kMostPanelBytes];
-};
-
-struct Matrix {
-  const char* data;
-  std::size_t row_bytes;
-  std::int64_t rows, parts;
 };
 
 // The panel of rows that begins with `first_row` times so many columns, at most kMostItemColumns,

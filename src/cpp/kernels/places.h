@@ -1,6 +1,7 @@
 // Where the operands of an operation lie.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "kernels/ggml_internals.h"
@@ -36,5 +37,12 @@ inline char* column(const ggml_tensor* tensor, std::int64_t index) {
          i2 * static_cast<std::int64_t>(tensor->nb[2]) +
          i3 * static_cast<std::int64_t>(tensor->nb[3]);
 }
+
+// Rows of weights, in parts of kPartLength.
+struct Matrix {
+  const char* data;
+  std::size_t row_bytes;
+  std::int64_t rows, parts;
+};
 
 }  // namespace llmlocal::kernels

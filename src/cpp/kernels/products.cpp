@@ -98,18 +98,16 @@ class Product final : public ggml::cpu::tensor_traits {
       results[c] = reinterpret_cast<float*>(column(op, c));
     }
 
-    const std::size_t row_bytes = op->src[0]->nb[1];
-    const auto* weights = static_cast<const char*>(op->src[0]->data);
     const std::int64_t rows = std::min(over(plan.rows, kSeveral * params.nth), kMostItemRows);
     for_items(params, over(plan.rows, rows), [&](std::int64_t item) {
       const std::int64_t last = std::min((item + 1) * rows, plan.rows);
-      for (std::int64_t row = item * rows; row < last; ++row) {
-        float* to[Columns];
-        for (int c = 0; c < Columns; ++c) to[c] = results[c] + row;
-        multiply_row<Weights>(
-            weights + static_cast<std::size_t>(row) * row_bytes, plan.parts, columns, to);
-      }
+      multiply_rows<Weights>(matrix_of(op, plan), item * rows, last, columns, results);
     });
+  }
+
+  static Matrix matrix_of(const ggml_tensor* op, const Plan& plan) {
+    const ggml_tensor* weights = op->src[0];
+    return {static_cast<const char*>(weights->data), weights->nb[1], plan.rows, plan.parts};
   }
 
   static void many_columns(const ggml_compute_params& params,
@@ -129,7 +127,7 @@ class Product final : public ggml::cpu::tensor_traits {
     for_items(params, items, [&](std::int64_t item) {
       const std::int64_t first = item / plan.panels * wide;
       multiply_panel<Weights>(
-          {static_cast<const char*>(op->src[0]->data), op->src[0]->nb[1], plan.rows, plan.parts},
+          matrix_of(op, plan),
           item % plan.panels * kPanelRows,
           activations + first * plan.parts,
           std::min(wide, plan.columns - first),

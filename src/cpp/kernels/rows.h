@@ -15,6 +15,7 @@
 #include "kernels/lanes.h"
 #include "kernels/looked_up.h"
 #include "kernels/packed.h"
+#include "kernels/places.h"
 #include "kernels/scales.h"
 #include "kernels/weights.h"
 
@@ -236,6 +237,39 @@ LLMLOCAL_NOINLINE void multiply_row(const char* row,
     add_stretch<Weights>(from(part), part, count, of, columns, totals);
   }
   for (int c = 0; c < Columns; ++c) *results[c] = totals[c].sum();
+}
+
+// Reads from each page that begins in this memory.  CPUs do not read ahead into the next page, and
+// drop a prefetch whose page they do not know: where pages are small, as those of a mapped file
+// are, an answer's weights would come with a pause after every 4 kB.
+inline void touch_pages(const char* from, const char* end) {
+  constexpr std::uintptr_t kPage = 4096;
+  const auto first = (reinterpret_cast<std::uintptr_t>(from) + kPage - 1) / kPage * kPage;
+  for (auto page = reinterpret_cast<const char*>(first); page < end; page += kPage) {
+    static_cast<void>(*static_cast<const volatile char*>(page));
+  }
+}
+
+// results[c][row] becomes each of so many rows times column c.
+template <class Weights, int Columns>
+void multiply_rows(const Matrix& weights,
+                   std::int64_t first,
+                   std::int64_t last,
+                   const Column (&columns)[Columns],
+                   float* const (&results)[Columns]) {
+  constexpr std::size_t kAhead = 4096;
+  const auto row_at = [&](std::int64_t row) {
+    return weights.data + static_cast<std::size_t>(row) * weights.row_bytes;
+  };
+  const auto length = static_cast<std::size_t>(weights.parts / Weights::kParts);
+  const char* end = row_at(weights.rows - 1) + length * sizeof(typename Weights::Block);
+  for (std::int64_t row = first; row < last; ++row) {
+    const char* from = row_at(row);
+    touch_pages(std::min(from + kAhead, end), std::min(from + kAhead + weights.row_bytes, end));
+    float* to[Columns];
+    for (int c = 0; c < Columns; ++c) to[c] = results[c] + row;
+    multiply_row<Weights>(from, weights.parts, columns, to);
+  }
 }
 
 }  // namespace llmlocal::kernels
