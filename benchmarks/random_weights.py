@@ -22,22 +22,34 @@ _HALVES: Mapping[Type, Mapping[int, float]] = {
     Type.Q5_0: {0: 1},
     Type.Q5_1: {0: 1, 2: -15.5},
     Type.Q8_0: {0: 1},
+    Type.Q2_K: {80: 1, 82: 1.5},
     Type.Q3_K: {108: 1},
     Type.Q4_K: {0: 1, 2: 7.5},
     Type.Q5_K: {0: 1, 2: 15.5},
     Type.Q6_K: {208: 1},
     Type.IQ4_NL: {0: 1},
     Type.IQ4_XS: {0: 1},
+    Type.IQ3_XXS: {0: 1},
+    Type.IQ3_S: {0: 1},
+    Type.IQ2_XXS: {0: 1},
+    Type.IQ2_XS: {0: 1},
+    Type.IQ2_S: {0: 1},
 }
 TYPES: Mapping[str, Type] = {each.name: each for each in (*_HALVES, Type.MXFP4, Type.F16)}
 
 # For rows that are no multiple of 256; llama.cpp's own choices, but for Q3_K's.
 _FOR_OTHER_ROWS = {
+    Type.Q2_K: Type.Q4_0,
     Type.Q3_K: Type.Q4_0,
     Type.Q4_K: Type.Q5_0,
     Type.Q5_K: Type.Q5_1,
     Type.Q6_K: Type.Q8_0,
     Type.IQ4_XS: Type.IQ4_NL,
+    Type.IQ3_XXS: Type.IQ4_NL,
+    Type.IQ3_S: Type.IQ4_NL,
+    Type.IQ2_XXS: Type.IQ4_NL,
+    Type.IQ2_XS: Type.IQ4_NL,
+    Type.IQ2_S: Type.IQ4_NL,
 }
 
 

@@ -34,7 +34,11 @@ static_assert(sizeof(block_q4_0x8) == 8 * sizeof(block_q4_0) &&
               sizeof(block_mxfp4x8) == 8 * sizeof(block_mxfp4) &&
               sizeof(block_iq4_nlx8) == 8 * sizeof(block_iq4_nl) &&
               sizeof(block_q4_Kx8) == 8 * sizeof(block_q4_K));
-static_assert(QK_K == 256 && sizeof(block_q3_K) == 110 && sizeof(block_q4_K) == 144 &&
-              sizeof(block_q5_K) == 176 && sizeof(block_q6_K) == 210);
+static_assert(sizeof(block_q2_Kx8) == 8 * sizeof(block_q2_K));
+static_assert(sizeof(block_iq3_xxs) == 98 && sizeof(block_iq3_s) == 110 &&
+              sizeof(block_iq2_xxs) == 66 && sizeof(block_iq2_xs) == 74 &&
+              sizeof(block_iq2_s) == 82);
+static_assert(QK_K == 256 && sizeof(block_q2_K) == 84 && sizeof(block_q3_K) == 110 &&
+              sizeof(block_q4_K) == 144 && sizeof(block_q5_K) == 176 && sizeof(block_q6_K) == 210);
 
 }  // namespace llmlocal::kernels

@@ -19,14 +19,17 @@
 
 namespace llmlocal::kernels {
 
-// Each of 32 bits as a byte that is 16 or 0.
-inline __m256i sixteens(std::uint32_t bits) {
+// Each of 32 bits as a byte that is all ones or 0.
+inline __m256i set_bytes(std::uint32_t bits) {
   const __m256i bytes = _mm256_shuffle_epi8(
       _mm256_set1_epi32(static_cast<std::int32_t>(bits)),
       _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303));
   const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
-  const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, bit), bit);
-  return _mm256_and_si256(set, _mm256_set1_epi8(16));
+  return _mm256_cmpeq_epi8(_mm256_and_si256(bytes, bit), bit);
+}
+// Or as one that is 16 or 0.
+inline __m256i sixteens(std::uint32_t bits) {
+  return _mm256_and_si256(set_bytes(bits), _mm256_set1_epi8(16));
 }
 
 #if defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)

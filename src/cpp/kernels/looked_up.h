@@ -84,17 +84,12 @@ struct IQ4_XS : IQ4Values {
   }
   // Six bits each, from -32 on: the low four in half a byte, the high two in a part of scales_h.
   static __m256i eight_scales(const Block& block) {
-    std::int32_t low;
-    std::memcpy(&low, block.scales_l, sizeof(low));
-    const __m128i bytes = _mm_cvtsi32_si128(low);
-    const __m128i halves =
-        _mm_and_si128(_mm_unpacklo_epi8(bytes, _mm_srli_epi16(bytes, 4)), _mm_set1_epi8(15));
     const __m256i high =
         _mm256_and_si256(_mm256_srlv_epi32(_mm256_set1_epi32(block.scales_h),
                                            _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14)),
                          _mm256_set1_epi32(3));
     return _mm256_sub_epi32(
-        _mm256_or_si256(_mm256_cvtepu8_epi32(halves), _mm256_slli_epi32(high, 4)),
+        _mm256_or_si256(eight_nibbles(block.scales_l), _mm256_slli_epi32(high, 4)),
         _mm256_set1_epi32(32));
   }
 };

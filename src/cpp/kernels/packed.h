@@ -25,6 +25,12 @@ inline __m128i sixteen_of(const Byte* codes, int turn, int row) {
   return _mm_unpacklo_epi64(eight_of(codes, turn, row), eight_of(codes, turn + 1, row));
 }
 
+template <class Byte>
+inline __m256i thirty_two_of(const Byte* codes, int turn, int row) {
+  return _mm256_inserti128_si256(
+      _mm256_castsi128_si256(sixteen_of(codes, turn, row)), sixteen_of(codes, turn + 2, row), 1);
+}
+
 struct PackedQ4_0 {
   using Block = block_q4_0x8;
   static constexpr ggml_type kType = Q4_0::kType;
@@ -36,8 +42,8 @@ struct PackedQ4_0 {
     return nibbles(_mm_xor_si128(sixteen_of(block.qs, 0, row), flips));
   }
   // Of the eight rows.
-  static ScalesAndMins scales(const Block& block, int) {
-    return {_mm256_cvtph_ps(load_16(block.d)), _mm256_setzero_ps()};
+  static EightScales<1> scales(const Block& block, int) {
+    return {{_mm256_cvtph_ps(load_16(block.d))}, {}};
   }
 };
 
@@ -51,16 +57,16 @@ struct PackedPlaces : Type {
 };
 
 struct PackedMXFP4 : PackedPlaces<MXFP4, block_mxfp4x8> {
-  static ScalesAndMins scales(const Block& block, int) {
+  static EightScales<1> scales(const Block& block, int) {
     const __m128i exponents = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(block.e));
-    return {halves_of_powers(_mm256_cvtepu8_epi32(exponents)), _mm256_setzero_ps()};
+    return {{halves_of_powers(_mm256_cvtepu8_epi32(exponents))}, {}};
   }
 };
 
 struct PackedIQ4_NL : PackedPlaces<IQ4_NL, block_iq4_nlx8> {
   static constexpr std::int64_t kFewestColumns = LLMLOCAL_VNNI ? 3 : 7;
-  static ScalesAndMins scales(const Block& block, int) {
-    return {_mm256_cvtph_ps(load_16(block.d)), _mm256_setzero_ps()};
+  static EightScales<1> scales(const Block& block, int) {
+    return {{_mm256_cvtph_ps(load_16(block.d))}, {}};
   }
 };
 
@@ -71,21 +77,42 @@ struct PackedQ4_K {
   static constexpr bool kHasMin = true;
   static constexpr std::int64_t kFewestColumns = 6;
   static __m256i codes(const Block& block, int row, int part) {
-    const int turn = part / 2 * 4;
-    const __m256i both =
-        _mm256_inserti128_si256(_mm256_castsi128_si256(sixteen_of(block.qs, turn, row)),
-                                sixteen_of(block.qs, turn + 2, row),
-                                1);
-    return bits_of(both, part % 2 * 4, 15);
+    return bits_of(thirty_two_of(block.qs, part / 2 * 4, row), part % 2 * 4, 15);
   }
-  static ScalesAndMins scales(const Block& block, int part) {
+  static EightScales<1> scales(const Block& block, int part) {
     const SixBits bytes = six_bits(block.scales + 12 * part);
     const __m256 mins = _mm256_mul_ps(floats_of(bytes.mins), _mm256_cvtph_ps(load_16(block.dmin)));
-    return {_mm256_mul_ps(floats_of(bytes.scales), _mm256_cvtph_ps(load_16(block.d))),
-            _mm256_sub_ps(_mm256_setzero_ps(), mins)};
+    return {{_mm256_mul_ps(floats_of(bytes.scales), _mm256_cvtph_ps(load_16(block.d)))},
+            {_mm256_sub_ps(_mm256_setzero_ps(), mins)}};
   }
 };
 
+// For AVX-512 alone.
+struct PackedQ2_K {
+  using Block = block_q2_Kx8;
+  static constexpr ggml_type kType = Q2_K::kType;
+  static constexpr int kParts = 8, kSpan = 16, kZero = 0, kMostSummed = 8;
+  static constexpr bool kHasMin = true;
+  static constexpr std::int64_t kFewestColumns = LLMLOCAL_VNNI ? 5 : 8;
+  static __m256i codes(const Block& block, int row, int part) {
+    return bits_of(thirty_two_of(block.qs, part / 4 * 4, row), part % 4 * 2, 3);
+  }
+  // Two bytes of each row: scale and min of the first 16 weights, and of the others.
+  static EightScales<2> scales(const Block& block, int part) {
+    const __m256i bytes = _mm256_cvtepu16_epi32(load_16(block.scales + 16 * part));
+    const __m256 scale = _mm256_cvtph_ps(load_16(block.d));
+    const __m256 min = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_cvtph_ps(load_16(block.dmin)));
+    const auto nibble = [&](int shift, __m256 of) {
+      const __m256i number =
+          _mm256_and_si256(_mm256_srli_epi32(bytes, shift), _mm256_set1_epi32(15));
+      return _mm256_mul_ps(_mm256_cvtepi32_ps(number), of);
+    };
+    return {{nibble(0, scale), nibble(8, scale)}, {nibble(4, min), nibble(12, min)}};
+  }
+};
+
+template <>
+inline constexpr bool kIsPacked<PackedQ2_K> = true;
 template <>
 inline constexpr bool kIsPacked<PackedQ4_0> = true;
 template <>

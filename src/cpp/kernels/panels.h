@@ -29,7 +29,7 @@ struct Activations {
   std::int8_t codes[kPartLength];
   std::int32_t start[2];  // -kZero times the sum of the codes, for each scale of the weights
   float scale;
-  float sum;  // of the numbers that the codes stand for
+  float sums[2];  // of the numbers that the codes stand for, for each min of the weights
 };
 
 template <class Weights>
@@ -38,7 +38,7 @@ struct alignas(64) PanelPart {
 
   std::uint8_t codes[kPartLength / 4][kLanes][4];
   float scale[kScales][kLanes];
-  float min[Weights::kHasMin ? kLanes : 1];
+  float min[Weights::kHasMin ? kScales : 1][kLanes];
 };
 constexpr std::size_t kMostPanelBytes =
     std::size_t{kGroups} * kPanelParts * kLanes * (kPartLength + 4 * sizeof(float));
@@ -59,7 +59,8 @@ void quantize(const float* from, Activations* to, std::int64_t parts) {
     out.start[0] = -Weights::kZero * (one ? sum : bytes.sums[0]);
     out.start[1] = -Weights::kZero * bytes.sums[1];
     out.scale = bytes.scale;
-    out.sum = out.scale * static_cast<float>(sum);
+    out.sums[0] = out.scale * static_cast<float>(one ? sum : bytes.sums[0]);
+    out.sums[1] = out.scale * static_cast<float>(bytes.sums[1]);
   }
 }
 
@@ -72,21 +73,22 @@ LLMLOCAL_INLINE void fill_block_scales(const char* rows,
                                        PanelPart<Weights>* out,
                                        int lane) {
   using Block = typename Weights::Block;
-  __m256i scale[PanelPart<Weights>::kScales][8] = {};
-  __m256i min[8] = {};
+  constexpr int kScales = PanelPart<Weights>::kScales;
+  __m256i scale[kScales][8] = {};
+  __m256i min[kScales][8] = {};
   for (int i = 0; i < std::min(count, 8); ++i) {
     const auto* blocks =
         reinterpret_cast<const Block*>(rows + static_cast<std::size_t>(i) * row_bytes);
-    const BlockScales<Weights> scales = block_scales<Weights>(blocks[block]);
-    for (int s = 0; s < PanelPart<Weights>::kScales; ++s) {
+    const ScalesOf<Weights> scales = block_scales<Weights>(blocks[block]);
+    for (int s = 0; s < kScales; ++s) {
       scale[s][i] = _mm256_castps_si256(scales.scales[s]);
+      min[s][i] = _mm256_castps_si256(scales.mins[s]);
     }
-    min[i] = _mm256_castps_si256(scales.mins);
   }
-  for (int s = 0; s < PanelPart<Weights>::kScales; ++s) {
+  for (int s = 0; s < kScales; ++s) {
     transpose(scale[s], out->scale[s] + lane, sizeof(*out));
+    if constexpr (Weights::kHasMin) transpose(min[s], out->min[s] + lane, sizeof(*out));
   }
-  if constexpr (Weights::kHasMin) transpose(min, out->min + lane, sizeof(*out));
 }
 
 // Asks for what fill_panel will read: rows side by side are more than the CPU follows by itself.
@@ -130,7 +132,7 @@ LLMLOCAL_NOINLINE void fill_panel(const char* rows,
         }
         if constexpr (Weights::kParts == 1) {
           out->scale[0][lane + i] = scales.scale;
-          if constexpr (Weights::kHasMin) out->min[lane + i] = scales.min;
+          if constexpr (Weights::kHasMin) out->min[0][lane + i] = scales.min;
         }
       }
       transpose(codes, out->codes[0][lane], sizeof(out->codes[0]));
@@ -158,7 +160,7 @@ LLMLOCAL_NOINLINE void fill_panel_from_packed(const char* rows,
       PanelPart<Weights>* out = panel + row / kLanes * parts + part;
       const int lane = row % kLanes;
       __m256i codes[kPackedRows] = {};
-      ScalesAndMins scales{};
+      ScalesOf<Weights> scales{};
       if (row < count) {
         const auto& at = reinterpret_cast<const typename Weights::Block*>(
             rows + static_cast<std::size_t>(row) * row_bytes)[block];
@@ -166,8 +168,10 @@ LLMLOCAL_NOINLINE void fill_panel_from_packed(const char* rows,
         scales = Weights::scales(at, within);
       }
       transpose(codes, out->codes[0][lane], sizeof(out->codes[0]));
-      _mm256_storeu_ps(out->scale[0] + lane, scales.scales);
-      if constexpr (Weights::kHasMin) _mm256_storeu_ps(out->min + lane, scales.mins);
+      for (int s = 0; s < PanelPart<Weights>::kScales; ++s) {
+        _mm256_storeu_ps(out->scale[s] + lane, scales.scales[s]);
+        if constexpr (Weights::kHasMin) _mm256_storeu_ps(out->min[s] + lane, scales.mins[s]);
+      }
     }
   }
 }
@@ -259,8 +263,10 @@ LLMLOCAL_NOINLINE void multiply(const PanelPart<Weights>* panel,
       for (int c = 0; c < kTileColumns; ++c) {
         total[g][c] = times_plus(scaled[g][c], all_floats(columns[c]->scale), total[g][c]);
         if constexpr (Weights::kHasMin) {
-          total[g][c] =
-              times_plus(load_floats(rows[g]->min), all_floats(columns[c]->sum), total[g][c]);
+          for (int s = 0; s < kScales; ++s) {
+            total[g][c] = times_plus(
+                load_floats(rows[g]->min[s]), all_floats(columns[c]->sums[s]), total[g][c]);
+          }
         }
       }
     }

@@ -66,13 +66,14 @@ struct ScalesAndMins {
   __m256 scales, mins;
 };
 
-// Of a block of 256.  Where a scale is for 16 weights there are two vectors: the first scales of
-// the eight parts, and the second ones.
-template <class Weights>
-struct BlockScales {
-  __m256 scales[kPartLength / Weights::kSpan];
-  __m256 mins;
+// Of eight parts, or rows.  Where a scale is for 16 weights there are two vectors of each: for the
+// first 16 of the parts, and for the others.
+template <int Spans>
+struct EightScales {
+  __m256 scales[Spans], mins[Spans];
 };
+template <class Weights>
+using ScalesOf = EightScales<kPartLength / Weights::kSpan>;
 
 inline __m256 times(__m256i numbers, float scale) {
   return _mm256_mul_ps(_mm256_cvtepi32_ps(numbers), _mm256_set1_ps(scale));
@@ -82,22 +83,36 @@ inline __m256 floats_of(std::uint64_t eight_bytes) {
       _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(eight_bytes))));
 }
 
+// Sixteen numbers of one byte, those of each part side by side: of the first spans, and the others.
+inline EightScales<2> by_spans(__m128i bytes, float scale) {
+  const __m128i order = _mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
+  const __m128i sorted = _mm_shuffle_epi8(bytes, order);
+  return {{times(_mm256_cvtepi8_epi32(sorted), scale),
+           times(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(sorted, sorted)), scale)},
+          {}};
+}
+
+// Of a block of 256.
 template <class Weights>
-LLMLOCAL_INLINE BlockScales<Weights> block_scales(const typename Weights::Block& block) {
+LLMLOCAL_INLINE ScalesOf<Weights> block_scales(const typename Weights::Block& block) {
   static_assert(Weights::kParts == kStretch);
-  const float scale = to_float(block.d);
-  if constexpr (Weights::kHasMin) {
+  const float scale = to_float(block.d) * kUnit<Weights>;
+  if constexpr (Weights::kType == GGML_TYPE_Q2_K) {
+    const __m128i bytes = load_16(block.scales), low = _mm_set1_epi8(15);
+    ScalesOf<Weights> both = by_spans(_mm_and_si128(bytes, low), scale);
+    const ScalesOf<Weights> mins =
+        by_spans(_mm_and_si128(_mm_srli_epi16(bytes, 4), low), -to_float(block.dmin));
+    both.mins[0] = mins.scales[0];
+    both.mins[1] = mins.scales[1];
+    return both;
+  } else if constexpr (Weights::kHasMin) {
     const SixBits bytes = six_bits(block.scales);
     return {{_mm256_mul_ps(floats_of(bytes.scales), _mm256_set1_ps(scale))},
-            _mm256_mul_ps(floats_of(bytes.mins), _mm256_set1_ps(-to_float(block.dmin)))};
+            {_mm256_mul_ps(floats_of(bytes.mins), _mm256_set1_ps(-to_float(block.dmin)))}};
   } else if constexpr (Weights::kSpan == kPartLength) {
-    return {{times(Weights::eight_scales(block), scale)}, _mm256_setzero_ps()};
+    return {{times(Weights::eight_scales(block), scale)}, {}};
   } else {
-    const __m128i order = _mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
-    const __m128i sorted = _mm_shuffle_epi8(Weights::sixteen_scales(block), order);
-    return {{times(_mm256_cvtepi8_epi32(sorted), scale),
-             times(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(sorted, sorted)), scale)},
-            _mm256_setzero_ps()};
+    return by_spans(Weights::sixteen_scales(block), scale);
   }
 }
 

@@ -6,8 +6,8 @@
 // is for kSpan = 32 weights or 16; those of blocks of 256 are unpacked by scales.h.  kMostSummed:
 // that many products with codes of activations (-127..127), two at a time, add up in 16 bits.  With
 // fewer columns than kFewestColumns, ggml's own products are faster than panels.  Nothing reads
-// beyond the block.  Types that look their values up are in looked_up.h, and types.h lists them
-// all.
+// beyond the block.  Types that look their values up are in looked_up.h and grids.h; types.h lists
+// them all.
 #pragma once
 
 #include <cstdint>
@@ -49,9 +49,22 @@ inline std::uint32_t fifth_bits(const Block& block) {
   return bits;
 }
 
+// Of four bytes, eight numbers: the low half of each comes first.
+inline __m256i eight_nibbles(const std::uint8_t* four) {
+  std::int32_t word;
+  std::memcpy(&word, four, sizeof(word));
+  const __m128i bytes = _mm_cvtsi32_si128(word);
+  const __m128i halves = _mm_unpacklo_epi8(bytes, _mm_srli_epi16(bytes, 4));
+  return _mm256_cvtepu8_epi32(_mm_and_si128(halves, _mm_set1_epi8(15)));
+}
+
 struct Scales {
   float scale, min;
 };
+
+// What scales of eight_scales() or sixteen_scales() count, times a block's own.
+template <class Weights>
+constexpr float kUnit = 1;
 
 template <class Weights>
 constexpr bool kIsSigned = Weights::kZero == 0 && !Weights::kHasMin;
@@ -175,6 +188,18 @@ struct Q6_K {
     return _mm256_or_si256(low, _mm256_slli_epi16(high, 4));
   }
   static __m128i sixteen_scales(const Block& block) { return load_16(block.scales); }
+};
+
+// Scale and min of 16 weights are the halves of a byte.
+struct Q2_K {
+  using Block = block_q2_K;
+  static constexpr ggml_type kType = GGML_TYPE_Q2_K;
+  static constexpr int kParts = 8, kSpan = 16, kZero = 0, kMostSummed = 8;
+  static constexpr bool kHasMin = true;
+  static constexpr std::int64_t kFewestColumns = LLMLOCAL_VNNI ? 5 : 7;
+  static __m256i codes(const Block& block, int part) {
+    return bits_of(load_32(block.qs + part / 4 * 32), part % 4 * 2, 3);
+  }
 };
 
 struct Q3_K {
