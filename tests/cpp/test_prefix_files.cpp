@@ -3,7 +3,6 @@
 #include <ctime>
 #include <utility>
 
-#include "base/checksum.h"
 #include "engine/streams/prefix_file.h"
 #include "engine/streams/prefix_files.h"
 #include "engine/streams/prefix_writer.h"
@@ -249,20 +248,6 @@ TEST_CASE("prefix writer: writes what it took before it ends") {
   }
   CHECK(adopted(*files, a, a) == 50);
   CHECK(adopted(*files, b, b) == 50);
-}
-
-TEST_CASE("checksum: a word that changed is noticed wherever it is") {
-  for_random_cases(200, [](Random& random) {
-    std::vector<std::byte> bytes(static_cast<std::size_t>(random.between(1, 200)));
-    for (std::byte& byte : bytes) byte = static_cast<std::byte>(random.below(256));
-    const std::uint64_t sum = checksum(bytes);
-    std::vector<std::byte> changed = bytes;
-    changed[static_cast<std::size_t>(random.below(static_cast<int>(bytes.size())))] ^=
-        static_cast<std::byte>(random.between(1, 255));
-    CHECK(checksum(changed) != sum);
-    bytes.push_back(std::byte{0});
-    CHECK(checksum(bytes) != sum);
-  });
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ namespace {
 
 // Also tells the order of bytes: where it differs, these eight are not found.
 constexpr std::uint64_t kMagic = 0x31'58'46'50'4c'4c'4d'4c;  // "LMLLPFX1"
-constexpr std::uint32_t kVersion = 2;
+constexpr std::uint32_t kVersion = 3;
 constexpr std::uint64_t kMostIdentityBytes = 1 << 16;
 constexpr std::uint64_t kMostTokens = std::numeric_limits<Position>::max();
 constexpr std::uint64_t kMostStateBytes = std::uint64_t{1} << 46;
@@ -75,7 +75,7 @@ std::vector<std::byte> encode_front(const std::string& identity,
   fixed.pieces = key.pieces.size();
   fixed.adapters = key.adapters;
   fixed.state_bytes = state.size();
-  fixed.state_sum = checksum(state);
+  fixed.state_sum = checksum_of_pieces(state, Helper::kNone);
   std::vector<std::byte> front(sizeof(fixed) + identity.size() + key.tokens.size_bytes() +
                                key.pieces.size_bytes());
   std::byte* to = front.data();
@@ -150,7 +150,8 @@ std::optional<PrefixStore::Entry> decode_entry(const std::string& identity,
   if (!header) return std::nullopt;
   std::optional<PrefixFront> front = decode_front(*header, bytes.first(header->front_bytes()));
   const std::span<const std::byte> state = bytes.subspan(header->front_bytes());
-  if (!front || front->identity != identity || checksum(state) != header->state_sum) {
+  if (!front || front->identity != identity ||
+      checksum_of_pieces(state, Helper::kThread) != header->state_sum) {
     return std::nullopt;
   }
   StateBlob blob;

@@ -16,7 +16,7 @@
 namespace llmlocal {
 namespace {
 
-constexpr std::size_t kPiece = 1 << 20;              // What is read and summed at a time.
+constexpr std::size_t kPiece = 1 << 20;              // What is written at a time.
 constexpr std::chrono::seconds kAbandoned{60 * 60};  // A file that nobody writes on any more.
 constexpr std::uint64_t kLeftFree = 256ULL << 20;    // On the disk, for others.
 
@@ -42,24 +42,17 @@ StateBlob without_bytes(const PrefixHeader& header) {
 
 std::optional<StateBlob> read_state(ReadableFile& file, const PrefixHeader& header) {
   StateBlob blob = without_bytes(header);
-  Checksum sum;
   // Mapped, where that can be had: memory to read it into would have to be cleared first, which
   // takes longer than all the rest.
   if (const std::shared_ptr<const std::byte[]> mapped = file.map()) {
     blob.data = {mapped, mapped.get() + header.front_bytes()};
-    sum.add({blob.data.get(), blob.size});
   } else {
     const std::shared_ptr<std::byte[]> block = make_big_block(blob.size);
     blob.data = block;
-    // In pieces, each summed while it is in the processor's cache.
-    for (std::size_t done = 0; done < blob.size;) {
-      const std::span<std::byte> piece(block.get() + done, std::min(kPiece, blob.size - done));
-      if (file.read(piece) != piece.size()) return std::nullopt;
-      sum.add(piece);
-      done += piece.size();
-    }
+    if (file.read({block.get(), blob.size}) != blob.size) return std::nullopt;
   }
-  if (sum.value() != header.state_sum) return std::nullopt;
+  const std::span<const std::byte> state(blob.data.get(), blob.size);
+  if (checksum_of_pieces(state, Helper::kThread) != header.state_sum) return std::nullopt;
   return blob;
 }
 
