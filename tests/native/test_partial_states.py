@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from llmlocal import LLM
+from llmlocal import LLM, Completion
 
 from ..conftest import OpenTiny
 from .reference import Reference, tokens
@@ -104,3 +105,30 @@ def test_a_state_that_is_saved_after_the_answer_is_whole(
         ask(other, name, [*talk.prompt[: talk.ends[1]], *tokens(9, seed=9)], reference)
         >= talk.ends[1]
     )
+
+
+def test_what_was_cut_back_differs_from_a_fresh_run_by_rounding_only(open_tiny: OpenTiny) -> None:
+    """In plain numbers, a thousandth of what one other token in the window would do at the least."""
+    plain: dict[str, Any] = {"n_parallel": 1, "n_ctx": 1024, "kv_type": "f32"}
+    kept = open_tiny("gemma", flash_attention=False, **plain)
+    fresh = open_tiny("gemma", flash_attention=False, prefix_cache_bytes=0, **plain)
+    shared = tokens(SYSTEM, seed=20)
+    for i in range(4):
+        prompt = [*shared, *tokens(20, seed=30 + i)]
+        answer = kept.generate(prompt, temp=0, max_tokens=1, logprobs=20)
+        assert answer.usage.cached_tokens == (SYSTEM if i > 1 else 0)
+        kept.generate(tokens(400, seed=50), max_tokens=1)  # Takes the place of what ran last.
+        other = list(prompt)
+        other[SYSTEM - 1] = tokens(1, seed=40 + i)[0]
+        expected = likeliest(fresh.generate(prompt, temp=0, max_tokens=1, logprobs=20))
+        changed = likeliest(fresh.generate(other, temp=0, max_tokens=1, logprobs=20))
+        assert distance(likeliest(answer), expected) < 1e-3 * distance(changed, expected)
+
+
+def likeliest(answer: Completion) -> dict[int, float]:
+    assert answer.logprobs is not None
+    return {each.id: each.logprob for each in answer.logprobs[0].top}
+
+
+def distance(a: dict[int, float], b: dict[int, float]) -> float:
+    return max(abs(a[each] - b[each]) for each in a.keys() & b.keys())
