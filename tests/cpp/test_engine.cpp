@@ -178,6 +178,32 @@ TEST_CASE("engine: requests that come together are decoded together, in streams 
   CHECK(fixture.engine().stats().streams == 8);
 }
 
+TEST_CASE("engine: what a step gave is announced when it is over, while answers go on") {
+  EngineFixture fixture;
+  fixture.gate().shut();
+  std::vector<RequestSpec> specs;
+  for (int i = 0; i < 3; ++i) specs.push_back(spec_of(some_tokens(4, i), 9));
+  const auto requests = fixture.engine().submit(std::move(specs));
+  const auto queue = std::make_shared<ReadyQueue>();
+  for (std::size_t i = 0; i < 3; ++i) {
+    requests[i]->channel().announce_on(queue, static_cast<RequestId>(i));
+  }
+  fixture.gate().await_step();
+  for (int step = 0; step < 4; ++step) {
+    CHECK(queue->wait(std::chrono::milliseconds(0)).empty());
+    fixture.gate().next_step();
+    CHECK(queue->wait(std::chrono::milliseconds(0)) == std::vector<RequestId>{0, 1, 2});
+    for (const auto& request : requests) {
+      const TokenChannel::Read read =
+          request->channel().read(std::chrono::milliseconds(0), TokenChannel::Until::kNews);
+      CHECK(read.events.size() == 1);
+      CHECK_FALSE(read.outcome);
+    }
+  }
+  fixture.gate().open();
+  for (const auto& request : requests) read_to_end(*request);
+}
+
 TEST_CASE("engine: one request at a time needs one stream") {
   EngineFixture fixture;
   for (int i = 0; i < 5; ++i) fixture.check_works(i);
