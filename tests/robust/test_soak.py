@@ -6,6 +6,7 @@ import gc
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,3 +37,14 @@ def test_opened_and_closed_again_and_again(tiny_path: TinyPath) -> None:
     gc.collect()
     assert resident_bytes() < before + (40 << 20)
     assert threading.active_count() <= threads
+
+
+def test_a_long_look_back_takes_no_memory(open_tiny: OpenTiny) -> None:
+    """No text is longer than the context, however far back an option says to look."""
+    llm = open_tiny(n_ctx=512)
+    options: Any = {"temp": 1, "seed": 1, "max_tokens": 8, "dry_multiplier": 3.0, "dry_base": 2}
+    within = llm.generate("a b a b a b", dry_last_n=512, **options)
+    before = resident_bytes()
+    beyond = llm.generate("a b a b a b", dry_last_n=2**27, **options)
+    assert resident_bytes() < before + (40 << 20)
+    assert beyond.tokens == within.tokens

@@ -166,6 +166,11 @@ def test_a_long_prompt_of_ids(client: openai.OpenAI) -> None:
     assert caught.value.code == "context_length_exceeded"
 
 
+def test_too_many_answers(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="n: times 17 prompts is more than 2048"):
+        client.completions.create(model="tiny-llama", prompt=["a"] * 17, n=128)
+
+
 def test_completions(server: Served, client: openai.OpenAI) -> None:
     options: Any = {"model": "tiny-llama", "max_tokens": 6, "temperature": 0}
     done = client.completions.create(prompt=["one", "two"], n=2, echo=True, **options)

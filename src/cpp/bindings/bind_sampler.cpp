@@ -98,7 +98,7 @@ void bind_sampler(py::module_& module) {
                        const SamplingParams& params,
                        const Tokens& prompt,
                        bool short_cuts) {
-             DrySamplers dry(model.vocab());
+             DrySamplers dry(model.vocab(), params.dry_last_n);
              return std::make_unique<SamplerChain>(dry, params, prompt, short_cuts);
            }),
            py::arg("model"),

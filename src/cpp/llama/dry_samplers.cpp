@@ -26,7 +26,9 @@ LlamaSampler checked(llama_sampler* sampler) {
 
 }  // namespace
 
-LlamaSampler DrySamplers::make(const SamplingParams& params) {
+LlamaSampler DrySamplers::make(SamplingParams params) {
+  // It takes memory for all the tokens that it may look back on.
+  params.dry_last_n = std::min(params.dry_last_n, longest_);
   if (const auto like = find(params)) {
     return guarded("copying a sampler", [&] { return checked(llama_sampler_clone(like.get())); });
   }
@@ -34,7 +36,7 @@ LlamaSampler DrySamplers::make(const SamplingParams& params) {
   LlamaSampler copy =
       guarded("copying a sampler", [&] { return checked(llama_sampler_clone(made.get())); });
   const std::lock_guard lock(mutex_);
-  kept_.push_front({params, made});
+  kept_.push_front({std::move(params), made});
   if (kept_.size() > kMostKept) kept_.pop_back();
   return copy;
 }

@@ -22,12 +22,12 @@ using LlamaSampler = std::unique_ptr<llama_sampler, FreeSampler>;
 
 class DrySamplers {
  public:
-  // The vocabulary outlives it.
-  explicit DrySamplers(const llama_vocab* vocab) : vocab_(vocab) {}
+  // The vocabulary outlives it.  No text is longer than `longest` tokens.
+  DrySamplers(const llama_vocab* vocab, std::int32_t longest) : vocab_(vocab), longest_(longest) {}
 
   std::int32_t vocab_size() const { return llama_vocab_n_tokens(vocab_); }
   // One that has seen nothing.  Any thread.  Throws EngineError.
-  LlamaSampler make(const SamplingParams& params);
+  LlamaSampler make(SamplingParams params);
 
  private:
   static constexpr std::size_t kMostKept = 4;
@@ -41,6 +41,7 @@ class DrySamplers {
   LlamaSampler make_anew(const SamplingParams& params) const;
 
   const llama_vocab* vocab_;
+  std::int32_t longest_;
   std::mutex mutex_;  // Guards kept_.
   std::deque<Kept> kept_;
 };

@@ -44,7 +44,7 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model,
       attention_(attention_of(options_)),
       shortest_room_(options_.context_length),
       contexts_(model_, options_.threads, options_.offload),
-      samplers_(std::make_shared<SamplerChainFactory>(model_)) {
+      samplers_(std::make_shared<SamplerChainFactory>(model_, options_.context_length)) {
   if (!model_->why_no_text().empty()) {
     throw ModelLoadError(model_->path() + " can't generate: " + model_->why_no_text());
   }

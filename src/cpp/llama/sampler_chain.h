@@ -74,8 +74,8 @@ class SamplerChain : public Sampler {
 
 class SamplerChainFactory : public SamplerFactory {
  public:
-  explicit SamplerChainFactory(std::shared_ptr<const Model> model)
-      : model_(std::move(model)), dry_(model_->vocab()) {}
+  SamplerChainFactory(std::shared_ptr<const Model> model, Position context_length)
+      : model_(std::move(model)), dry_(model_->vocab(), context_length) {}
 
   std::unique_ptr<Sampler> make(const SamplingParams& params,
                                 std::span<const Token> prompt) override {

@@ -22,7 +22,7 @@ from llmlocal.server.openai._echo import NO_ECHO, Echo, echo_of
 from llmlocal.server.openai._errors import error_event
 from llmlocal.server.openai._logprobs import completion_logprobs
 from llmlocal.server.openai._options import MOST_ANSWERS, REFUSED, limit_of, sampling_options
-from llmlocal.server.openai._prompts import prompts_of
+from llmlocal.server.openai._prompts import MOST_PROMPTS, prompts_of
 from llmlocal.server.openai._shapes import DONE, FINGERPRINT, HARMLESS, finish_reason, usage_of
 
 if TYPE_CHECKING:
@@ -100,6 +100,8 @@ def _job(fields: Fields) -> _Job:
         options["logprobs"] = logprobs
     options |= constraint_options(fields)
     n = fields.whole("n", 1, MOST_ANSWERS, 1) or 1
+    if len(prompts) * n > MOST_PROMPTS:
+        raise fields.error("n", f"times {len(prompts)} prompts is more than {MOST_PROMPTS} answers")
     best_of = fields.whole("best_of", 1, MOST_ANSWERS, n)
     if best_of != n:
         raise fields.error("best_of", "must be n: answers are not compared here")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from llmlocal._quote import quote
 from llmlocal.server._http._fields import Fields
 
-__all__ = ["prompts_of"]
+__all__ = ["MOST_PROMPTS", "prompts_of"]
 
 _INT32_MAX = 2**31 - 1
-_MOST_PROMPTS = 2048
+MOST_PROMPTS = 2048
 
 
 def prompts_of(fields: Fields, name: str) -> list[str | list[int]]:
@@ -22,9 +22,9 @@ def prompts_of(fields: Fields, name: str) -> list[str | list[int]]:
         return [given]
     if _are_ids(given):
         return [given]
-    if not isinstance(given, list) or not 0 < len(given) <= _MOST_PROMPTS:
+    if not isinstance(given, list) or not 0 < len(given) <= MOST_PROMPTS:
         raise fields.error(
-            name, f"must be text, ids of tokens, or an array of 1 to {_MOST_PROMPTS} of either"
+            name, f"must be text, ids of tokens, or an array of 1 to {MOST_PROMPTS} of either"
         )
     for each in given:
         if not isinstance(each, str) and not _are_ids(each):
