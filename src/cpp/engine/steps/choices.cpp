@@ -26,7 +26,9 @@ void Choices::begin(const StepPlan& plan, Running running, int threads) {
 }
 
 void Choices::add(RunningRequest& run, std::size_t row) {
-  Choice& choice = made_.emplace_back(Choice{.run = &run, .row = row});
+  Choice& choice = made_.emplace_back();
+  choice.run = &run;
+  choice.row = row;
   try {
     choice.logits = decoder_.logits(row);
   } catch (...) {

@@ -38,9 +38,9 @@ class Choices {
   struct Choice {
     RunningRequest* run = nullptr;
     std::size_t row = 0;
-    std::span<float> logits = {};
+    std::span<float> logits;
     Token token = 0;
-    std::exception_ptr error = nullptr;
+    std::exception_ptr error;
   };
 
   void add(RunningRequest& run, std::size_t row);
