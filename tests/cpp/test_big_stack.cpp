@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <future>
@@ -23,6 +24,22 @@ TEST_CASE("big stack: what was begun is not waited for, and lets go of what it o
   may_end.set_value();
   end.get();
   CHECK(owned.use_count() == 1);
+}
+
+// Uses so much of the stack; the sum keeps the compiler from making a loop of it.
+std::size_t use_stack(std::size_t bytes) {
+  constexpr std::size_t kFrame = std::size_t{64} * 1024;
+  std::array<volatile std::byte, kFrame> frame;
+  frame[bytes % kFrame] = std::byte{1};
+  const std::size_t below = bytes > kFrame ? use_stack(bytes - kFrame) : 0;
+  return below + static_cast<std::size_t>(frame[bytes % kFrame]);
+}
+
+TEST_CASE("big stack: it is as big as was asked for") {
+  constexpr std::size_t kUsed = std::size_t{40} * 1024 * 1024;  // Other threads have 8 at most.
+  std::size_t frames = 0;
+  run_on_big_stack(kUsed + kUsed / 4, [&] { frames = use_stack(kUsed); });
+  CHECK(frames == kUsed / (std::size_t{64} * 1024));
 }
 
 TEST_CASE("big stack: whoever asks for the end hears what went wrong") {
