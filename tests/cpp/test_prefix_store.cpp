@@ -149,7 +149,7 @@ TEST_CASE("store: a part serves only with a state of a text that begins with its
   CHECK(store.parts_of(Tokens{1, 2, 3}, 1).empty());
   CHECK(store.parts_of(Tokens{1, 3}, 2).empty());
   CHECK(store.size() == 3);
-  store.touch_part(Tokens{1, 2});
+  store.touch_parts(Tokens{1, 2});
   CHECK(store.next_for_disk() == nullptr);
 }
 

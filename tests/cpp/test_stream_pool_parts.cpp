@@ -1,7 +1,10 @@
 // A pool whose decoder can save what can't be cut back alone.
 #include <doctest/doctest.h>
 
+#include <cstddef>
+#include <memory>
 #include <optional>
+#include <utility>
 
 #include "pool_fixture.h"
 
@@ -73,6 +76,24 @@ TEST_CASE("parts: one of a text that nobody holds any more serves nobody") {
   CHECK(fixture.pool().store().size() == 1);
   CHECK(fixture.pool().held_prefix(kTalk + kOther) == 0);
   check_reuses(fixture, kTalk + kOther, 0);
+}
+
+TEST_CASE("parts: that of its beginning stays while a conversation goes on") {
+  const std::size_t part = kPartBytes + kTalk.size() * sizeof(Token);
+  const Tokens turn = some_tokens(5, 5);
+  PoolFixture fixture(with_parts(), 1, 4 * part);
+  Tokens talk = kTalk;
+  fixture.pool().release(run_over_checkpoint(fixture, {}));
+  for (int i = 0; i < 20; ++i) {
+    talk = talk + turn;
+    fixture.run_and_release(talk);
+    // Others fill the store meanwhile.
+    const std::size_t bytes = part - kTalk.size() * sizeof(Token);
+    StateBlob blob{std::make_unique<std::byte[]>(bytes), bytes, 0, 0};
+    blob.length = static_cast<Position>(kTalk.size());
+    fixture.pool().put_in({some_tokens(kTalk.size(), 100 + i), std::move(blob)});
+  }
+  check_reuses(fixture, kTalk + kOther, kTalk.size());
 }
 
 TEST_CASE("parts: a text that parts before the checkpoint does not use it") {

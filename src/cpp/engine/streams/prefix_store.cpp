@@ -40,9 +40,10 @@ void PrefixStore::touch(const Entry& entry) {
   entries_.insert(std::move(node));
 }
 
-void PrefixStore::touch_part(const PrefixView& key) {
-  const std::vector<const Entry*> parts = tree_.parts_of(key, static_cast<Position>(key.size()));
-  if (!parts.empty() && parts.back()->key.size() == key.size()) touch(*parts.back());
+void PrefixStore::touch_parts(const PrefixView& text) {
+  const std::vector<const Entry*> parts = tree_.parts_of(text, static_cast<Position>(text.size()));
+  if (!parts.empty()) touch(*parts.front());
+  if (parts.size() > 1) touch(*parts.back());
 }
 
 const PrefixStore::Entry* PrefixStore::next_for_disk() {

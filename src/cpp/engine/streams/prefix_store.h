@@ -45,8 +45,10 @@ class PrefixStore {
 
   // Throws std::bad_alloc where there is no memory for the entry; nothing has changed then.
   void insert(Entry entry);
-  void touch(const Entry& entry);          // It was adopted now.
-  void touch_part(const PrefixView& key);  // The same for one with this key, if there is one.
+  void touch(const Entry& entry);  // It was adopted now.
+  // The same for two of the parts along this text: the first, with which others begin too, and the
+  // last.  So what every turn of a conversation stands on does not age while it goes on.
+  void touch_parts(const PrefixView& text);
   // One that is worth a place on the disk and was not offered one yet; it counts as offered then.
   // The least recently used first.
   const Entry* next_for_disk();

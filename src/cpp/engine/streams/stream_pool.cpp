@@ -101,7 +101,7 @@ std::optional<StreamPool::Lease> StreamPool::acquire(const PrefixView& prompt,
 
   const StreamView& there = now[static_cast<std::size_t>(*target)];
   const Position own = usable_prefix(there.text, there.floor, wanted);
-  store_.touch_part(prompt.first(static_cast<std::size_t>(std::max(own, adoptable))));
+  store_.touch_parts(prompt.first(static_cast<std::size_t>(std::max(own, adoptable))));
   save_tail(*target, own >= adoptable ? own : 0);
   // Looked up again: saving may have pushed the entry out.
   const PrefixStore::Match stored = store_.find(prompt, limit);
