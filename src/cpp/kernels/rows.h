@@ -245,7 +245,7 @@ LLMLOCAL_NOINLINE void multiply_row(const char* row,
 inline void touch_pages(const char* from, const char* end) {
   constexpr std::uintptr_t kPage = 4096;
   const auto first = (reinterpret_cast<std::uintptr_t>(from) + kPage - 1) / kPage * kPage;
-  for (auto page = reinterpret_cast<const char*>(first); page < end; page += kPage) {
+  for (const auto* page = reinterpret_cast<const char*>(first); page < end; page += kPage) {
     static_cast<void>(*static_cast<const volatile char*>(page));
   }
 }
