@@ -18,10 +18,12 @@ namespace {
 
 // Of an expert, on average; with fewer, rows are faster than panels, or ggml's own products.
 template <class Weights>
-constexpr std::int64_t kFewestPanelColumns =
-    kHasRows<Weights>
-        ? (kIsSigned<Weights> ? 6 : 4)
-        : std::max<std::int64_t>(Weights::kFewestColumns, 3) + (LLMLOCAL_VNNI ? 0 : 1);
+constexpr std::int64_t fewest_panel_columns() {
+  if (kHasRows<Weights>) return kIsSigned<Weights> ? 6 : 4;
+  return std::max<std::int64_t>(Weights::kFewestColumns, 3) + (LLMLOCAL_VNNI ? 0 : 1);
+}
+template <class Weights>
+constexpr std::int64_t kFewestPanelColumns = fewest_panel_columns<Weights>();
 
 // What is wanted: for each token, each of so many slots, the product of an input with an expert.
 struct Plan {
