@@ -60,6 +60,7 @@ std::unique_ptr<PyEncoderEngine> make_encoder_engine(std::shared_ptr<Model> mode
                                                      bool offload,
                                                      std::optional<bool> flash_attention,
                                                      std::optional<std::string> pooling) {
+  const WithoutGil no_gil;
   EmbedderOptions options;
   options.window = window;
   options.batch = batch;
@@ -124,8 +125,7 @@ void bind_embedder(py::module_& module) {
            py::arg("threads"),
            py::arg("offload"),
            py::arg("flash_attention"),
-           py::arg("pooling"),
-           ReleaseGil())
+           py::arg("pooling"))
       .def("submit",
            &PyEncoderEngine::submit,
            py::arg("texts"),

@@ -14,6 +14,7 @@ using BoundVocabulary = ProcessBound<std::shared_ptr<const Vocabulary>>;
 
 std::unique_ptr<BoundVocabulary> make_vocabulary(std::shared_ptr<GuidanceLibrary> library,
                                                  const Tokenizer& tokenizer) {
+  const WithoutGil no_gil;
   const std::int32_t size = tokenizer.vocab_size();
   std::vector<std::string> names;  // Of the tokens that are no text.
   std::vector<TokenText> texts;
@@ -42,17 +43,16 @@ std::vector<std::uint32_t> fill(GrammarMask& mask, std::size_t vocabulary_size) 
 void bind_guidance(py::module_& module) {
   py::class_<GuidanceLibrary, std::shared_ptr<GuidanceLibrary>>(module, "GuidanceLibrary")
       .def(py::init([](const std::string& path) {
+             const WithoutGil no_gil;
              return std::make_shared<GuidanceLibrary>(std::filesystem::u8path(path));
            }),
-           py::arg("path"),
-           ReleaseGil())
+           py::arg("path"))
       .def_property_readonly("version", &GuidanceLibrary::version);
 
   py::class_<BoundVocabulary>(module, "Vocabulary")
       .def(py::init(&make_vocabulary),
            py::arg("library"),
            py::arg("tokenizer"),
-           ReleaseGil(),
            "Begins to prepare it, on a thread of its own; whoever needs it waits.");
 
   py::class_<GrammarMask, TokenMask, std::shared_ptr<GrammarMask>>(
@@ -72,12 +72,12 @@ void bind_guidance(py::module_& module) {
       .def(py::init([](const BoundVocabulary& vocabulary,
                        const std::string& kind,
                        const std::string& text) {
+             const WithoutGil no_gil;
              return std::make_shared<Grammar>(vocabulary.get(), kind, text);
            }),
            py::arg("vocabulary"),
            py::arg("kind"),
            py::arg("text"),
-           ReleaseGil(),
            R"(Compile a constraint: kind is "json" (a schema), "regex" or "lark".)")
       .def("mask", &Grammar::mask, ReleaseGil(), "For one answer, from its beginning.");
 }

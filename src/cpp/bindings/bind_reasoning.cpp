@@ -34,6 +34,7 @@ std::shared_ptr<ReasoningFormat> make_format(std::shared_ptr<Tokenizer> tokenize
                                              const std::string& closing,
                                              const std::string& direct,
                                              const std::string& pad) {
+  const WithoutGil no_gil;
   ReasoningFormat::Tags tags;
   tags.opening = tag_of(*tokenizer, opening, opening);
   tags.closing = tag_of(*tokenizer, closing, pad + closing + pad + pad);
@@ -58,8 +59,7 @@ void bind_reasoning(py::module_& module) {
            py::arg("opening"),
            py::arg("closing"),
            py::arg("direct"),
-           py::arg("pad"),
-           ReleaseGil());
+           py::arg("pad"));
 
   py::class_<ReasoningMask, TokenMask, std::shared_ptr<ReasoningMask>>(
       module, "ReasoningMask", "Holds what follows the reasoning to `answer`; ends long reasoning.")
