@@ -71,8 +71,8 @@ class WithoutGil {
   PyThreadState* thread_;
 };
 
-// For a whole call, but never a constructor's: pybind11 notes down the new object within it, with the
-// lock held; so constructors have a WithoutGil inside of what makes the object.
+// For a whole call, but never a constructor's: pybind11 notes down the new object within it, with
+// the lock held; so constructors have a WithoutGil inside of what makes the object.
 using ReleaseGil = pybind11::call_guard<WithoutGil>;
 
 // While one lives, this thread holds the lock; it may have held it before.
