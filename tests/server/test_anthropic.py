@@ -36,6 +36,14 @@ def test_a_message(client: anthropic.Anthropic) -> None:
     assert counted.input_tokens == done.usage.input_tokens + done.usage.cache_read_input_tokens
 
 
+def test_the_models(client: anthropic.Anthropic) -> None:
+    model, alias = client.models.list()
+    assert (model.id, alias.id) == ("tiny-llama", "gpt-tiny")
+    assert (model.type, model.display_name) == ("model", "tiny-llama")
+    assert model.created_at.tzinfo is not None
+    assert client.models.retrieve("gpt-tiny").id == "gpt-tiny"
+
+
 def test_a_stream_is_the_same_message(client: anthropic.Anthropic) -> None:
     whole = ask(client)
     options: Any = {"model": "tiny-llama", "max_tokens": 8, "extra_body": GREEDY}
